@@ -1,0 +1,42 @@
+# `make demo` and `make test` are all that a newcomer needs. Each sets itself up in .venv; only the first needs a network.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(STAMP) ## an environment in .venv with all that the other targets need
+
+demo: $(STAMP) ## the main job on real input: two hosts, deferral, a killed host
+	@$(BIN)/farm demo
+
+test: $(STAMP) ## all tests, against a real Redis of their own
+	@$(BIN)/pytest -n $(PROCESSES) --dist loadgroup
+
+check: $(STAMP) ## lint, format, types, who may import whom, layout, a hostile user folder
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/unit/test_layout.py tests/host/test_hostile_folder.py
+
+bench: $(STAMP) ## the farm beside `rq worker`: jobs a second, CPU per job, idle cost
+	@$(BIN)/python -P -m tests.bench
+
+clean: ## forget the environment and everything that tools left here
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What is there already is not looked for again, so a changed pyproject.toml needs a network only for new dependencies.
+$(STAMP): pyproject.toml .ci/python
+	@python=$$(.ci/python) && { $(BIN)/python -c '' 2>/dev/null || $$python -m venv --clear $(VENV); }
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' > $(VENV)/development.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'hatchling>=1.27'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable . --requirement $(VENV)/development.txt
+	@touch $@

@@ -1,0 +1,76 @@
+"""`farm job`: everything about one job, from its raw fields. What the job carries is decoded only when asked for."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import click
+
+from farm.cli.output import print_json, table
+from farm.cli.session import Session, open_session
+from farm.errors import JobError, JobNotFound
+from farm.store.job_reader import JobReader
+from farm.store.job_status import JobStatus, Outcome
+
+EPILOG = "\b\nExamples:\n  farm job 4f0c…\n  farm job 4f0c… --traceback\n  farm job 4f0c… --json | jq .deferred_reason"
+
+
+@click.command(epilog=EPILOG)
+@click.argument("job_id", metavar="ID")
+@click.option("--traceback", is_flag=True, help="Print the whole traceback of a failed job.")
+@click.option("--result", "with_result", is_flag=True, help="Decode and print the result; pickled ones may run code.")
+@click.option("--redis-url", metavar="URL", help="The Redis to use.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(job_id: str, traceback: bool, with_result: bool, redis_url: str | None, as_json: bool) -> None:
+    """Show one job: status, place in line, why it is deferred, who runs it, how it ended.
+
+    Exit codes: 0 shown, 3 no Redis, 4 no such job.
+    """
+    with open_session({"redis_url": redis_url}) as session:
+        reader = JobReader(session.redis_client, session.keys, session.rq_keys, session.settings.lease.host_timeout)
+        status = reader.status(job_id)
+        if status is None:
+            raise JobNotFound(
+                f"job {job_id} is not in this Redis: it never was, it was deleted, or its result_ttl is over"
+            )
+        outcome = reader.outcome(job_id)
+        result = _result(session, job_id, outcome) if with_result else {}
+    facts = _facts(status, outcome) | result
+    if as_json:
+        print_json(facts | {"traceback": outcome.traceback})
+        return
+    rows = [(name.replace("_", " "), _cell(value)) for name, value in facts.items() if value not in (None, "", [])]
+    table(f"Job {job_id}", ("field", "value"), rows)
+    if traceback and outcome.traceback:
+        click.echo(outcome.traceback.rstrip())
+
+
+def _facts(status: JobStatus, outcome: Outcome) -> dict[str, Any]:
+    facts = {name: _plain(value) for name, value in asdict(status).items()}
+    return facts | {"error": _last_line(outcome.traceback) if status.status != "finished" else None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="milliseconds")
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _last_line(traceback: str | None) -> str | None:
+    lines = (traceback or "").strip().splitlines()
+    return lines[-1].strip() if lines else None
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _result(session: Session, job_id: str, outcome: Outcome) -> dict[str, str]:
+    from farm.client.results import value_of  # noqa: PLC0415  (loads RQ; looking at a job needs none of it)
+
+    if outcome.status != "finished":
+        return {}
+    try:
+        return {"result": repr(value_of(job_id, outcome, session.settings.jobs.serializer))}
+    except JobError as error:
+        return {"result": f"cannot be shown: {error}"}

@@ -1,0 +1,54 @@
+"""What commands print: tables for people in a terminal, plain columns in a pipe, JSON when asked for."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+NOTHING = "-"
+"""Stands for a value that there is none of, so that columns stay in place."""
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints the rows on stdout.
+
+    In a terminal: a table with its title, in colours unless `NO_COLOR` is set. Elsewhere: one line with the names of
+    the columns, then one line a row, with tabs between; tabs and line ends within a cell become blanks.
+    """
+    if sys.stdout.isatty():
+        _print_for_people(title, columns, rows)
+    else:
+        for row in (columns, *rows):
+            click.echo("\t".join(" ".join(_text(cell).split()) or NOTHING for cell in row))
+
+
+def print_json(value: object) -> None:
+    """Prints the value on stdout as JSON, indented. What JSON has no form for becomes text."""
+    click.echo(json.dumps(value, indent=2, default=_jsonable))
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return NOTHING
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def _jsonable(value: object) -> Any:
+    return sorted(value, key=str) if isinstance(value, set | frozenset) else _text(value)
+
+
+def _print_for_people(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    # rich takes longer to import than most commands run, and a pipe never needs it
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    shown = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        shown.add_column(Text(column), overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(_text(cell)) for cell in row))
+    Console().print(shown)

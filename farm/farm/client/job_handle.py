@@ -1,0 +1,58 @@
+"""A job that was enqueued, as the one who enqueued it sees it."""
+
+import time
+from typing import Any, Generic, TypeVar
+
+from farm.client.jobs import Canceled, Jobs
+from farm.client.results import timed_out, value_of
+from farm.store.job_status import JobStatus
+
+Result = TypeVar("Result")
+
+RECHECK_SECONDS = 1.0
+"""A result wakes who waits at once; what leaves none (a cancel, a delete) is noticed after this."""
+
+
+class JobHandle(Generic[Result]):
+    """One job. Holds an id; each method asks Redis. Every method raises RedisError when Redis does not answer."""
+
+    def __init__(self, jobs: Jobs, job_id: str, serializer: Any = None) -> None:
+        self.id = job_id
+        self.jobs = jobs
+        self.serializer = serializer
+
+    def result(self, timeout: float | None = None) -> Result:
+        """What the function returned. Waits until the job ends, at most `timeout` seconds; 0 only looks.
+
+        The value is decoded with the serializer of the queue. RQ's default is pickle, which runs what it is told to:
+        whoever may write to this Redis may run code here. `serializer="json"` does not.
+        Raises JobFailed (failed, stopped, canceled) with the traceback as its text, ResultTimeout, JobNotFound.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            outcome = self.jobs.outcome(self.id)
+            if outcome.ended:
+                value: Result = value_of(self.id, outcome, self.serializer)
+                return value
+            left = RECHECK_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                raise timed_out(self.id, timeout or 0, self.jobs.status_or_none(self.id))
+            self.jobs.wait(self.id, outcome.entry, min(left, RECHECK_SECONDS))
+
+    def status(self) -> JobStatus:
+        """Where it is. Raises JobNotFound."""
+        return self.jobs.status(self.id)
+
+    def cancel(self) -> Canceled:
+        """Keeps it from running; a running one is stopped by its host, which takes a moment. Returns what was done.
+
+        Raises JobNotFound.
+        """
+        return self.jobs.cancel(self.id)
+
+    def delete(self) -> None:
+        """Takes it and its results out of Redis. Raises JobNotFound."""
+        self.jobs.delete(self.id)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"

@@ -1,0 +1,98 @@
+"""What can be done with a job that is in Redis: looked at, waited for, canceled, deleted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal, cast
+
+from rq.command import send_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job
+
+from farm.client.enqueueing import ClientJob
+from farm.client.results import not_found
+from farm.store.connection import readable_errors
+from farm.store.job_reader import Connection, JobReader
+from farm.store.job_status import JobStatus, Outcome
+
+Canceled = Literal["canceled", "stopping", "ended"]
+"""What was done. `canceled`: it will not run. `stopping`: its host was told to stop it. `ended`: nothing was left."""
+
+
+class Jobs:
+    """The jobs of one Redis, by id. Raises RedisError when it does not answer."""
+
+    def __init__(self, connection: Connection, reader: JobReader, url: str) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._url = url
+
+    def status(self, job_id: str) -> JobStatus:
+        """Raises JobNotFound."""
+        with readable_errors(self._url):
+            status = self._reader.status(job_id)
+        if status is None:
+            raise not_found(job_id)
+        return status
+
+    def status_or_none(self, job_id: str) -> JobStatus | None:
+        """None when there is no such job."""
+        with readable_errors(self._url):
+            return self._reader.status(job_id)
+
+    def outcome(self, job_id: str) -> Outcome:
+        """How it ended, or that it did not yet. Raises JobNotFound."""
+        with readable_errors(self._url):
+            outcome = self._reader.outcome(job_id)
+        if outcome.status is None:
+            raise not_found(job_id)
+        return outcome
+
+    def wait(self, job_id: str, after: str | None, seconds: float) -> None:
+        """Returns when a result newer than `after` is there, or after `seconds`."""
+        with readable_errors(self._url):
+            self._reader.wait(job_id, after, seconds)
+
+    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
+        """What XREAD waits on for this job's next result."""
+        return self._reader.stream(job_id, after)
+
+    def cancel(self, job_id: str) -> Canceled:
+        """Keeps a waiting job from running, as RQ's cancel does; has the host of a running one stop it."""
+        with readable_errors(self._url), _known(job_id):
+            key = Job.key_for(job_id)
+            job = ClientJob.fetch(job_id, connection=self._connection)
+            if job.has_rate_limit and not (job.is_started or _has_ended(job)):
+                job.cancel()  # RQ refuses a caller's transaction here
+                return "canceled"
+            attempt: Any = partial(self._cancel_unchanged, job_id)
+            return cast("Canceled", self._connection.transaction(attempt, key, value_from_callable=True))
+
+    def delete(self, job_id: str) -> None:
+        """Takes the job and its results out of Redis, as RQ's delete does. Raises JobNotFound."""
+        with readable_errors(self._url), _known(job_id):
+            ClientJob.fetch(job_id, connection=self._connection).delete()
+
+    def _cancel_unchanged(self, job_id: str, pipeline: Any) -> Canceled:
+        """One try, with the job's hash watched: a job that starts meanwhile is stopped, not marked."""
+        job = ClientJob.fetch(job_id, connection=self._connection)
+        pipeline.multi()
+        if _has_ended(job):
+            return "ended"
+        if job.get_status(refresh=False) == "started":
+            send_command(self._connection, job.worker_name or "", "stop-job", job_id=job_id)
+            return "stopping"
+        job.cancel(pipeline=pipeline)
+        return "canceled"
+
+
+def _has_ended(job: Job) -> bool:
+    return job.get_status(refresh=False) in {"finished", "failed", "stopped", "canceled"}
+
+
+@contextmanager
+def _known(job_id: str) -> Iterator[None]:
+    try:
+        yield
+    except (NoSuchJobError, InvalidJobOperation) as error:
+        raise not_found(job_id) from error

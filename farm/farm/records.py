@@ -1,0 +1,41 @@
+"""Values that are kept in Redis, and their text form there."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one host to run one job. Kept in the host's `running` hash as `token|queue|attempt|since|on_lost|sequence`."""
+
+    token: str
+    """32 hex digits, also RQ's execution id."""
+    queue: str
+    attempt: int
+    """1 for the first run; crashes and lost hosts count, retries do not."""
+    since: int
+    """Unix seconds by Redis's clock."""
+    on_lost: str
+    """`rerun` or `fail`."""
+    sequence: int
+    """Grows with each job that the host starts: the order to give jobs back in."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError if `text` is no lease."""
+        # A queue's name may hold any character, so the fields around it are split off from both ends.
+        token, rest = text.split("|", 1)
+        queue, attempt, since, on_lost, sequence = rest.rsplit("|", 4)
+        return cls(token, queue, int(attempt), int(since), on_lost, int(sequence))
+
+
+def new_identity_suffix() -> str:
+    """The random part of a host's identity."""
+    return secrets.token_hex(4)
+
+
+def iso_now() -> str:
+    """Now in UTC, as RQ writes it into job hashes."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,257 @@
+"""The hot path of a host in Redis: start jobs, record how they ended, give them back."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+import redis.asyncio
+
+from farm.errors import HostFenced
+from farm.keys import Keys, RqKeys
+from farm.records import iso_now
+from farm.store.hosts import Registration
+from farm.store.scripts import Argument, AsyncScripts
+
+RECEIPTS = 64
+"""How many finish batches Redis remembers: a repeat after a lost reply gets the same answers."""
+
+START_PAYLOAD_BYTES = 1 << 20
+"""A start batch ends after this many bytes of payload, so that one reply stays quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartedJob:
+    """A job whose lease this host now holds."""
+
+    job_id: bytes
+    token: str
+    queue: str
+    attempt: int
+    on_lost: str
+    fields: list[bytes]
+    """Its hash as it was before the start, flat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How one job ended: one record of `finish.lua`."""
+
+    job_id: bytes
+    token: str
+    kind: str
+    """`finished`, `failed`, `stopped` or `crashed`."""
+    recorded: bool = False
+    result_type: int = 0
+    result: bytes = b""
+    error: bytes = b""
+    ttl: int = -1
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    seconds: float = 0.0
+    again: str = ""
+    delay: int = 0
+    repeat: bool = False
+    rate_limit_key: bytes = b""
+    group: bytes = b""
+    summary: str = ""
+    fields: Sequence[bytes] = ()
+
+    def arguments(self) -> list[Argument]:
+        """As the script takes them."""
+        return [
+            self.job_id,
+            self.token,
+            self.kind,
+            int(self.recorded),
+            self.result_type,
+            self.result,
+            self.error,
+            self.ttl,
+            self.started_at,
+            self.ended_at,
+            self.seconds,
+            self.again,
+            self.delay,
+            int(self.repeat),
+            self.rate_limit_key,
+            self.group,
+            self.summary,
+            len(self.fields),
+            *self.fields,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishBatch:
+    """Endings to be written in one call, with the name under which Redis remembers the answers."""
+
+    number: int
+    name: str
+    endings: Sequence[Ending]
+
+
+@dataclass(frozen=True, slots=True)
+class StartBatch:
+    """A request for jobs, with the name that makes a repeat return the same ones."""
+
+    name: str
+    limit: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one exchange brought."""
+
+    answers: Sequence[str]
+    """One per ending, see `finish.lua`."""
+    started: Sequence[StartedJob]
+    dropped: int
+    inbox: int
+    """Ids left in the inbox."""
+
+
+def new_batch_name() -> str:
+    """24 hex digits, never used before."""
+    return secrets.token_hex(12)
+
+
+class ExecutionStore:
+    """Start, finish and hand back for one registration. Raises HostFenced when the host was given up."""
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        keys: Keys,
+        rq_keys: RqKeys,
+        *,
+        max_crashes: int,
+        on_lost: str,
+        on_lost_of_queues: Mapping[str, str],
+    ) -> None:
+        self._scripts = AsyncScripts(client)
+        self._keys = keys
+        self._rq_keys = rq_keys
+        self._counts_prefix = keys.counts("")
+        self._max_crashes = max_crashes
+        self._on_lost = [on_lost, *(part for pair in on_lost_of_queues.items() for part in pair)]
+
+    async def exchange(
+        self, who: Registration, finish: FinishBatch | None, start: StartBatch | None, inbox: int
+    ) -> Exchange:
+        """Writes endings and takes jobs, in one round trip. `inbox` is the length known before."""
+        calls: list[tuple[str, list[str], list[Argument]]] = []
+        if finish is not None:
+            calls.append(("finish", self._finish_keys(who), self._finish_arguments(who, finish)))
+        if start is not None:
+            calls.append(("start", self._start_keys(who), self._start_arguments(who, start)))
+        replies = await self._scripts.run_together(calls)
+        if any(reply[0] == b"fenced" for reply in replies):
+            raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+        answers: list[str] = []
+        started: list[StartedJob] = []
+        dropped = 0
+        if finish is not None:
+            inbox, answers = replies[0][1], [answer.decode() for answer in replies[0][2:]]
+        if start is not None:
+            _, inbox, dropped, *jobs = replies[-1]
+            started = [_started(job) for job in jobs]
+        return Exchange(answers, started, dropped, inbox)
+
+    async def hand_back(
+        self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, counted_as: str = ""
+    ) -> int:
+        """Gives back up to `inbox` placed ids and the `(job id, token)` of leases, in their order. The number given back."""
+        keys, rq_keys = self._keys, self._rq_keys
+        answer = await self._scripts.run(
+            "hand_back",
+            [
+                keys.identities,
+                keys.inbox(who.host, who.identity),
+                keys.running(who.host, who.identity),
+                keys.bell,
+                rq_keys.worker_executions(who.host),
+                keys.quarantine,
+                keys.quarantine_reasons,
+                keys.events,
+            ],
+            [
+                who.host,
+                who.identity,
+                inbox,
+                iso_now(),
+                rq_keys.prefix,
+                self._counts_prefix,
+                counted_as,
+                *(part for lease in leases for part in lease),
+            ],
+        )
+        if answer[0] == b"fenced":
+            raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+        return int(answer[1])
+
+    def _finish_keys(self, who: Registration) -> list[str]:
+        keys, rq_keys = self._keys, self._rq_keys
+        return [
+            keys.identities,
+            keys.running(who.host, who.identity),
+            keys.receipts(who.host, who.identity),
+            keys.inbox(who.host, who.identity),
+            keys.bell,
+            rq_keys.worker(who.host),
+            rq_keys.worker_executions(who.host),
+            keys.events,
+            keys.dependents,
+            keys.quarantine,
+            keys.quarantine_reasons,
+        ]
+
+    def _finish_arguments(self, who: Registration, batch: FinishBatch) -> list[Argument]:
+        arguments: list[Argument] = [
+            who.host,
+            who.identity,
+            batch.number % RECEIPTS,
+            batch.name,
+            iso_now(),
+            self._rq_keys.prefix,
+            self._counts_prefix,
+            self._max_crashes,
+            len(batch.endings),
+        ]
+        for ending in batch.endings:
+            arguments += ending.arguments()
+        return arguments
+
+    def _start_keys(self, who: Registration) -> list[str]:
+        keys = self._keys
+        return [
+            keys.identities,
+            keys.inbox(who.host, who.identity),
+            keys.running(who.host, who.identity),
+            keys.receipts(who.host, who.identity),
+            self._rq_keys.suspended,
+            keys.quarantine,
+            keys.quarantine_reasons,
+            keys.events,
+        ]
+
+    def _start_arguments(self, who: Registration, batch: StartBatch) -> list[Argument]:
+        return [
+            who.host,
+            who.identity,
+            batch.name,
+            batch.limit,
+            iso_now(),
+            START_PAYLOAD_BYTES,
+            self._rq_keys.prefix,
+            self._counts_prefix,
+            batch.sequence,
+            *self._on_lost,
+        ]
+
+
+def _started(job: list[Any]) -> StartedJob:
+    job_id, token, queue, attempt, on_lost, fields = job
+    return StartedJob(job_id, token.decode(), queue.decode(errors="replace"), int(attempt), on_lost.decode(), fields)

@@ -1,0 +1,229 @@
+"""A host's own life in Redis: register, beat, leave, and the records by which RQ's tools see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio
+
+from farm.errors import HostFenced
+from farm.keys import Keys, RqKeys
+from farm.records import iso_now, new_identity_suffix
+from farm.store.scripts import AsyncScripts
+
+HOST_HASH_TTL_SECONDS = 60
+"""Longer than any sensible HOST_TIMEOUT would be wrong: a host hash must not outlive the host for long. Fencing deletes it
+earlier; this is for a farm without a coordinator."""
+
+RQ_WORKER_TTL_SECONDS = 90
+EXECUTION_TTL_SECONDS = 90
+"""RQ's cleaners judge by their own clocks, so an execution record is always dated well into the future."""
+
+CAMPAIGN_MILLISECONDS = 4000
+"""How long a host that won a campaign has to bring up a coordinator before another may try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Who this host is now. Everything that it writes carries both."""
+
+    host: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class NameTaken:
+    """Another registration of the same name is alive."""
+
+    pid: int
+    hostname: str
+    boot_id: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True)
+class BeatAnswer:
+    """What Redis told the host with its beat."""
+
+    leader: str
+    """Name of the leading coordinator, empty if none."""
+    campaign_won: bool
+    """Nobody leads, and this host is the one to start a coordinator."""
+    inbox: int
+    suspended: bool
+    rq_record_present: bool
+    desired: Mapping[str, str] = field(default_factory=dict)
+
+
+class HostStore:
+    """Calls the scripts of a host's life. Raises HostFenced when the host was given up."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, host_timeout: float) -> None:
+        self._client = client
+        self._scripts = AsyncScripts(client)
+        self._keys = keys
+        self._rq_keys = rq_keys
+        self._host_timeout = host_timeout
+
+    async def register(self, host: str, dead_pid: int | None = None) -> Registration | NameTaken:
+        """A new identity for `host`, or who holds the name. `dead_pid` is a registered process known to be dead."""
+        keys = self._keys
+        answer = await self._scripts.run(
+            "register",
+            [keys.identities, keys.epochs, keys.hosts, keys.host(host), keys.load, keys.lost, keys.events],
+            [host, new_identity_suffix(), self._host_timeout, "" if dead_pid is None else dead_pid, iso_now()],
+        )
+        if answer[0] == b"registered":
+            return Registration(host, answer[1].decode())
+        _, pid, hostname, boot_id, age = (part.decode() for part in answer)
+        return NameTaken(int(pid or 0), hostname, boot_id, float(age))
+
+    async def beat(
+        self, who: Registration, record: Mapping[str, str | int | float], rq_state: str, campaigns: bool
+    ) -> BeatAnswer:
+        """Renews the lease and publishes `record`, the fields of the host's hash. Raises HostFenced."""
+        keys, rq_keys = self._keys, self._rq_keys
+        fields = [part for pair in record.items() for part in pair]
+        answer = await self._scripts.run(
+            "beat",
+            [
+                keys.identities,
+                keys.hosts,
+                keys.host(who.host),
+                keys.load,
+                keys.desired(who.host),
+                keys.coordinator,
+                keys.campaign,
+                keys.inbox(who.host, who.identity),
+                keys.running(who.host, who.identity),
+                keys.bell,
+                rq_keys.worker(who.host),
+                rq_keys.worker_executions(who.host),
+                rq_keys.suspended,
+            ],
+            [
+                who.host,
+                who.identity,
+                self._host_timeout,
+                HOST_HASH_TTL_SECONDS,
+                record["load"],
+                CAMPAIGN_MILLISECONDS if campaigns else 0,
+                iso_now(),
+                rq_state,
+                RQ_WORKER_TTL_SECONDS,
+                record["capacity"],
+                *fields,
+            ],
+        )
+        if answer[0] == 0:
+            raise _fenced(who)
+        return _beat_answer(answer)
+
+    async def record_executions(self, who: Registration, leases: Sequence[tuple[bytes, str]]) -> None:
+        """Writes or renews RQ's execution records of `(job id, token)` that run on."""
+        for start in range(0, len(leases), 100):
+            page = leases[start : start + 100]
+            answer = await self._scripts.run(
+                "record",
+                [
+                    self._keys.identities,
+                    self._keys.running(who.host, who.identity),
+                    self._rq_keys.worker_executions(who.host),
+                ],
+                [
+                    who.host,
+                    who.identity,
+                    EXECUTION_TTL_SECONDS,
+                    iso_now(),
+                    self._rq_keys.prefix,
+                    *(part for lease in page for part in lease),
+                ],
+            )
+            if answer == -1:
+                raise _fenced(who)
+
+    async def write_rq_record(self, host: str, queues: Sequence[str], record: Mapping[str, str | int | float]) -> None:
+        """Makes the host visible as an RQ worker, so that `rq info`, dashboards and RQ's commands find it."""
+        rq_keys = self._rq_keys
+        worker = rq_keys.worker(host)
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(worker, mapping=dict(record))
+            pipeline.expire(worker, RQ_WORKER_TTL_SECONDS)
+            pipeline.sadd(rq_keys.workers, worker)
+            for queue in queues:
+                pipeline.sadd(rq_keys.queue_workers(queue), worker)
+            await pipeline.execute()
+
+    async def remove_rq_record(self, host: str, queues: Sequence[str]) -> None:
+        """Takes the RQ worker away. RQ keeps the hash of a dead worker for a minute, so this does too."""
+        rq_keys = self._rq_keys
+        worker = rq_keys.worker(host)
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.srem(rq_keys.workers, worker)
+            for queue in queues:
+                pipeline.srem(rq_keys.queue_workers(queue), worker)
+            pipeline.delete(rq_keys.worker_executions(host))
+            pipeline.hset(worker, "death", iso_now())
+            pipeline.expire(worker, 60)
+            await pipeline.execute()
+
+    async def leave(self, who: Registration) -> None:
+        """Ends the registration. What the host still held is given back by the coordinator."""
+        keys = self._keys
+        await self._scripts.run(
+            "leave",
+            [
+                keys.identities,
+                keys.hosts,
+                keys.host(who.host),
+                keys.load,
+                keys.lost,
+                keys.inbox(who.host, who.identity),
+                keys.running(who.host, who.identity),
+                keys.receipts(who.host, who.identity),
+                keys.events,
+                keys.bell,
+            ],
+            [who.host, who.identity, iso_now()],
+        )
+
+    async def publish_event(self, event: str, fields: Mapping[str, str | int | float]) -> None:
+        """One entry on the events stream. For rare things only."""
+        await self._client.xadd(
+            self._keys.events, {"event": event, "at": iso_now(), **fields}, maxlen=10_000, approximate=True
+        )
+
+    async def waiting(self, queues: Sequence[str]) -> int:
+        """How many jobs wait in `queues`."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for queue in queues:
+                pipeline.llen(self._rq_keys.queue(queue))
+            return sum(length for length in await pipeline.execute(raise_on_error=False) if isinstance(length, int))
+
+    async def hosts_on(self, boot_id: str) -> int:
+        """How many registered hosts run on the machine with this boot id."""
+        names = await self._client.zrange(self._keys.hosts, 0, 999)
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(self._keys.host(name.decode()), "boot_id")
+            return sum(found == boot_id.encode() for found in await pipeline.execute())
+
+
+def _fenced(who: Registration) -> HostFenced:
+    return HostFenced(
+        f"host {who.host} ({who.identity}) was given up: no beat for HOST_TIMEOUT, or another host took its name. "
+        "Its jobs went back to their queues; it registers anew."
+    )
+
+
+def _beat_answer(answer: list[Any]) -> BeatAnswer:
+    _, leader, won, inbox, suspended, present, desired = answer
+    pairs = [part.decode(errors="replace") for part in desired]
+    return BeatAnswer(
+        leader=leader.decode(errors="replace").rpartition(":")[2],
+        campaign_won=bool(won),
+        inbox=inbox,
+        suspended=bool(suspended),
+        rq_record_present=bool(present),
+        desired=dict(zip(pairs[::2], pairs[1::2], strict=True)),
+    )

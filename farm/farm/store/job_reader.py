@@ -1,0 +1,254 @@
+"""Reading one job from its raw fields. What a job carries (`meta`, arguments, result) is never decoded here.
+
+An answer takes at most four round trips of bounded commands. Keys of the wrong type and unreadable fields never raise.
+"""
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from farm.keys import Keys, RqKeys
+from farm.records import Lease
+from farm.store.job_status import JobStatus, Outcome
+
+Connection = redis.Redis
+"""A synchronous client whose answers are bytes."""
+
+LINE_SEARCHED = 100_000
+"""How far a place in line is looked for; RQ's list has no index."""
+
+TRACEBACK_BYTES = 1_000_000
+"""Longer traceback texts are cut."""
+
+_SHOWN_AS = {"deferred": "dependent", "ready_to_enqueue": "ready"}
+"""RQ's word for a state → ours. RQ says deferred for jobs that wait for other jobs."""
+
+_FIELDS = (
+    "status",
+    "origin",
+    "description",
+    "worker_name",
+    "created_at",
+    "enqueued_at",
+    "started_at",
+    "ended_at",
+    "timeout",
+    "result_ttl",
+    "retries_left",
+    "dependency_ids",
+    "farm_on_lost",
+    "farm_crashes",
+    "farm_losses",
+)
+
+
+class JobReader:
+    """Reads jobs by id. `host_timeout`: seconds after its last beat in which a host counts as alive."""
+
+    def __init__(self, client: Connection, keys: Keys, rq_keys: RqKeys, host_timeout: float = 10.0) -> None:
+        self._client = client
+        self._keys = keys
+        self._rq_keys = rq_keys
+        self._host_timeout = host_timeout
+
+    def status(self, job_id: str) -> JobStatus | None:
+        """Everything about one job; None when it does not exist. Raises redis-py's connection errors."""
+        fields, quarantined, reason, time = self._read(
+            ("HMGET", self._rq_keys.job(job_id), *_FIELDS),
+            ("ZSCORE", self._keys.quarantine, job_id),
+            ("HGET", self._keys.quarantine_reasons, job_id),
+            ("TIME",),
+        )
+        if quarantined is None and not any(fields or ()):
+            return None
+        facts = _facts(fields)
+        if quarantined is not None:
+            facts |= {"status": "quarantined", "quarantine_reason": _text(reason) or "its record cannot be read"}
+        elif facts["status"] == "queued":
+            facts |= self._in_line(job_id, facts, now=float(time[0]) if time else 0.0)
+        elif facts["status"] == "started":
+            facts |= self._lease(job_id, facts["host"])
+        elif facts["status"] == "scheduled":
+            (score,) = self._read(("ZSCORE", self._rq_keys.scheduled(facts["queue"]), job_id))
+            facts |= {"due_at": _moment(score)}
+        return JobStatus(id=job_id, **facts)
+
+    def outcome(self, job_id: str) -> Outcome:
+        """Status and latest result, read at one moment."""
+        fields, entries = self._read(
+            ("HMGET", self._rq_keys.job(job_id), "status", "created_at"),
+            ("XREVRANGE", self._rq_keys.results(job_id), "+", "-", "COUNT", 1),
+        )
+        if not any(fields or ()):
+            return Outcome(status=None)
+        status = _shown(_text(fields[0]))
+        if not entries:
+            return Outcome(status=status)
+        entry, content = entries[0]
+        return Outcome(
+            status=status,
+            entry=entry.decode(),
+            has_value=content.get(b"type") == b"1",
+            value=_unpacked(content.get(b"return_value")),
+            traceback=_traceback(content.get(b"exc_string")),
+        )
+
+    def wait(self, job_id: str, after: str | None, seconds: float) -> None:
+        """Returns when a result newer than the entry `after` is there, or after `seconds` (well under 5)."""
+        self._client.xread(self.stream(job_id, after), count=1, block=max(1, math.ceil(seconds * 1000)))
+
+    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
+        """What XREAD waits on for this job's next result."""
+        return {self._rq_keys.results(job_id): after or "0-0"}
+
+    def _in_line(self, job_id: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
+        queue = facts["queue"]
+        position, length, deferral, since, identities, beats, workers = self._read(
+            ("LPOS", self._rq_keys.queue(queue), job_id, "MAXLEN", LINE_SEARCHED),
+            ("LLEN", self._rq_keys.queue(queue)),
+            ("HMGET", self._keys.deferral(queue), "since", "reason"),
+            ("ZSCORE", self._keys.deferred(queue), job_id),
+            ("HGETALL", self._keys.identities),
+            ("ZRANGE", self._keys.hosts, 0, -1, "WITHSCORES"),
+            ("SMEMBERS", self._rq_keys.queue_workers(queue)),
+        )
+        if position is None and (length or 0) <= LINE_SEARCHED:
+            return {"host": self._inbox_of(job_id, identities or {})}
+        waiting: dict[str, Any] = {"position": position, "host": None}
+        began, reason = deferral or (None, None)
+        if began is not None:
+            since = _moment(since) or _later(_moment(began), facts["enqueued_at"])
+            return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": _text(reason)}
+        alive = {_text(host) for host, beat in (beats or ()) if float(beat) > now - self._host_timeout}
+        if self._nobody_serves(queue, alive, workers or ()):
+            since = facts["enqueued_at"]
+            return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": "no host"}
+        return waiting
+
+    def _inbox_of(self, job_id: str, identities: dict[bytes, bytes]) -> str | None:
+        hosts = [(_text(host), _text(identity)) for host, identity in identities.items()]
+        found = self._read(*(("LPOS", self._keys.inbox(host, identity), job_id) for host, identity in hosts))
+        return next((host for (host, _), position in zip(hosts, found, strict=True) if position is not None), None)
+
+    def _nobody_serves(self, queue: str, alive: set[str], workers: Sequence[bytes]) -> bool:
+        """True when no live host takes the queue and no plain RQ worker listens to it."""
+        hosts = sorted(alive)
+        prefix = len(self._rq_keys.worker(""))
+        plain = [key for key in workers if _text(key)[prefix:] not in alive]
+        answers = self._read(
+            *(("HGET", self._keys.host(host), "queues") for host in hosts),
+            *(("HGET", key, "death") for key in plain),
+            *(("EXISTS", key) for key in plain),
+        )
+        queues, rest = answers[: len(hosts)], answers[len(hosts) :]
+        deaths, there = rest[: len(plain)], rest[len(plain) :]
+        if any(queue in _text(names).split(",") for names in queues):
+            return False
+        return not any(exists and not death for death, exists in zip(deaths, there, strict=True))
+
+    def _lease(self, job_id: str, host: str | None) -> dict[str, Any]:
+        if host is None:
+            return {}
+        (identity,) = self._read(("HGET", self._keys.identities, host))
+        if identity is None:
+            return {}
+        (lease,) = self._read(("HGET", self._keys.running(host, _text(identity)), job_id))
+        try:
+            held = Lease.parse(_text(lease))
+        except ValueError:
+            return {}
+        since = datetime.fromtimestamp(held.since, UTC)
+        return {"attempt": held.attempt, "running_since": since, "on_lost": held.on_lost}
+
+    def _read(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """The answers at one moment. An error that concerns one command alone stands for nothing found."""
+        if not commands:
+            return []
+        with self._client.pipeline(transaction=True) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+            answers = pipeline.execute(raise_on_error=False)
+        return [None if isinstance(answer, redis.ResponseError) else answer for answer in answers]
+
+
+def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
+    raw = dict(zip(_FIELDS, fields or [None] * len(_FIELDS), strict=True))
+    times = ("created_at", "enqueued_at", "started_at", "ended_at")
+    numbers = ("timeout", "result_ttl", "retries_left")
+    return {
+        "status": _shown(_text(raw["status"])),
+        "queue": _text(raw["origin"]),
+        "description": _text(raw["description"]),
+        "host": _text(raw["worker_name"]) or None,
+        "depends_on": _ids(raw["dependency_ids"]),
+        "on_lost": _text(raw["farm_on_lost"]) or None,
+        "crashes": _number(raw["farm_crashes"]) or 0,
+        "losses": _number(raw["farm_losses"]) or 0,
+        **{name: _moment(raw[name]) for name in times},
+        **{name: _number(raw[name]) for name in numbers},
+    }
+
+
+def _shown(status: str) -> str:
+    return _SHOWN_AS.get(status, status or "created")
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+
+
+def _number(value: bytes | None) -> int | None:
+    try:
+        return int(value) if value else None
+    except ValueError:
+        return None
+
+
+def _moment(value: bytes | str | float | None) -> datetime | None:
+    """From ISO 8601 or unix seconds."""
+    if not value:
+        return None
+    text = _text(value) if not isinstance(value, float) else str(value)
+    try:
+        return datetime.fromtimestamp(float(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, (one, other)), default=None)
+
+
+def _ids(value: bytes | None) -> tuple[str, ...]:
+    try:
+        ids = json.loads(value) if value else []
+    except ValueError:
+        return ()
+    return tuple(map(str, ids)) if isinstance(ids, list) else ()
+
+
+def _unpacked(value: bytes | None) -> bytes | None:
+    try:
+        return base64.b64decode(value) if value else None
+    except ValueError:
+        return None
+
+
+def _traceback(value: bytes | None) -> str | None:
+    if not value:
+        return None
+    try:
+        return _text(zlib.decompressobj().decompress(base64.b64decode(value), TRACEBACK_BYTES))
+    except (ValueError, zlib.error):
+        return None

@@ -1,0 +1,266 @@
+-- Records how jobs ended: RQ's terminal bookkeeping for a batch of jobs of one host.
+--
+-- KEYS   1 identities  2 running  3 receipts  4 inbox  5 coordinator's bell  6 RQ worker hash  7 RQ worker executions
+--        8 events  9 dependents  10 quarantine  11 quarantine reasons
+--        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
+-- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
+--        8 MAX_CRASHES  9 how many jobs; then for each job: id, token, kind, execution record written 0/1, result type,
+--        result, error, ttl, started_at, ended_at, seconds, again, delay, repeat 0/1, rate limit key, group, summary,
+--        number of fields, fields (flat)
+-- RETURN {'fenced'} or {'ok', jobs left in the inbox, answer per job}; answers: `finished`, `failed`, `stopped`, `again`,
+--        `recovered` (crashed, back at the head of its queue), `poisoned`, `deleted` (its owner deleted the job),
+--        `refused` (this host does not hold the lease), `unreadable` (a key of the job is of the wrong type: quarantined)
+--
+-- GUARANTEE  An outcome is written only for a lease that this host holds now, with its token; then the lease is gone. The
+--            same batch sent again gets the same answers and writes nothing. A job is never recreated.
+-- include announce
+-- include quarantine
+-- include give_back
+-- include release_dependents
+local host, identity = ARGV[1], ARGV[2]
+local rq_prefix, counts_prefix, now_iso = ARGV[6], ARGV[7], ARGV[5]
+if redis.call('HGET', KEYS[1], host) ~= identity then
+  return { 'fenced' }
+end
+
+local receipt = redis.call('HGET', KEYS[3], ARGV[3])
+if receipt then
+  local kept = cmsgpack.unpack(receipt)
+  if kept.batch == ARGV[4] then
+    return { 'ok', redis.call('LLEN', KEYS[4]), unpack(kept.answers) }
+  end
+end
+
+local now = tonumber(redis.call('TIME')[1])
+local counts, succeeded, unsuccessful, working_time = {}, 0, 0, 0
+
+local function count(queue, what)
+  local key = queue .. '\n' .. what
+  counts[key] = counts[key] or { queue, what, 0 }
+  counts[key][3] = counts[key][3] + 1
+end
+
+local function keep(key, ttl)
+  if ttl > 0 then
+    redis.call('EXPIRE', key, ttl)
+  else
+    redis.call('PERSIST', key)
+  end
+end
+
+local function write_result(job, result_type, ttl)
+  local key = rq_prefix .. ':results:' .. job.id
+  local entry = { 'type', result_type, 'worker_name', host, 'execution_id', job.token,
+    'execution_started_at', job.started_at, 'execution_ended_at', job.ended_at }
+  if job.result ~= '' then
+    entry[#entry + 1] = 'return_value'
+    entry[#entry + 1] = job.result
+  end
+  if job.error ~= '' then
+    entry[#entry + 1] = 'exc_string'
+    entry[#entry + 1] = job.error
+  end
+  redis.call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry))
+  keep(key, ttl)
+end
+
+local function remove_execution(job)
+  if job.recorded == '1' then
+    redis.call('ZREM', rq_prefix .. ':wip:' .. job.queue, job.id .. ':' .. job.token)
+    redis.call('ZREM', rq_prefix .. ':executions:' .. job.id, job.token)
+    redis.call('DEL', rq_prefix .. ':execution:' .. job.id .. ':' .. job.token)
+    redis.call('SREM', KEYS[7], job.id .. ':' .. job.token)
+  end
+end
+
+-- The job's own sets follow its hash. RQ spells the second key with two colons.
+local function expire_job(job, ttl)
+  keep(job.key, ttl)
+  keep(rq_prefix .. ':job:' .. job.id .. ':dependents', ttl)
+  keep(rq_prefix .. ':job::' .. job.id .. ':dependencies', ttl)
+end
+
+local function delete_job(job)
+  redis.call('DEL', job.key, rq_prefix .. ':job::' .. job.id .. ':dependencies', rq_prefix .. ':results:' .. job.id)
+  if job.group ~= '' then
+    redis.call('SREM', rq_prefix .. ':group:' .. job.group, job.id)
+  end
+end
+
+local function release_waiting(job, outcome)
+  if redis.call('EXISTS', job.key .. ':dependents') == 0 then
+    return
+  end
+  if release_dependents(rq_prefix, job.id, outcome, now_iso, 100) > 0 then
+    redis.call('ZADD', KEYS[9], now, outcome .. ':' .. job.id)
+    redis.call('LPUSH', KEYS[5], '1')
+  end
+end
+
+local function go_again(job)
+  if job.again == 'scheduled' then
+    redis.call('HSET', job.key, 'status', 'scheduled')
+    redis.call('ZADD', rq_prefix .. ':scheduled:' .. job.queue, now + tonumber(job.delay), job.id)
+    return
+  end
+  redis.call('HSET', job.key, 'status', 'queued', 'enqueued_at', now_iso)
+  if job.again == 'front' then
+    redis.call('LPUSH', rq_prefix .. ':queue:' .. job.queue, job.id)
+  else
+    redis.call('RPUSH', rq_prefix .. ':queue:' .. job.queue, job.id)
+  end
+end
+
+local function finished(job)
+  local ttl = tonumber(job.ttl)
+  succeeded = succeeded + 1
+  count(job.queue, 'finished')
+  if ttl ~= 0 then
+    redis.call('HSET', job.key, 'status', 'finished')
+    write_result(job, '1', ttl)
+    redis.call('ZADD', rq_prefix .. ':finished:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
+  end
+  if job.again ~= '' then
+    go_again(job)
+    return 'again'
+  end
+  release_waiting(job, 'finished')
+  if ttl == 0 then
+    delete_job(job)
+  else
+    expire_job(job, ttl)
+  end
+  return 'finished'
+end
+
+local function failed(job, status)
+  local ttl = tonumber(job.ttl)
+  unsuccessful = unsuccessful + 1
+  count(job.queue, status)
+  redis.call('HSET', job.key, 'status', status)
+  write_result(job, job.result_type == '0' and '2' or job.result_type, ttl)
+  redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
+  expire_job(job, ttl)
+  if status == 'failed' then
+    release_waiting(job, 'failed')
+  end
+  return status
+end
+
+local function retried(job)
+  unsuccessful = unsuccessful + 1
+  if job.result_type == '4' then
+    write_result(job, '4', tonumber(job.ttl))
+  end
+  go_again(job)
+  return 'again'
+end
+
+local function crashed(job, on_lost)
+  count(job.queue, 'crashed')
+  local crashes = redis.call('HINCRBY', job.key, 'farm_crashes', 1)
+  if on_lost == 'fail' then
+    return failed(job, 'failed')
+  end
+  if crashes < tonumber(ARGV[8]) then
+    give_back(rq_prefix, job.id)
+    return 'recovered'
+  end
+  failed(job, 'failed')
+  count(job.queue, 'poisoned')
+  announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
+    'reason', job.summary)
+  return 'poisoned'
+end
+
+local function record(job, on_lost)
+  if redis.call('EXISTS', job.key) == 0 then
+    count(job.queue, 'dropped')
+    return 'deleted'
+  end
+  if #job.fields > 0 then
+    redis.call('HSET', job.key, unpack(job.fields))
+  end
+  working_time = working_time + tonumber(job.seconds)
+  local answer
+  if job.kind == 'finished' then
+    answer = finished(job)
+  elseif job.kind == 'crashed' then
+    answer = crashed(job, on_lost)
+  elseif job.again ~= '' then
+    answer = retried(job)
+  else
+    answer = failed(job, job.kind)
+  end
+  if job.rate_limit_key ~= '' and redis.call('HGET', job.key, 'status') ~= 'queued' then
+    local base = rq_prefix .. ':rl:' .. job.rate_limit_key
+    redis.call('ZREM', base .. ':allowed', job.id)
+    promote_rate_limited(rq_prefix, job.rate_limit_key, tonumber(redis.call('HGET', base, 'concurrency')) or 0, now, now_iso)
+  end
+  return answer
+end
+
+-- What a server says when it can write nothing at all: such a batch is sent again later.
+local unavailable = { 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'LOADING' }
+
+local function finish(job)
+  local lease = redis.call('HGET', KEYS[2], job.id)
+  if not lease or string.match(lease, '^[^|]*') ~= job.token then
+    announce(KEYS[8], now_iso, 'write.refused', 'host', host, 'job', job.id)
+    return 'refused'
+  end
+  local queue, on_lost = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|([^|]*)|[^|]*$')
+  job.queue = queue
+  job.key = rq_prefix .. ':job:' .. job.id
+  remove_execution(job)
+  local ok, answer = pcall(record, job, on_lost)
+  if not ok then
+    local text = type(answer) == 'table' and answer.err or tostring(answer)
+    for _, word in ipairs(unavailable) do
+      if string.find(text, word, 1, true) then
+        error(text)
+      end
+    end
+    quarantine({ KEYS[10], KEYS[11], KEYS[8] }, job.id, 'its outcome could not be recorded: ' .. text, now, now_iso)
+    answer = 'unreadable'
+  end
+  redis.call('HDEL', KEYS[2], job.id)
+  return answer
+end
+
+local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
+  'seconds', 'again', 'delay', 'repeats', 'rate_limit_key', 'group', 'summary' }
+local answers, at = {}, 10
+for i = 1, tonumber(ARGV[9]) do
+  local job = {}
+  for _, name in ipairs(names) do
+    job[name] = ARGV[at]
+    at = at + 1
+  end
+  local last = at + tonumber(ARGV[at])
+  job.fields = {}
+  for j = at + 1, last do
+    job.fields[#job.fields + 1] = ARGV[j]
+  end
+  at = last + 1
+  answers[i] = finish(job)
+end
+
+for _, entry in pairs(counts) do
+  redis.call('HINCRBY', counts_prefix .. entry[1], entry[2], entry[3])
+end
+if redis.call('EXISTS', KEYS[6]) == 1 then
+  if succeeded > 0 then
+    redis.call('HINCRBY', KEYS[6], 'successful_job_count', succeeded)
+  end
+  if unsuccessful > 0 then
+    redis.call('HINCRBY', KEYS[6], 'failed_job_count', unsuccessful)
+  end
+  redis.call('HINCRBYFLOAT', KEYS[6], 'total_working_time', working_time)
+end
+redis.call('HSET', KEYS[3], ARGV[3], cmsgpack.pack({ batch = ARGV[4], answers = answers }))
+redis.call('EXPIRE', KEYS[3], 86400)
+if redis.call('LLEN', KEYS[5]) == 0 then
+  redis.call('LPUSH', KEYS[5], '1')
+end
+return { 'ok', redis.call('LLEN', KEYS[4]), unpack(answers) }

@@ -1,0 +1,58 @@
+-- Gives jobs that a host has not begun, or gives up at its stop, back to the heads of their queues.
+--
+-- KEYS   1 identities  2 inbox  3 running  4 coordinator's bell  5 RQ worker executions
+--        6 quarantine  7 quarantine reasons  8 events
+--        and, by name, the jobs' hashes, queues and execution records
+-- ARGV   1 host  2 identity  3 how many inbox ids at most  4 now, ISO 8601  5 RQ's prefix  6 prefix of the counts
+--        7 what to count, '' for nothing  8… id, token, in the order of starting
+-- RETURN {'fenced'} or {'ok', given back, left in the inbox}
+--
+-- GUARANTEE  The order stays: leases first, then the inbox, as they were dealt. No attempt is counted. A lease that this
+--            host no longer holds is left alone, so the call can be repeated.
+-- include announce
+-- include quarantine
+-- include give_back
+local host, identity, rq_prefix = ARGV[1], ARGV[2], ARGV[5]
+if redis.call('HGET', KEYS[1], host) ~= identity then
+  return { 'fenced' }
+end
+local now = redis.call('TIME')[1]
+local given = 0
+
+local function back(id, expected)
+  local outcome, detail = give_back(rq_prefix, id, expected)
+  if outcome == 'queued' then
+    given = given + 1
+    if ARGV[7] ~= '' then
+      redis.call('HINCRBY', ARGV[6] .. detail, ARGV[7], 1)
+    end
+  elseif outcome == 'unreadable' then
+    quarantine({ KEYS[6], KEYS[7], KEYS[8] }, id, detail, now, ARGV[4])
+  end
+end
+
+for _ = 1, tonumber(ARGV[3]) do
+  local id = redis.call('RPOP', KEYS[2])
+  if not id then
+    break
+  end
+  back(id, 'queued')
+end
+for i = #ARGV - 1, 8, -2 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  local lease = redis.call('HGET', KEYS[3], id)
+  if lease and string.match(lease, '^[^|]*') == token then
+    local queue = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|[^|]*|[^|]*$')
+    redis.call('HDEL', KEYS[3], id)
+    redis.call('ZREM', rq_prefix .. ':wip:' .. queue, id .. ':' .. token)
+    redis.call('ZREM', rq_prefix .. ':executions:' .. id, token)
+    redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. token)
+    redis.call('SREM', KEYS[5], id .. ':' .. token)
+    back(id, 'started')
+  end
+end
+if given > 0 then
+  redis.call('LPUSH', KEYS[4], '1')
+  redis.call('LTRIM', KEYS[4], 0, 0)
+end
+return { 'ok', given, redis.call('LLEN', KEYS[2]) }

@@ -1,0 +1,132 @@
+-- Gives back one page of what a lost host held.
+--
+-- KEYS   1 coordinator  2 lost  3 inbox  4 running  5 receipts  6 quarantine  7 quarantine reasons  8 events
+--        9 dependents
+--        and, by name, the jobs' hashes, queues, registries, results and execution records, and the queues' counts
+-- ARGV   1 own value  2 member of lost  3 host  4 RQ's prefix  5 prefix of the counts  6 MAX_HOST_LOSSES
+--        7 how many at most  8 recovered so far  9 text for a poisoned job  10 text for one that must not run twice
+-- RETURN nil to a caller that does not lead, else {jobs left, given back, failed, dropped, quarantined}
+--
+-- GUARANTEE  Order stays: the inbox goes back tail first, then the leases, latest first, each to the head of its queue.
+--            A job is in its queue, failed or in quarantine in the same step in which it leaves the host. A running job
+--            is given back MAX_HOST_LOSSES times at most. What was canceled or deleted meanwhile is dropped and counted.
+--            A call for an identity that is not lost writes nothing.
+-- include leads
+-- include clock
+-- include announce
+-- include quarantine
+-- include give_back
+-- include release_dependents
+-- include fail_job
+if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
+  return { 0, 0, 0, 0, 0 }
+end
+local host, rq_prefix, limit = ARGV[3], ARGV[4], tonumber(ARGV[7])
+local now, now_iso = read_clock()
+local given, failed, dropped, quarantined = 0, 0, 0, 0
+
+local function count(queue, what)
+  redis.pcall('HINCRBY', ARGV[5] .. queue, what, 1)
+end
+
+local function back(id, expected, queue)
+  local outcome, detail = give_back(rq_prefix, id, expected)
+  if outcome == 'queued' then
+    given = given + 1
+    count(detail, 'recovered')
+  elseif outcome == 'dropped' then
+    dropped = dropped + 1
+    queue = queue or redis.call('HGET', rq_prefix .. ':job:' .. id, 'origin')
+    if queue then
+      count(queue, 'dropped')
+    end
+  else
+    quarantined = quarantined + 1
+    quarantine({ KEYS[6], KEYS[7], KEYS[8] }, id, detail, now, now_iso)
+  end
+end
+
+local function fail(id, queue, token, text, what)
+  failed = failed + 1
+  count(queue, 'failed')
+  if what == 'poisoned' then
+    count(queue, 'poisoned')
+  end
+  if fail_job(rq_prefix, id, queue, text, host, token, now, now_iso) > 0 then
+    redis.call('ZADD', KEYS[9], now, 'failed:' .. id)
+  end
+end
+
+local function end_lease(id, lease)
+  local job = rq_prefix .. ':job:' .. id
+  redis.pcall('ZREM', rq_prefix .. ':wip:' .. lease.queue, id .. ':' .. lease.token)
+  redis.pcall('ZREM', rq_prefix .. ':executions:' .. id, lease.token)
+  redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. lease.token)
+  if redis.pcall('HGET', job, 'status') ~= 'started' then
+    return back(id, nil, lease.queue)
+  end
+  if lease.on_lost == 'fail' then
+    return fail(id, lease.queue, lease.token, ARGV[10], 'failed')
+  end
+  local losses = redis.pcall('HINCRBY', job, 'farm_losses', 1)
+  if type(losses) ~= 'number' then
+    redis.call('HSET', job, 'farm_losses', 1)
+    losses = 1
+  end
+  if losses > tonumber(ARGV[6]) then
+    fail(id, lease.queue, lease.token, ARGV[9], 'poisoned')
+    announce(KEYS[8], now_iso, 'job.poisoned', 'job', id, 'queue', lease.queue, 'host', host, 'losses', losses)
+  else
+    back(id, nil, lease.queue)
+  end
+end
+
+local function read_leases()
+  local entries, leases = redis.call('HGETALL', KEYS[4]), {}
+  for i = 1, #entries, 2 do
+    local token, queue, _, _, on_lost, sequence =
+      string.match(entries[i + 1], '^([^|]*)|(.*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+    leases[#leases + 1] = { id = entries[i], token = token, queue = queue, on_lost = on_lost,
+      sequence = tonumber(sequence or '') or 0 }
+  end
+  table.sort(leases, function(one, other)
+    if one.sequence ~= other.sequence then
+      return one.sequence > other.sequence
+    end
+    return one.id > other.id
+  end)
+  return leases
+end
+
+local seen = 0
+while seen < limit do
+  local id = redis.call('RPOP', KEYS[3])
+  if not id then
+    break
+  end
+  seen = seen + 1
+  back(id, 'queued')
+end
+local left = redis.call('LLEN', KEYS[3])
+if seen < limit then
+  local leases = read_leases()
+  for i = 1, math.min(#leases, limit - seen) do
+    local lease = leases[i]
+    redis.call('HDEL', KEYS[4], lease.id)
+    if lease.token then
+      end_lease(lease.id, lease)
+    else
+      back(lease.id) -- an unreadable lease says nothing of the job, whose own record does
+    end
+  end
+end
+left = left + redis.call('HLEN', KEYS[4])
+
+if left == 0 then
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[5])
+  redis.call('ZREM', KEYS[2], ARGV[2])
+  if given + failed + tonumber(ARGV[8]) > 0 then
+    announce(KEYS[8], now_iso, 'jobs.recovered', 'host', host, 'jobs', given + failed + tonumber(ARGV[8]))
+  end
+end
+return { left, given, failed, dropped, quarantined }

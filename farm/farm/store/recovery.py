@@ -1,0 +1,103 @@
+"""Giving up hosts whose beat stopped, and giving their jobs back."""
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis.asyncio
+
+from farm.keys import Keys, RqKeys
+from farm.store.leadership import LeaderScripts
+
+PAGE_SIZE = 100
+"""Jobs given back in one call of the script."""
+
+
+def failure_text(reason: str) -> bytes:
+    """`reason` as RQ's results hold the text of a failure: base64 of the compressed text."""
+    return base64.b64encode(zlib.compress(reason.encode()))
+
+
+@dataclass(frozen=True, slots=True)
+class SilentHost:
+    """A host in question: no beat for a while, or none at all."""
+
+    name: str
+    identity: str
+    """Empty if the host has a beat and no identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of the jobs of one lost host."""
+
+    given_back: int = 0
+    failed: int = 0
+    dropped: int = 0
+    quarantined: int = 0
+    left: int = 0
+
+
+class RecoveryStore:
+    """Fences hosts and empties what they left."""
+
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
+        self._client = client
+        self._keys = keys
+        self._rq_keys = rq_keys
+
+    async def silent_hosts(self, host_timeout: float) -> tuple[list[SilentHost], list[SilentHost]]:
+        """Hosts whose last beat is older than `host_timeout` by Redis's clock, and hosts that never beat."""
+        seconds, microseconds = await self._client.time()
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.zrange(self._keys.hosts, 0, -1, withscores=True)
+            pipeline.hgetall(self._keys.identities)
+            beats, identities = await pipeline.execute()
+        limit = seconds + microseconds / 1e6 - host_timeout
+        silent = [_silent(name, identities) for name, beat in beats if beat <= limit]
+        without_beat = identities.keys() - {name for name, _ in beats}
+        return silent, [_silent(name, identities) for name in sorted(without_beat)]
+
+    async def fence(self, leader: LeaderScripts, host: SilentHost, host_timeout: float) -> bool:
+        """Gives the host up unless it beat again. From then on it can write nothing."""
+        keys, rq_keys, name = self._keys, self._rq_keys, host.name
+        queues = await self._client.hget(keys.host(name), "queues")  # type: ignore[misc]
+        recorded = await self._client.hget(rq_keys.worker(name), "queues")  # type: ignore[misc]
+        listened = {queue for text in (queues, recorded) if text for queue in text.decode(errors="replace").split(",")}
+        names = [keys.identities, keys.hosts, keys.load, keys.host(name), keys.lost, keys.events]
+        names += [rq_keys.workers, rq_keys.worker(name), rq_keys.worker_executions(name)]
+        names += [rq_keys.queue_workers(queue) for queue in sorted(listened - {""})]
+        return bool(await leader.run("fence", names, [name, host.identity, host_timeout]))
+
+    async def lost(self, at_most: int = 100) -> list[str]:
+        """Members `<host>:<identity>` whose jobs were not all given back, longest lost first."""
+        members = await self._client.zrange(self._keys.lost, 0, at_most - 1)
+        return [member.decode(errors="replace") for member in members]
+
+    async def recover(self, leader: LeaderScripts, member: str, max_host_losses: int, so_far: int) -> Recovered:
+        """Gives back one page of what a lost host held. `so_far` is the number for the event at the end."""
+        host, _, identity = member.rpartition(":")
+        keys = self._keys
+        names = [keys.lost, keys.inbox(host, identity), keys.running(host, identity), keys.receipts(host, identity)]
+        names += [keys.quarantine, keys.quarantine_reasons, keys.events, keys.dependents]
+        arguments: Sequence[str | int | bytes] = [
+            member,
+            host,
+            self._rq_keys.prefix,
+            keys.counts(""),
+            max_host_losses,
+            PAGE_SIZE,
+            so_far,
+            failure_text(
+                f"The job was running on {max_host_losses + 1} hosts that were lost one after the other, the last one "
+                f"{host}, and was not started again (MAX_HOST_LOSSES={max_host_losses})."
+            ),
+            failure_text(f"The host {host} was lost while it ran the job, which must not run twice (on_lost=fail)."),
+        ]
+        left, given, failed, dropped, quarantined = await leader.run("recover", names, arguments)
+        return Recovered(given, failed, dropped, quarantined, left)
+
+
+def _silent(name: bytes, identities: dict[bytes, bytes]) -> SilentHost:
+    return SilentHost(name.decode(errors="replace"), identities.get(name, b"").decode(errors="replace"))

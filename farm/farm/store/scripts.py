@@ -1,0 +1,102 @@
+"""The Lua scripts, one file per transition in `lua/`, and how they are called.
+
+A script's first lines say its KEYS, ARGV, what it returns and what it guarantees. `-- include NAME` puts the text of
+`lua/include/NAME.lua` in its place. Servers that know script flags (7.0 and newer) get `allow-oom`, so that a full
+Redis still drains; older ones and fakeredis refuse the line, so it is added only after the version is known.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, cast
+
+import redis
+import redis.asyncio
+
+Argument = str | bytes | int | float
+
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+_ALLOW_OUT_OF_MEMORY = "#!lua flags=allow-oom\n"
+_FLAGS_SINCE = 7
+
+
+@cache
+def source(name: str, flags: bool) -> tuple[str, str]:
+    """Text and SHA-1 of `lua/<name>.lua` with its includes."""
+    folder = files("farm.store") / "lua"
+    text = (folder / f"{name}.lua").read_text()
+    text = _INCLUDE.sub(lambda match: (folder / "include" / f"{match[1]}.lua").read_text(), text)
+    if flags:
+        text = _ALLOW_OUT_OF_MEMORY + text
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _understands_flags(information: dict[str, Any]) -> bool:
+    return int(str(information.get("redis_version", "0")).split(".")[0]) >= _FLAGS_SINCE
+
+
+class Scripts:
+    """Calls scripts on a synchronous client. A script that the server forgot is loaded and sent again: it had not run."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._flags: bool | None = None
+
+    def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """What the script returns. Raises redis-py's errors."""
+        if self._flags is None:
+            self._flags = _server_flags(self._client)
+        text, digest = source(name, self._flags)
+        try:
+            return self._client.evalsha(digest, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            self._client.script_load(text)
+            return self._client.evalsha(digest, len(keys), *keys, *arguments)
+
+
+def _server_flags(client: redis.Redis) -> bool:
+    try:
+        return _understands_flags(cast("dict[str, Any]", client.info("server")))
+    except redis.ResponseError:
+        return False  # INFO may be forbidden, and fakeredis has none
+
+
+class AsyncScripts:
+    """Calls scripts on an asynchronous client, as `Scripts` does."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._flags: bool | None = None
+
+    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """What the script returns. Raises redis-py's errors."""
+        text, digest = source(name, await self._server_flags())
+        try:
+            return await self._client.evalsha(digest, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+        except redis.exceptions.NoScriptError:
+            await self._client.script_load(text)
+            return await self._client.evalsha(digest, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+
+    async def run_together(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        """What several scripts return, sent in one round trip and run one after the other."""
+        flags = await self._server_flags()
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for name, keys, arguments in calls:
+                pipeline.evalsha(source(name, flags)[1], len(keys), *keys, *arguments)  # type: ignore[arg-type]
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, redis.exceptions.NoScriptError):
+                replies[index] = await self.run(*calls[index])
+            elif isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    async def _server_flags(self) -> bool:
+        if self._flags is None:
+            try:
+                self._flags = _understands_flags(cast("dict[str, Any]", await self._client.info("server")))
+            except redis.ResponseError:
+                self._flags = False
+        return self._flags

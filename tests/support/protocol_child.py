@@ -1,0 +1,138 @@
+"""A process that speaks the pool's protocol and obeys. Run as `protocol_child STREAM_FD TOKEN_FD`.
+
+How it warms up is said by `Initialize.app`: a verb. What a job does is said by its fields: `do`, and `value`.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+
+from farm_worker.pool.protocol import (
+    TOKEN,
+    FrameReader,
+    Initialize,
+    InitializeFailed,
+    Outcome,
+    Ready,
+    RunJob,
+    encode,
+)
+
+
+class Child:
+    def __init__(self, stream: int, tokens: int) -> None:
+        self.stream = socket.socket(fileno=stream)
+        self.stream.set_inheritable(False)
+        self.tokens = tokens
+        os.set_inheritable(tokens, False)
+        self.reader = FrameReader()
+        self.messages: deque[object] = deque()
+
+    def run(self) -> None:
+        self.warm_up(self.next_message())
+        while (sequence := self.next_token()) is not None:
+            job = self.job(sequence)
+            self.stream.sendall(encode(self.work(job)))
+
+    def warm_up(self, initialize: object) -> None:
+        assert isinstance(initialize, Initialize)
+        verb, _, value = (initialize.app or "").partition(":")
+        if verb == "fail":
+            self.stream.sendall(encode(InitializeFailed("RuntimeError: no database")))
+            sys.exit(1)
+        if verb == "fail_while" and os.path.exists(value):
+            self.stream.sendall(encode(InitializeFailed("RuntimeError: no database")))
+            sys.exit(1)
+        if verb == "hang":
+            subprocess.Popen(["sleep", "600"])
+            time.sleep(600)
+        if verb == "garbage":
+            self.stream.sendall(b"\0\0\0\4oops")
+            time.sleep(600)
+        if verb == "mute":
+            self.stream.sendall(encode(Ready(os.getpid(), 0.0)))
+            self.stream.shutdown(socket.SHUT_RDWR)
+            time.sleep(600)
+        if verb == "die_idle":
+            self.stream.sendall(encode(Ready(os.getpid(), 0.0)))
+            os._exit(7)
+        if verb == "slow_end":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            threading.Thread(target=time.sleep, args=(600,)).start()
+        self.stream.sendall(encode(Ready(os.getpid(), 0.0)))
+
+    def next_message(self) -> object:
+        while not self.messages:
+            data = self.stream.recv(65536)
+            if not data:
+                sys.exit(0)
+            self.messages.extend(self.reader.feed(data))
+        return self.messages.popleft()
+
+    def next_token(self) -> int | None:
+        while True:
+            try:
+                data = os.read(self.tokens, TOKEN.size)
+            except BlockingIOError:
+                select.select([self.tokens], [], [])
+                continue
+            if not data:
+                return None
+            (sequence,) = TOKEN.unpack(data)
+            return int(sequence)
+
+    def job(self, sequence: int) -> RunJob:
+        while True:
+            job = self.next_message()
+            assert isinstance(job, RunJob)
+            assert job.sequence <= sequence, "a token without its frame"
+            if job.sequence == sequence:
+                return job
+
+    def work(self, job: RunJob) -> Outcome:
+        fields = dict(zip(job.fields[::2], job.fields[1::2], strict=True))
+        outcome = self.outcome(job, b"%d" % len(fields.get(b"data", b"")))
+        verb, value = fields.get(b"do", b""), fields.get(b"value", b"").decode()
+        if verb == b"sleep":
+            time.sleep(float(value))
+        elif verb == b"exit":
+            os._exit(int(value))
+        elif verb == b"signal":
+            os.kill(os.getpid(), int(value))
+        elif verb == b"start_and_hang":
+            started = subprocess.Popen(["sleep", "600"])
+            with open(value + ".part", "w") as file:
+                file.write(str(started.pid))
+            os.rename(value + ".part", value)
+            time.sleep(600)
+        elif verb == b"answer_and_die":
+            self.stream.sendall(encode(outcome))
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif verb == b"wait_for":
+            while not os.path.exists(value):
+                time.sleep(0.005)
+        elif verb == b"grow":
+            self.ballast = bytearray(int(value))
+            time.sleep(600)
+        elif verb == b"echo":
+            outcome.result = fields[b"data"]
+        elif verb == b"print":
+            sys.stdout.write("x" * int(value))
+            sys.stdout.flush()
+        return outcome
+
+    def outcome(self, job: RunJob, result: bytes) -> Outcome:
+        now = time.time()
+        return Outcome(
+            sequence=job.sequence, kind="finished", started_at=now, ended_at=now, seconds=0.0, result=result
+        )
+
+
+if __name__ == "__main__":
+    Child(int(sys.argv[1]), int(sys.argv[2])).run()

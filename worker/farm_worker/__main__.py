@@ -1,0 +1,81 @@
+"""`python -P -m farm_worker`: one host. `farm worker` becomes this, with its flags in the environment."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from farm import logs
+from farm.cli.flags import take_flags
+from farm.errors import FarmError, RedisError, SettingsError
+from farm.store.address import resolve
+from farm.store.connection import connect, check_version, hide_password, readable_errors
+from farm_settings import InvalidSetting, Settings, load
+from farm_worker.hooks import Hooks
+from farm_worker.host import Host
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NO_REDIS = 1, 2, 3
+
+
+def main() -> int:
+    """The exit code: 0 asked to stop, 1 failed, 2 a setting cannot be used, 3 no Redis."""
+    try:
+        asyncio.run(_run())
+    except (InvalidSetting, SettingsError) as error:
+        return _say(error, EXIT_USAGE)
+    except RedisError as error:
+        return _say(error, EXIT_NO_REDIS)
+    except FarmError as error:
+        return _say(error, EXIT_FAILED)
+    return 0
+
+
+async def _run() -> None:
+    flags = take_flags(os.environ)
+    settings = load(flags=flags)
+    environment = dict(os.environ)
+    hooks = None
+    queue_options = {}
+    if settings.host.app is not None:
+        hooks = await Hooks.start(settings, environment)
+        queue_options = hooks.app.queues
+        settings = load(flags=flags, app=hooks.app.options)
+    url = _connect_once(settings)
+    host = Host(settings, url, hooks, queue_options, environment)
+    _listen_to_signals(host)
+    _write_pid_file(settings)
+    await host.run()
+
+
+def _connect_once(settings: Settings) -> str:
+    """Says which Redis is used, and that it can be, before anything else starts."""
+    address = resolve(settings.redis)
+    print(f"Redis: {hide_password(address.url)} ({address.source})", file=sys.stderr)
+    logs.configure(settings.logs.log_level, settings.logs.log_format, "host")
+    client = connect(address.url)
+    with readable_errors(address.url):
+        check_version(client.info("server"), address.url)
+    client.close()
+    return address.url
+
+
+def _listen_to_signals(host: Host) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.stopping.signal, signal.Signals(number).name)
+    loop.add_signal_handler(signal.SIGHUP, host.recycle)
+
+
+def _write_pid_file(settings: Settings) -> None:
+    if settings.host.pid_file:
+        Path(settings.host.pid_file).write_text(f"{os.getpid()}\n")
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"Error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""Hears that something was placed in this host's inbox."""
+
+import asyncio
+
+from farm.store.bells import wait_for_bell
+from farm.store.connection import REDIS_ERRORS, connect_async
+from farm_worker.execution import Execution
+
+
+class Bell:
+    """Waits on its own connection, as a blocking command holds one."""
+
+    def __init__(self, redis_url: str, key: str, execution: Execution) -> None:
+        self._redis_url = redis_url
+        self._key = key
+        self._execution = execution
+
+    async def run(self) -> None:
+        """Until cancelled. While Redis is away the beat says so; its answer carries the inbox's length as well."""
+        client = connect_async(self._redis_url, name="farm-host-bell")
+        try:
+            while True:
+                try:
+                    if await wait_for_bell(client, self._key):
+                        self._execution.placed(max(1, self._execution.inbox))
+                except REDIS_ERRORS:
+                    await asyncio.sleep(1.0)
+        finally:
+            await client.aclose()

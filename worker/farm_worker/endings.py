@@ -1,0 +1,100 @@
+"""From what happened to a job to the record that is written of it."""
+
+import base64
+import signal
+import time
+import zlib
+from collections.abc import Sequence
+
+from farm.store.execution import Ending
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.protocol import Outcome
+from farm_worker.pool.reasons import ProcessEnd, Reason
+
+FAILURE_TTL_SECONDS = 365 * 24 * 3600
+"""RQ's default for failed jobs: a year."""
+
+_RUN_AGAIN = {Reason.DRAINED, Reason.CLOSED, Reason.RECYCLED, Reason.SURPLUS}
+"""Ends of a process that are the host's own doing: its job goes back and nobody is blamed."""
+
+
+def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
+    """The process said how the job ended."""
+    return Ending(
+        job_id=assignment.job_id,
+        token=assignment.token,
+        kind=outcome.kind,
+        recorded=assignment.recorded,
+        result_type=outcome.result_type,
+        result=outcome.result,
+        error=outcome.error,
+        ttl=outcome.ttl,
+        started_at=outcome.started_at,
+        ended_at=outcome.ended_at,
+        seconds=outcome.seconds,
+        again=outcome.again,
+        delay=outcome.delay,
+        repeat=outcome.repeat,
+        rate_limit_key=outcome.rate_limit_key,
+        group=outcome.group,
+        summary=outcome.summary,
+        fields=outcome.fields,
+    )
+
+
+def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
+    """The process ended while it ran the job. None if the job is to be given back instead: nobody is to blame."""
+    if end.reason in _RUN_AGAIN:
+        return None
+    if end.reason is Reason.STOPPED:
+        kind, text = "stopped", "Job stopped by user, work-horse terminated."
+    elif end.reason is Reason.JOB_TIMEOUT:
+        kind = "failed"
+        text = f"Task exceeded maximum timeout value ({assignment.timeout:g} seconds). {end.sentence()}"
+    else:
+        # Begins with RQ's own words, so that searches for them still find it.
+        kind = "crashed"
+        text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.sentence()}"
+    now = time.time()
+    seconds = max(0.0, time.monotonic() - (assignment.begun_at or assignment.dispatched_at))
+    return Ending(
+        job_id=assignment.job_id,
+        token=assignment.token,
+        kind=kind,
+        recorded=assignment.recorded,
+        result_type=2,
+        error=encode_error(text),
+        ttl=_failure_ttl(assignment),
+        started_at=now - seconds,
+        ended_at=now,
+        seconds=seconds,
+        rate_limit_key=field(assignment.fields, b"rate_limit_key"),
+        summary=text,
+    )
+
+
+def field(fields: Sequence[bytes], name: bytes) -> bytes:
+    """The value of `name` in a flat hash, empty if it has none."""
+    for index in range(0, len(fields), 2):
+        if fields[index] == name:
+            return fields[index + 1]
+    return b""
+
+
+def encode_error(text: str) -> bytes:
+    """A text as RQ's `exc_string` field holds it."""
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace")))
+
+
+def _failure_ttl(assignment: Assignment) -> int:
+    try:
+        return int(field(assignment.fields, b"failure_ttl"))
+    except ValueError:
+        return FAILURE_TTL_SECONDS
+
+
+def _wait_status(end: ProcessEnd) -> str:
+    if end.signal is None:
+        return f"{(end.exit_code or 0) << 8} (exit code {end.exit_code})"
+    number = getattr(signal, end.signal, 0)
+    return f"{int(number)} (signal {int(number)})"

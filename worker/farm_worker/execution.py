@@ -1,0 +1,277 @@
+"""The hot path of a host: takes jobs from the inbox, deals them to processes, records how they ended. In batches.
+
+One exchange with Redis is under way at a time; what comes meanwhile goes into the next. A batch keeps its name until
+Redis answered, so after a lost reply it is sent again and changes nothing twice.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from farm.errors import HostFenced
+from farm.store.connection import REDIS_ERRORS
+from farm.store.execution import (
+    Ending,
+    Exchange,
+    ExecutionStore,
+    FinishBatch,
+    StartBatch,
+    StartedJob,
+    new_batch_name,
+)
+from farm.store.hosts import Registration
+from farm_worker import prefetch
+from farm_worker.endings import field, from_outcome, from_process_end
+from farm_worker.job_log import JobLog
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Outcome
+from farm_worker.pool.reasons import ProcessEnd, Reason
+
+MAX_BATCH = 100
+"""Jobs in one exchange at most: keeps each script under some milliseconds."""
+
+DEFAULT_TIMEOUT_SECONDS = 180.0
+"""RQ's, for jobs that name none."""
+
+_BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+_logger = logging.getLogger("farm.execution")
+
+
+class Execution:
+    """What a host does with the jobs that were placed on it."""
+
+    def __init__(self, store: ExecutionStore, job_log: JobLog, on_fenced: Callable[[], None]) -> None:
+        self.durations = prefetch.Durations()
+        self.inbox = 0
+        """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
+        self.accepting = False
+        """Whether jobs are taken from the inbox: not before the pool is warm, not while draining."""
+        self.finished_jobs = 0
+        self._store = store
+        self._job_log = job_log
+        self._on_fenced = on_fenced
+        self._pool: Pool | None = None
+        self._who: Registration | None = None
+        self._endings: deque[tuple[Ending, str]] = deque()
+        self._held: deque[Assignment] = deque()
+        """Started, and without a process: their process died before it began them."""
+        self._to_hand_back: list[Assignment] = []
+        self._finish: FinishBatch | None = None
+        self._finish_queues: list[str] = []
+        self._start: StartBatch | None = None
+        self._batches = 0
+        self._sequence = 0
+        self._inbox_since = 0.0
+        self._failures = 0
+        self._wake = asyncio.Event()
+
+    def attach(self, pool: Pool) -> None:
+        """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
+        self._pool = pool
+
+    def begin(self, who: Registration) -> None:
+        """A new registration: what belonged to the one before is forgotten, it is others' now."""
+        self._who = who
+        self._endings.clear()
+        self._held.clear()
+        self._to_hand_back.clear()
+        self._finish = self._start = None
+        self.inbox = 0
+        self._wake.set()
+
+    @property
+    def pool(self) -> Pool:
+        assert self._pool is not None, "attach() comes first"
+        return self._pool
+
+    @property
+    def unsettled(self) -> int:
+        """Jobs whose lease this host still holds, as far as it knows."""
+        running = sum(len(process.assignments) for process in self.pool.processes)
+        writing = len(self._finish.endings) if self._finish else 0
+        return running + writing + len(self._endings) + len(self._held) + len(self._to_hand_back)
+
+    def placed(self, inbox: int) -> None:
+        """The inbox has this many ids, says a beat or the bell."""
+        if inbox and not self.inbox:
+            self._inbox_since = time.monotonic()
+        self.inbox = inbox
+        if inbox:
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Something changed: a process is ready, a job ended."""
+        self._wake.set()
+
+    def outcomes_arrived(self, outcomes: Sequence[tuple[Assignment, Outcome]]) -> None:
+        """Processes said how jobs ended."""
+        now = time.monotonic()
+        for assignment, outcome in outcomes:
+            self.durations.observe(assignment.queue, outcome.seconds, now)
+            self._endings.append((from_outcome(assignment, outcome), assignment.queue))
+        self._wake.set()
+
+    def process_ended(self, end: ProcessEnd, begun: Assignment | None, unbegun: Sequence[Assignment]) -> None:
+        """A process is gone. The job that it had begun is accounted for, those that it had not begin elsewhere."""
+        if end.reason is Reason.HOST_LOST:
+            return  # they belong to others now
+        self._held.extend(unbegun)
+        if begun is not None:
+            ending = from_process_end(begun, end)
+            if ending is None:
+                self._to_hand_back.append(begun)
+            else:
+                self._endings.append((ending, begun.queue))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Exchanges whenever there is something to say or to take. Ends only by cancellation."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while await self._step():
+                pass
+
+    async def recall(self, publish: Callable[[], Awaitable[None]]) -> None:
+        """Every 0.1 s: what was dealt and not begun in time goes back, so that a long job never traps short ones."""
+        while True:
+            await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
+            now = time.monotonic()
+            late = self._late(now)
+            inbox_is_late = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS and not self._room(now)
+            if not late and not inbox_is_late:
+                continue
+            for job in self.running():
+                self.durations.observe_running(job.queue, now - (job.begun_at or now), now)
+            # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
+            await publish()
+            await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
+
+    async def hand_back(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> None:
+        """Gives back leases and up to `inbox` placed ids, until Redis accepted it. No attempt is counted."""
+        if self._who is None or not (assignments or inbox):
+            return
+        leases = [(assignment.job_id, assignment.token) for assignment in assignments]
+        attempt = 0
+        while True:
+            try:
+                given = await self._store.hand_back(self._who, leases, inbox, counted_as)
+            except HostFenced:
+                self._on_fenced()
+                return
+            except REDIS_ERRORS as error:
+                await self._back_off(error, attempt)
+                attempt += 1
+            else:
+                self.inbox = 0 if inbox else self.inbox
+                _logger.debug("handed back %d jobs", given)
+                return
+
+    async def hand_back_all(self) -> None:
+        """At a stop: everything that was not begun."""
+        held = list(self._held)
+        self._held.clear()
+        await self.hand_back([*self.pool.take_back(None), *held], inbox=1_000_000)
+
+    def running(self) -> list[Assignment]:
+        """The jobs that processes are at right now."""
+        return [begun for process in self.pool.processes if (begun := process.begun)]
+
+    async def _step(self) -> bool:
+        self._deal_held()
+        if self._to_hand_back:
+            back, self._to_hand_back = self._to_hand_back, []
+            await self.hand_back(back, inbox=0)
+        finish, start = self._next_finish(), self._next_start()
+        if self._who is None or (finish is None and start is None):
+            return False
+        try:
+            exchange = await self._store.exchange(self._who, finish, start, self.inbox)
+        except HostFenced:
+            self._on_fenced()
+            return False
+        except REDIS_ERRORS as error:
+            await self._back_off(error, self._failures)
+            self._failures += 1
+            return True
+        self._failures = 0
+        if finish is self._finish and start is self._start:
+            self._apply(exchange)
+        return True
+
+    def _next_finish(self) -> FinishBatch | None:
+        if self._finish is None and self._endings:
+            taken = [self._endings.popleft() for _ in range(min(MAX_BATCH, len(self._endings)))]
+            self._batches += 1
+            self._finish = FinishBatch(self._batches, new_batch_name(), [ending for ending, _ in taken])
+            self._finish_queues = [queue for _, queue in taken]
+        return self._finish
+
+    def _next_start(self) -> StartBatch | None:
+        if self._start is None and self.inbox and self.accepting:
+            room = self._room(time.monotonic())
+            if room > 0:
+                self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH), self._sequence)
+        return self._start
+
+    def _room(self, now: float) -> int:
+        return self.pool.room(prefetch.depth(self.durations.expected(now))) - len(self._held)
+
+    def _apply(self, exchange: Exchange) -> None:
+        if self._finish is not None:
+            for ending, queue, answer in zip(self._finish.endings, self._finish_queues, exchange.answers, strict=True):
+                self._job_log.ended(ending, queue, answer)
+            self.finished_jobs += len(self._finish.endings)
+        self._finish = self._start = None
+        self.inbox = exchange.inbox
+        self._inbox_since = time.monotonic()
+        self._sequence += len(exchange.started)
+        for job in exchange.started:
+            self._held.append(_assignment(job))
+            self._job_log.started(job)
+        self._deal_held()
+
+    def _deal_held(self) -> None:
+        depth = prefetch.depth(self.durations.expected(time.monotonic()))
+        while self._held and self.pool.dispatch(self._held[0], depth):
+            self._held.popleft()
+
+    def _late(self, now: float) -> list[Assignment]:
+        late = self.pool.take_back(prefetch.RECALL_SECONDS)
+        while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
+            late.append(self._held.popleft())
+        return late
+
+    async def _back_off(self, error: Exception, attempt: int) -> None:
+        if attempt == 0:
+            _logger.warning("Redis is away, running jobs go on: %s", error)
+        pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+
+
+def _assignment(job: StartedJob) -> Assignment:
+    assignment = Assignment(
+        job_id=job.job_id,
+        token=job.token,
+        queue=job.queue,
+        attempt=job.attempt,
+        on_lost=job.on_lost,
+        timeout=_timeout(job.fields),
+        fields=job.fields,
+    )
+    assignment.dispatched_at = time.monotonic()
+    return assignment
+
+
+def _timeout(fields: Sequence[bytes]) -> float | None:
+    """Seconds that the job may run: RQ's field, its default of 180 without one, None for -1."""
+    try:
+        seconds = float(field(fields, b"timeout") or DEFAULT_TIMEOUT_SECONDS)
+    except ValueError:
+        return DEFAULT_TIMEOUT_SECONDS
+    return seconds if seconds > 0 else None

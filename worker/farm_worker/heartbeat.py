@@ -1,0 +1,198 @@
+"""The beat: measures, decides what the host takes, publishes it, and renews the lease. One loop, one concern.
+
+What comes back with a beat (who leads, what operators want) is handed to the host.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from farm.errors import HostFenced
+from farm.store.connection import REDIS_ERRORS
+from farm.store.hosts import BeatAnswer, HostStore, Registration
+from farm_settings import Settings
+from farm_worker import prefetch
+from farm_worker.admission import AdmissionFacts, AdmissionState, decide
+from farm_worker.execution import Execution
+from farm_worker.hooks import Hooks
+from farm_worker.load.facts import Facts, SamplingFailed
+from farm_worker.load.sampler import Sampler
+from farm_worker.published import HostRecord, rq_record
+
+LEAST_SAMPLE_SECONDS = 0.4
+"""Samples over less time say little: a beat that is brought forward uses the last one."""
+
+LEAST_BEAT_SECONDS = 0.05
+"""Beats that are brought forward keep this distance."""
+
+EXECUTION_RECORD_SECONDS = 15.0
+"""RQ's execution records of running jobs are renewed this often: well within their 90 s."""
+
+SAMPLING_FAILURES_ALLOWED = 2
+"""A third failed sample in a row makes the host unhealthy: no frozen value is published for long."""
+
+_logger = logging.getLogger("farm.heartbeat")
+
+
+class Heartbeat:
+    """Keeps one host alive in Redis and tells what it will take."""
+
+    def __init__(
+        self,
+        store: HostStore,
+        settings: Settings,
+        record: HostRecord,
+        execution: Execution,
+        hooks: Hooks | None,
+        extra_pids: Callable[[], Sequence[int]],
+    ) -> None:
+        self.draining = False
+        self.state = AdmissionState.initial(time.monotonic())
+        self.facts: Facts | None = None
+        self._store = store
+        self._settings = settings
+        self._record = record
+        self._execution = execution
+        self._hooks = hooks
+        self._extra_pids = extra_pids
+        self._sampler = Sampler()
+        self._sampled_at = 0.0
+        self._sampling_failures = 0
+        self._sampling_error = ""
+        self._recorded_at: dict[bytes, float] = {}
+        self._hurry = asyncio.Event()
+        self._published_prefetch = 0
+        self._away_since: float | None = None
+        self._lock = asyncio.Lock()
+
+    def hurry(self) -> None:
+        """What this host can take changed: do not wait for the next regular beat."""
+        self._hurry.set()
+
+    def note_jobs(self) -> None:
+        """Jobs ended: if that allows for a markedly different prefetch, the coordinator should know soon."""
+        wanted = self._prefetch()
+        if wanted > 2 * self._published_prefetch or 2 * wanted < self._published_prefetch:
+            self._hurry.set()
+
+    async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:
+        """Beats until cancelled. Raises HostFenced when the lease is gone; all else that Redis says is lived through."""
+        while True:
+            began = time.monotonic()
+            try:
+                on_answer(await self.beat(who()))
+            except HostFenced:
+                raise
+            except REDIS_ERRORS as error:
+                if self._away_since is None:
+                    self._away_since = began
+                    _logger.warning("no beat, Redis is away: %s", error)
+            else:
+                self._note_return(began)
+            await self._pause(began)
+
+    async def beat(self, who: Registration) -> BeatAnswer:
+        """One beat, now. Raises HostFenced, and redis-py's errors."""
+        async with self._lock:
+            self._hurry.clear()
+            await self._measure()
+            await self._decide()
+            self._published_prefetch = self._prefetch()
+            record = self._record.fields(who, self.state, self._facts(), self._published_prefetch)
+            answer = await self._store.beat(who, record, self._rq_state(), self._settings.host.standby_coordinator)
+            if not answer.rq_record_present:
+                await self._store.write_rq_record(who.host, self._record.queues, rq_record(self._record, self._rq_state()))
+            await self._record_executions(who)
+            return answer
+
+    async def _measure(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled_at < LEAST_SAMPLE_SECONDS:
+            return
+        pids = [os.getpid(), *(process.pid for process in self._execution.pool.processes), *self._extra_pids()]
+        try:
+            self.facts = self._sampler.sample(pids)
+        except SamplingFailed as error:
+            self._sampling_failures += 1
+            self._sampling_error = str(error)
+            _logger.warning("%s", error)
+        else:
+            self._sampled_at = now
+            self._sampling_failures = 0
+
+    def _facts(self) -> Facts:
+        pool = self._execution.pool
+        facts = self.facts or Facts(0.0, 0.0, 0.0, 0.0, 1.0, 0, 0, measured=False)
+        return dataclasses.replace(facts, slots=pool.slots, busy=pool.busy, idle=pool.idle)
+
+    async def _decide(self) -> None:
+        facts, pool = self._facts(), self._execution.pool
+        load, error = facts.load, pool.unhealthy_reason or ""
+        if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
+            error = error or self._sampling_error
+        if self._hooks is not None and self._hooks.has_load:
+            answer = await self._hooks.load(dataclasses.asdict(facts), timeout=self._settings.lease.heartbeat_interval)
+            error = error or answer.error
+            load = load if answer.value is None else answer.value
+        before = self.state
+        self.state = decide(
+            before,
+            AdmissionFacts(
+                load=load,
+                user_load=self._hooks is not None and self._hooks.has_load,
+                error=error or None,
+                memory_share=facts.memory_share,
+                others_load=facts.others_load,
+                slots=pool.ready,
+                busy=pool.busy,
+                prefetch=self._prefetch(),
+                warming=pool.ready == 0,
+                draining=self.draining,
+            ),
+            self._settings.admission,
+            time.monotonic(),
+        )
+        if self.state.state != before.state:
+            _logger.info("%s%s", self.state.state, f": {self.state.reason}" if self.state.reason else "")
+
+    def _prefetch(self) -> int:
+        expected = self._execution.durations.expected(time.monotonic())
+        return prefetch.prefetch(expected, self._execution.pool.ready)
+
+    def _rq_state(self) -> str:
+        if self.state.state == "starting":
+            return "starting"
+        return "busy" if self._execution.pool.busy else "idle"
+
+    async def _record_executions(self, who: Registration) -> None:
+        """RQ's execution records, written late: only for jobs that outlive a beat."""
+        now = time.monotonic()
+        running = self._execution.running()
+        due = [
+            job
+            for job in running
+            if now - (job.begun_at or now) > self._settings.lease.heartbeat_interval
+            and now - self._recorded_at.get(job.job_id, -EXECUTION_RECORD_SECONDS) >= EXECUTION_RECORD_SECONDS
+        ]
+        for job in due:
+            job.recorded = True
+        if due:
+            await self._store.record_executions(who, [(job.job_id, job.token) for job in due])
+        known = {job.job_id: self._recorded_at[job.job_id] for job in running if job.job_id in self._recorded_at}
+        self._recorded_at = known | {job.job_id: now for job in due}
+
+    def _note_return(self, now: float) -> None:
+        if self._away_since is not None:
+            _logger.info("Redis is back after %.1f s", now - self._away_since)
+            self._away_since = None
+
+    async def _pause(self, began: float) -> None:
+        rest = began + self._settings.lease.heartbeat_interval - time.monotonic()
+        try:
+            await asyncio.wait_for(self._hurry.wait(), timeout=max(rest, LEAST_BEAT_SECONDS))
+        except TimeoutError:
+            return
+        await asyncio.sleep(max(0.0, began + LEAST_BEAT_SECONDS - time.monotonic()))

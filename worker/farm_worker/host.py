@@ -1,0 +1,288 @@
+"""The host: registers, warms its pool, beats, runs what is placed on it, drains, leaves. Read this file first.
+
+One event loop, one thread. The parts: `heartbeat` (lease, load, admission), `execution` (jobs in, outcomes out), `pool`
+(processes), `hooks` (the user's load function), `standby` (a coordinator when nobody leads). The parent never imports
+job code and never unpickles.
+"""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from farm.errors import HostFenced
+from farm.keys import Keys, RqKeys
+from farm.records import iso_now
+from farm.store.connection import REDIS_ERRORS, connect_async
+from farm.store.execution import ExecutionStore
+from farm.store.hosts import BeatAnswer, HostStore, Registration
+from farm_settings import Settings
+from farm_worker import identity
+from farm_worker.bell import Bell
+from farm_worker.execution import Execution
+from farm_worker.heartbeat import Heartbeat
+from farm_worker.hooks import Hooks
+from farm_worker.job_log import JobLog
+from farm_worker.limits import Limits
+from farm_worker.load.cpu import allowed_cpus
+from farm_worker.orders import Orders
+from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Initialize
+from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.process_events import keep_process_events
+from farm_worker.published import HostRecord
+from farm_worker.standby import StandbyCoordinator
+from farm_worker.stopping import Stopping
+
+SETTLE_SECONDS = 5.0
+"""At the end of a stop: how long outcomes may take to be written before the coordinator has to recover them."""
+
+_logger = logging.getLogger("farm.host")
+
+
+class Host:
+    """One worker host from its start to its clean end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis_url: str,
+        hooks: Hooks | None,
+        queue_options: Mapping[str, Mapping[str, Any]],
+        environment: Mapping[str, str],
+    ) -> None:
+        self.stopping = Stopping()
+        self._settings = settings
+        self._redis_url = redis_url
+        self._hooks = hooks
+        self._environment = environment
+        self._keys = Keys(settings.redis.prefix)
+        self._rq_keys = RqKeys(settings.redis.rq_prefix)
+        self._client = connect_async(redis_url, name="farm-host")
+        self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
+        self._standby = StandbyCoordinator(environment)
+        self._fenced = asyncio.Event()
+        self._job_log = JobLog()
+        execution_store = ExecutionStore(
+            self._client,
+            self._keys,
+            self._rq_keys,
+            max_crashes=settings.lease.max_crashes,
+            on_lost=settings.lease.on_lost,
+            on_lost_of_queues={
+                queue: options["on_lost"] for queue, options in queue_options.items() if "on_lost" in options
+            },
+        )
+        self._execution = Execution(execution_store, self._job_log, self._fenced.set)
+        self._who: Registration | None = None
+        self._process_events: asyncio.Queue[ProcessEnd] = asyncio.Queue(maxsize=1000)
+
+    @property
+    def name(self) -> str:
+        """The name it registered under."""
+        assert self._who is not None, "the host has not registered yet"
+        return self._who.host
+
+    async def run(self) -> None:
+        """From registration to the clean end. Raises NameInUse and the errors of a Redis that can't be used."""
+        await self._register()
+        self._make_pool(await self._slots())
+        tasks = [asyncio.create_task(part) for part in self._parts()]
+        try:
+            await self._until_stopped(tasks)
+            await self._drain()
+        finally:
+            await self._end(tasks)
+
+    def recycle(self) -> None:
+        """Replaces all processes, so that they import the code anew: idle ones now, busy ones after their job."""
+        _logger.info("replacing all processes")
+        self.pool.recycle()
+
+    async def _register(self) -> None:
+        self._who = await identity.register(self._store, self._settings.host.name)
+        self._record = HostRecord(
+            queues=self._settings.host.queues,
+            labels=self._settings.host.labels,
+            threshold=self._settings.admission.threshold,
+            pid=os.getpid(),
+            hostname=identity.hostname(),
+            boot_id=identity.boot_id(),
+            started_at=iso_now(),
+        )
+        self._execution.begin(self._who)
+
+    async def _slots(self) -> int:
+        """PROCESSES, or the CPUs that we may use, shared with the other hosts of this machine."""
+        if self._settings.pool.processes is not None:
+            return self._settings.pool.processes
+        others = await self._store.hosts_on(identity.boot_id())
+        return max(1, int(allowed_cpus()) // (1 + others))
+
+    def _make_pool(self, slots: int) -> None:
+        idle = self._settings.pool.idle_processes
+        self.pool = Pool(
+            self._settings.pool,
+            slots=slots,
+            idle_target=min(slots, max(1, int(allowed_cpus()))) if idle is None else idle,
+            initialize=self._initialize,
+            environment=self._environment,
+            on_outcomes=self._on_outcomes,
+            on_end=self._on_process_end,
+            on_change=self._on_pool_change,
+        )
+        self._execution.attach(self.pool)
+        self._execution.accepting = True
+        self._heartbeat = Heartbeat(
+            self._store, self._settings, self._record, self._execution, self._hooks, self._extra_pids
+        )
+        self.pool.start()
+        _logger.info(
+            "host %s: %d processes, queues %s, threshold %g",
+            self.name,
+            slots,
+            ", ".join(self._record.queues),
+            self._record.threshold,
+        )
+
+    def _parts(self) -> list[Coroutine[Any, Any, None]]:
+        return [
+            self._beat_and_reregister(),
+            self._execution.run(),
+            self._execution.recall(self._publish_now),
+            Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
+            Orders(self._redis_url, self._rq_keys.channel(self.name), self.pool, self.stopping).run(),
+            Limits(self._settings.host, self._store, self._execution, self.stopping).run(),
+            keep_process_events(self._store, self.name, self._process_events),
+        ]
+
+    async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                task.result()  # a part ended: only an error does that
+        finally:
+            stop.cancel()
+
+    async def _drain(self) -> None:
+        """Takes nothing new, gives back what was not begun, lets running jobs end; a second signal gives those back too."""
+        limit = time.monotonic() + self._settings.host.drain_timeout
+        _logger.info("draining (%s): %d jobs run", self.stopping.reason, self.pool.busy)
+        self._heartbeat.draining = True
+        self._execution.accepting = False
+        await self._publish_now()
+        await self._execution.hand_back_all()
+        while self._execution.unsettled and time.monotonic() < limit and not self.stopping.at_once:
+            await self.stopping.wait_at_once(0.1)
+        if self.pool.busy:
+            _logger.warning("stopping at once: %d running jobs go back to their queues", self.pool.busy)
+        await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout)
+        self._execution.wake()
+        settled_by = time.monotonic() + SETTLE_SECONDS
+        while self._execution.unsettled and time.monotonic() < settled_by:
+            await asyncio.sleep(0.01)
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.pool.close(0.0)
+        if self._hooks is not None:
+            await self._hooks.close()
+        self._standby.stop()
+        if self._who is not None:
+            try:
+                await self._store.leave(self._who)
+                await self._store.remove_rq_record(self.name, self._record.queues)
+            except REDIS_ERRORS as error:
+                _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
+        await self._client.aclose()
+        _logger.info("host ended after %d jobs", self._execution.finished_jobs)
+
+    async def _beat_and_reregister(self) -> None:
+        beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
+        try:
+            while True:
+                fenced = asyncio.create_task(self._fenced.wait())
+                await asyncio.wait([beats, fenced], return_when=asyncio.FIRST_COMPLETED)
+                fenced.cancel()
+                if beats.done() and not isinstance(beats.exception(), HostFenced):
+                    await beats
+                beats.cancel()
+                await self._give_up_jobs_and_register()
+                beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
+        finally:
+            beats.cancel()
+
+    async def _give_up_jobs_and_register(self) -> None:
+        """This host was given up: its jobs run elsewhere, so they stop here before anything else is written."""
+        _logger.error("this host was given up (no beat for HOST_TIMEOUT): its jobs went back, it registers anew")
+        self._who = None
+        self.pool.take_back(None)
+        for process in self.pool.processes:
+            if process.assignments:
+                process.kill(Reason.HOST_LOST)
+        self._fenced.clear()
+        while self._who is None:
+            try:
+                self._who = await identity.register(self._store, self._settings.host.name)
+            except REDIS_ERRORS as error:
+                _logger.warning("cannot register anew yet: %s", error)
+                await asyncio.sleep(1.0)
+        self._execution.begin(self._who)
+
+    def _current(self) -> Registration:
+        assert self._who is not None
+        return self._who
+
+    async def _publish_now(self) -> None:
+        try:
+            self._on_beat(await self._heartbeat.beat(self._current()))
+        except HostFenced:
+            self._fenced.set()
+        except REDIS_ERRORS as error:
+            _logger.debug("no beat: %s", error)
+
+    def _on_beat(self, answer: BeatAnswer) -> None:
+        self._execution.placed(answer.inbox)
+        self._job_log.tick(time.monotonic())
+        if answer.campaign_won and not self.stopping.requested:
+            self._standby.start()
+
+    def _on_outcomes(self, outcomes: Any) -> None:
+        self._execution.outcomes_arrived(outcomes)
+        self._heartbeat.note_jobs()
+
+    def _on_process_end(self, end: ProcessEnd, begun: Any, unbegun: Any) -> None:
+        self._execution.process_ended(end, begun, unbegun)
+        if end.abnormal:
+            _logger.warning("%s", end.sentence())
+            self._process_events.put_nowait(end)
+
+    def _on_pool_change(self) -> None:
+        self._heartbeat.hurry()
+        self._execution.wake()
+
+    def _extra_pids(self) -> list[int]:
+        pids = [self._hooks.pid if self._hooks else None, self._standby.pid]
+        return [pid for pid in pids if pid is not None]
+
+    def _initialize(self, number: int) -> Initialize:
+        settings = self._settings
+        return Initialize(
+            redis_url=self._redis_url,
+            rq_prefix=settings.redis.rq_prefix,
+            host=self.name,
+            process=number,
+            path=list(settings.host.path),
+            python_path=self._environment.get("FARM_USER_PYTHONPATH"),
+            app=settings.host.app,
+            serializer=settings.jobs.serializer,
+            job_class=settings.jobs.job_class,
+            result_ttl=settings.jobs.result_ttl,
+            exception_handlers=list(settings.jobs.exception_handlers),
+            log_level=settings.logs.log_level,
+        )

@@ -1,0 +1,56 @@
+"""Log lines about single jobs (setting `LOG_JOBS`): failures always, the rest only as long as a person can read along."""
+
+import logging
+import time
+
+from farm.store.execution import Ending, StartedJob
+
+LINES_PER_SECOND = 20
+
+_logger = logging.getLogger("farm.jobs")
+
+
+class JobLog:
+    """Writes a line per job start and end up to `LINES_PER_SECOND`, then one line with the number left out."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def started(self, job: StartedJob) -> None:
+        """A job was handed to a process."""
+        if self._may_write():
+            _logger.info("started %s queue=%s attempt=%d", _shown(job.job_id), job.queue, job.attempt)
+
+    def ended(self, ending: Ending, queue: str, answer: str) -> None:
+        """Redis accepted (or refused) how a job ended."""
+        if answer in ("finished", "again") and ending.kind == "finished":
+            if self._may_write():
+                _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), queue, ending.seconds)
+            return
+        level = logging.WARNING if answer in ("again", "recovered", "refused", "deleted", "stopped") else logging.ERROR
+        _logger.log(
+            level, "%s %s queue=%s seconds=%.3f: %s", answer, _shown(ending.job_id), queue, ending.seconds, ending.summary
+        )
+
+    def tick(self, now: float) -> None:
+        """Says how many lines were left out in the second that passed."""
+        second = int(now)
+        if second != self._second:
+            if self._left_out:
+                _logger.info("%d more jobs started or finished", self._left_out)
+            self._second, self._lines, self._left_out = second, 0, 0
+
+    def _may_write(self) -> bool:
+        if self._lines >= LINES_PER_SECOND:
+            # Under load this line is all that a job costs here; the beat calls `tick`.
+            self._left_out += 1
+            return False
+        self.tick(time.monotonic())
+        self._lines += 1
+        return True
+
+
+def _shown(job_id: bytes) -> str:
+    return job_id.decode(errors="backslashreplace")

@@ -1,0 +1,55 @@
+"""Ends a host that was asked to end by itself: `--burst`, `--max-jobs`, `--max-idle-time`."""
+
+import asyncio
+import time
+
+from farm.store.connection import REDIS_ERRORS
+from farm.store.hosts import HostStore
+from farm_settings import HostSettings
+from farm_worker.execution import Execution
+from farm_worker.stopping import Stopping
+
+CHECK_SECONDS = 0.1
+
+BURST_IDLE_SECONDS = 0.3
+"""A job that was just enqueued may be on its way from queue to inbox."""
+
+
+class Limits:
+    """Watches what a host did, and requests its stop when a limit is reached."""
+
+    def __init__(self, settings: HostSettings, store: HostStore, execution: Execution, stopping: Stopping) -> None:
+        self._settings = settings
+        self._store = store
+        self._execution = execution
+        self._stopping = stopping
+        self._idle_since = time.monotonic()
+
+    async def run(self) -> None:
+        """Until cancelled; does nothing where no limit is set."""
+        settings = self._settings
+        if not settings.burst and settings.max_jobs is None and settings.max_idle_time is None:
+            await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if reason := await self._reached():
+                self._stopping.request(reason)
+
+    async def _reached(self) -> str:
+        settings, execution = self._settings, self._execution
+        if execution.unsettled or execution.inbox or not execution.pool.ready:
+            self._idle_since = time.monotonic()
+        idle = time.monotonic() - self._idle_since
+        if settings.max_jobs is not None and execution.finished_jobs >= settings.max_jobs:
+            return f"{settings.max_jobs} jobs done"
+        if settings.max_idle_time is not None and idle >= settings.max_idle_time:
+            return f"idle for {settings.max_idle_time:g} s"
+        if settings.burst and idle >= BURST_IDLE_SECONDS and not await self._anything_waits():
+            return "all queues are empty"
+        return ""
+
+    async def _anything_waits(self) -> bool:
+        try:
+            return bool(await self._store.waiting(self._settings.queues))
+        except REDIS_ERRORS:
+            return True

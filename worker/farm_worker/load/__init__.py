@@ -1,0 +1,1 @@
+"""What this host uses: CPU and memory, as its container or the machine counts them."""

@@ -1,0 +1,42 @@
+"""What one sample says about this host and its machine."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One sample. Shares are 0 to 1, memory is in bytes.
+
+    `load` and its parts are means over the last 2.5 s; `cpu` is the last interval alone. Until `measured` no interval
+    was complete and the shares are 0. The pool's numbers are filled in by the host.
+    """
+
+    load: float
+    cpu: float
+    own_load: float
+    """The part of the allowed CPUs that this host itself uses: its parent, pool, hooks and coordinator processes."""
+    others_load: float
+    """The load that would remain without this host."""
+    cpu_count: float
+    """CPUs allowed: the quota, or the CPUs that this process may run on; a fraction is possible."""
+    memory: int
+    memory_total: int
+    """What `memory` counts against: the limit of the cgroup, or the machine's memory."""
+    measured: bool = True
+    slots: int = 0
+    busy: int = 0
+    idle: int = 0
+
+    @property
+    def memory_share(self) -> float:
+        """Part of the memory that is in use, 0 to 1."""
+        return min(self.memory / self.memory_total, 1.0) if self.memory_total > 0 else 0.0
+
+
+class SamplingFailed(Exception):  # noqa: N818 - named as the errors of the farm are
+    """A source of the load could not be read. The text names the source and the cause."""
+
+    def __init__(self, source: str, cause: object) -> None:
+        super().__init__(f"{source} cannot be read: {cause}")
+        self.source = source
+        self.cause = cause

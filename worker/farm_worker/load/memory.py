@@ -1,0 +1,39 @@
+"""Memory in use against what there is: our cgroup's limit, else the machine."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from farm_worker.load.cgroup import MemoryLimit
+from farm_worker.load.files import KeptFile
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes in use, and the bytes that they count against."""
+
+    used: int
+    total: int
+
+
+def read_memory(limits: Iterable[MemoryLimit], machine: KeptFile) -> Memory:
+    """The use that is nearest to its limit; without limits the machine's. Raises OSError, ValueError, psutil.Error."""
+    uses = [Memory(limit.used(), limit.limit) for limit in limits]
+    return max(uses, key=lambda memory: memory.used / memory.total) if uses else read_machine(machine)
+
+
+def read_machine(file: KeptFile) -> Memory:
+    """The machine's memory by `/proc/meminfo`, else by psutil: all that is not available to a new program is in use."""
+    try:
+        text = file.read()
+    except FileNotFoundError:
+        memory = psutil.virtual_memory()
+        return Memory(memory.total - memory.available, memory.total)
+    sizes: dict[str, int] = {}
+    for line in text.splitlines()[:3]:  # total, free, available come first of about fifty
+        name, _, value = line.partition(":")
+        sizes[name] = int(value.split()[0]) * 1024
+    if "MemTotal" not in sizes or "MemAvailable" not in sizes:
+        raise ValueError("/proc/meminfo does not begin with MemTotal, MemFree and MemAvailable")
+    return Memory(max(sizes["MemTotal"] - sizes["MemAvailable"], 0), sizes["MemTotal"])

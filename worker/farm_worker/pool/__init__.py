@@ -1,0 +1,1 @@
+"""The processes of a host: `pool` keeps them, `process` is the parent's handle on one, `child` is its body."""

@@ -1,0 +1,228 @@
+"""The processes of a host: keeps enough of them warm, hands them jobs, replaces those that ended.
+
+Not here: what a job is and what becomes of it. The host gives started jobs as `Assignment`s and gets back outcomes,
+and, when a process ends, the one job that it had begun and those that it had not.
+"""
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+
+from farm_settings import PoolSettings
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.protocol import Initialize, Outcome
+from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.pool.staff import Staff
+from farm_worker.pool.supervision import Supervision
+
+MAX_DEPTH = 512
+"""Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
+KILLED_WAIT_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Pool:
+    """What the host uses. Everything happens on the loop's thread, which must be the main thread."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  the three callbacks are the host's answer to three unlike things
+        self,
+        settings: PoolSettings,
+        slots: int,
+        idle_target: int,
+        initialize: Callable[[int], Initialize],
+        environment: Mapping[str, str] | None,
+        on_outcomes: Callable[[list[tuple[Assignment, Outcome]]], None],
+        on_end: Callable[[ProcessEnd, Assignment | None, list[Assignment]], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """Keeps `min(slots, busy + idle_target)` processes; `initialize` makes the first message of process n.
+
+        `on_outcomes`: jobs that ended, in order; `on_end`: how a process ended, the job it had begun, the jobs it had
+        not begun in order; `on_change`: processes became ready or ended (it is not called for jobs).
+        """
+        self._settings = settings
+        self._on_outcomes = on_outcomes
+        self._on_end = on_end
+        self._on_change = on_change
+        self._sequences = itertools.count(1)
+        self._staff = Staff(settings, slots, idle_target, initialize, environment, self)
+        self._supervision = Supervision(settings, self._staff)
+
+    @property
+    def processes(self) -> Sequence[ProcessHandle]:
+        """All that have not ended, oldest first."""
+        return tuple(self._staff.processes)
+
+    @property
+    def slots(self) -> int:
+        """The most processes that may be busy."""
+        return self._staff.slots
+
+    @property
+    def idle_target(self) -> int:
+        """How many idle processes are kept warm. May be set; surplus ones are closed after a while."""
+        return self._staff.idle_target
+
+    @idle_target.setter
+    def idle_target(self, count: int) -> None:
+        self._staff.idle_target = count
+        self._staff.plan_fill()
+
+    @property
+    def ready(self) -> int:
+        """Processes that take jobs."""
+        return self._staff.count(State.READY)
+
+    @property
+    def busy(self) -> int:
+        """Processes with jobs, those that close after it too."""
+        return self._staff.busy
+
+    @property
+    def idle(self) -> int:
+        """Ready processes without a job."""
+        return len(self._staff.idle)
+
+    @property
+    def starting(self) -> int:
+        """Processes that warm up."""
+        return self._staff.count(State.STARTING)
+
+    @property
+    def warm_failures(self) -> int:
+        """Failed rounds of warm-ups since the last process that became ready."""
+        return self._staff.warm_ups.failures
+
+    @property
+    def unhealthy_reason(self) -> str | None:
+        """Why processes do not become ready, once that failed several times in a row; None as soon as one does."""
+        return self._staff.warm_ups.unhealthy_reason
+
+    def start(self) -> None:
+        """Begins to warm up processes."""
+        self._staff.fill()
+        self._supervision.start()
+
+    async def close(self, timeout: float) -> None:
+        """Lets the jobs that were sent end for `timeout` seconds, then kills. No process is left when it returns."""
+        staff = self._staff
+        staff.dismiss()
+        if not await staff.wait_empty(timeout):
+            for process in self.processes:
+                process.kill(Reason.CLOSED)
+            if not await staff.wait_empty(KILLED_WAIT_SECONDS):
+                pids = ", ".join(str(process.pid) for process in staff.processes)
+                logger.error("processes %s were killed and did not end: the kernel holds them", pids)
+        await self._supervision.stop()
+
+    def dispatch(self, assignment: Assignment, depth: int) -> bool:
+        """Gives the job to the ready process with the fewest jobs, idle ones first, if that has less than `depth`.
+
+        False: no process has room. Never more than `slots` processes are busy.
+        """
+        process = self._choose(self._limit(depth))
+        if process is None:
+            self.want(1)
+            return False
+        assignment.sequence = next(self._sequences)
+        assignment.begun_at = None
+        process.dispatch(assignment)
+        if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
+            self._staff.plan_fill()
+        return True
+
+    def room(self, depth: int) -> int:
+        """How many more jobs `dispatch` would take now."""
+        depth = self._limit(depth)
+        busy = room = 0
+        idle: list[int] = []
+        for process in self._staff.processes:
+            held = len(process.assignments)
+            if held:
+                busy += 1
+            if process.state is State.READY and held < depth:
+                free = min(depth - held, process.jobs_left)
+                if held:
+                    room += free
+                else:
+                    idle.append(free)
+        # Which of the idle ones get jobs is not known here; those that may be sent the least are certain.
+        return room + sum(sorted(idle)[: max(0, self._staff.slots - busy)])
+
+    def want(self, count: int) -> None:
+        """Says that `count` jobs wait for a process: a pool with `idle_target` 0 has none until then."""
+        if count > self._staff.wanted:
+            self._staff.wanted = count
+            self._staff.plan_fill()
+
+    def take_back(self, older_than: float | None) -> list[Assignment]:
+        """Jobs not begun, in the order of their dispatch; they will not run here unless they are dispatched again.
+
+        `older_than` (monotonic seconds): only from processes whose oldest job not begun was sent before that. From such
+        a process all come back: the younger ones wait behind the older ones, and apart they would change their order.
+        """
+        taken: list[Assignment] = []
+        for process in self._staff.processes:
+            if process.assignments and (older_than is None or process.unread_since() < older_than):
+                taken += process.take_back()
+        taken.sort(key=lambda assignment: assignment.sequence)
+        return taken
+
+    def find(self, job_id: bytes) -> ProcessHandle | None:
+        """The process that this job was sent to."""
+        for process in self._staff.processes:
+            if any(assignment.job_id == job_id for assignment in process.assignments):
+                return process
+        return None
+
+    def kill_job(self, job_id: bytes, reason: Reason) -> bool:
+        """Kills the process that has begun this job. False: none has; if it was sent, `take_back` gets it."""
+        process = self.find(job_id)
+        begun = process.begun if process is not None else None
+        if process is None or begun is None or begun.job_id != job_id:
+            return False
+        process.kill(reason)
+        return True
+
+    def recycle(self) -> None:
+        """Replaces all processes, for new code. Each serves until a successor is ready; busy ones end their jobs."""
+        self._staff.renew()
+
+    def on_ready(self) -> None:
+        """For the processes."""
+        self._staff.welcome()
+        self._on_change()
+
+    def on_outcomes(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+        """For the processes."""
+        self._staff.wanted = 0
+        self._on_outcomes(outcomes)
+
+    def on_end(
+        self, process: ProcessHandle, end: ProcessEnd, begun: Assignment | None, unbegun: list[Assignment]
+    ) -> None:
+        """For the processes."""
+        self._staff.remove(process, end)
+        self._on_end(end, begun, unbegun)
+        self._on_change()
+
+    def _limit(self, depth: int) -> int:
+        return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
+
+    def _choose(self, depth: int) -> ProcessHandle | None:
+        idle = best = None
+        best_held: float = depth if depth > 0 else -inf
+        busy = 0
+        for process in self._staff.processes:
+            held = len(process.assignments)
+            if held:
+                busy += 1
+            if process.state is State.READY:
+                if not held:
+                    idle = idle or process
+                elif held < best_held:
+                    best, best_held = process, held
+        return idle if idle is not None and busy < self._staff.slots and depth > 0 else best

@@ -1,0 +1,168 @@
+"""What a host and its processes say to each other, and how it looks on the wire.
+
+Two channels join a host to one process:
+
+- a **stream** socket pair with frames: 4 bytes of length (big endian), then one message in MessagePack;
+- a **token pipe**: 8 bytes (little endian) per job, the job's sequence number. The host writes the job's frame to the
+  stream, then its token to the pipe. A process may run a job only after it has read the job's token. The host keeps
+  the pipe's read end too, so it can take back what was not begun by reading the tokens itself: each token goes to
+  exactly one of the two. A process skips frames whose token it never got. When the host closes the pipe, the process
+  ends. Both read ends share one file description, which is non-blocking.
+
+So for every job that was sent, the host knows for certain whether the process may have begun it, even after the
+process was killed: token gone and no outcome means begun.
+
+The messages hold nothing that must be unpickled: the host never decodes a job.
+"""
+
+import struct
+from typing import Any
+
+import msgspec
+
+MAX_FRAME_BYTES = 1 << 31
+"""Frames above this are refused: 2 GiB, Redis's own values end at 512 MB."""
+
+_HEADER = struct.Struct(">I")
+TOKEN = struct.Struct("<Q")
+
+
+class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True):
+    """Host → process, the first message: everything that it needs to warm up."""
+
+    redis_url: str
+    rq_prefix: str
+    host: str
+    process: int
+    """Number of the process within its host, from 1."""
+    path: list[str]
+    """The user's import path, put in front of `sys.path` after our own imports."""
+    python_path: str | None
+    """The user's own `PYTHONPATH`, put back into the environment for what jobs start."""
+    app: str | None
+    serializer: str | None
+    job_class: str | None
+    result_ttl: int
+    exception_handlers: list[str]
+    log_level: str
+
+
+class RunJob(msgspec.Struct, tag="run", array_like=True):
+    """Host → process: one job, as Redis holds it."""
+
+    sequence: int
+    job_id: bytes
+    token: str
+    queue: str
+    attempt: int
+    fields: list[bytes]
+    """The job's hash, flat: name, value, name, value …"""
+
+
+class Ready(msgspec.Struct, tag="ready", array_like=True):
+    """Process → host: warm, jobs may come."""
+
+    pid: int
+    seconds: float
+
+
+class InitializeFailed(msgspec.Struct, tag="initialize_failed", array_like=True):
+    """Process → host: the app could not be imported or a prewarm raised. The process exits after this."""
+
+    error: str
+
+
+class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
+    """Process → host: how a job ended, ready to be written. See `store/lua/finish.lua` for what is done with it."""
+
+    sequence: int
+    kind: str
+    """`finished` or `failed`."""
+    started_at: float
+    ended_at: float
+    """Unix seconds by this machine's clock, as RQ records them."""
+    seconds: float
+    """How long the job ran, measured on the monotonic clock."""
+    result_type: int = 0
+    """RQ's `Result.Type`: 1 successful, 2 failed, 4 retried, 5 retries exceeded. 0 writes no result."""
+    result: bytes = b""
+    """RQ's `return_value` field: base64 of the serialized value. Empty for None."""
+    error: bytes = b""
+    """RQ's `exc_string` field: base64 of the compressed traceback."""
+    ttl: int = -1
+    """Seconds that the ended job is kept: -1 for ever, 0 not at all."""
+    fields: list[bytes] = []
+    """Changed fields of the job's hash, flat. Never `status` and never `meta`."""
+    again: str = ""
+    """Where the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled` after `delay`."""
+    delay: int = 0
+    repeat: bool = False
+    """True when it goes again because it repeats (it finished), False when it is retried."""
+    rate_limit_key: bytes = b""
+    group: bytes = b""
+    has_dependencies: bool = False
+    summary: str = ""
+    """One line for the log: the error's type and text."""
+
+
+class DescribeApp(msgspec.Struct, tag="described", array_like=True, kw_only=True):
+    """Hooks process → host: what the app declares."""
+
+    options: dict[str, Any]
+    """Settings given to `App(...)`: name in lower case → value."""
+    queues: dict[str, dict[str, Any]]
+    """`app.queue(name, **options)`: name → options."""
+    has_load: bool
+
+
+class CallLoad(msgspec.Struct, tag="load", array_like=True):
+    """Host → hooks process: run `@app.load` with these measurements."""
+
+    sequence: int
+    facts: dict[str, Any]
+
+
+class LoadAnswer(msgspec.Struct, tag="load_answer", array_like=True):
+    """Hooks process → host: what `@app.load` said, or why it could not."""
+
+    sequence: int
+    value: float | None
+    error: str
+
+
+Message = Initialize | RunJob | Ready | InitializeFailed | Outcome | DescribeApp | CallLoad | LoadAnswer
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """One frame: header and message."""
+    body = _encoder.encode(message)
+    return _HEADER.pack(len(body)) + body
+
+
+class FrameReader:
+    """Cuts a stream of bytes into messages. Feed it what arrived; it keeps the rest."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages completed by `data`. Raises `msgspec.DecodeError` or `ValueError` on bytes that are none."""
+        buffer = self._buffer
+        buffer += data
+        messages: list[Message] = []
+        start, end = 0, len(buffer)
+        while end - start >= _HEADER.size:
+            (size,) = _HEADER.unpack_from(buffer, start)
+            if size > MAX_FRAME_BYTES:
+                raise ValueError(f"a frame of {size} bytes is larger than {MAX_FRAME_BYTES}")
+            stop = start + _HEADER.size + size
+            if stop > end:
+                break
+            messages.append(_decoder.decode(memoryview(buffer)[start + _HEADER.size : stop]))
+            start = stop
+        if start:
+            del buffer[:start]
+        return messages

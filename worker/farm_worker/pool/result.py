@@ -1,0 +1,43 @@
+"""A job's return value, as it is stored."""
+
+import base64
+from typing import Any
+
+from rq.job import Retry
+from rq.serializers import DefaultSerializer
+
+from farm.errors import JobError
+
+MAX_BYTES = 512 * 1024 * 1024
+"""Redis takes no longer values."""
+
+
+class ResultNotStorable(JobError):
+    """A job ran to its end and returned what cannot be stored. Running it again would not help."""
+
+
+def encode(value: Any, serializer: Any) -> bytes:
+    """RQ's `return_value` field. Raises ResultNotStorable."""
+    if value is None:
+        return b""
+    try:
+        encoded = base64.b64encode(serializer.dumps(value))
+    except Exception as error:
+        raise ResultNotStorable(
+            f"the job ran, but its result of type {type(value).__qualname__} cannot be encoded: "
+            f"{type(error).__name__}: {error}. Return something else, or set result_ttl=0 to keep no results."
+        ) from error
+    if len(encoded) > MAX_BYTES:
+        raise ResultNotStorable(
+            f"the job ran, but its result has {len(encoded)} bytes and Redis stores {MAX_BYTES} at most. "
+            "Return a reference to it, or set result_ttl=0 to keep no results."
+        )
+    return encoded
+
+
+def encode_retry(retry: Retry, serializer: Any) -> bytes:
+    """A returned `Retry` as RQ records it; where the serializer cannot, its text."""
+    try:
+        return base64.b64encode(serializer.dumps(retry))
+    except Exception:  # noqa: BLE001 - serializers are the user's choice; JSON has no Retry
+        return base64.b64encode((serializer or DefaultSerializer).dumps(repr(retry)))

@@ -1,0 +1,193 @@
+"""How many processes there are: spawns what is missing, holds back what fails to warm up, closes what is not needed."""
+
+import asyncio
+import itertools
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from math import inf
+
+from farm_settings import PoolSettings
+from farm_worker.pool.process import Listener, ProcessHandle, State
+from farm_worker.pool.protocol import Initialize
+from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
+from farm_worker.pool.recycling import WarmUps, lifespan
+
+SURPLUS_SECONDS = 30.0
+"""A process not needed for so long is closed. Sooner would spawn anew for every burst."""
+EARLY_DEATH_SECONDS = 10.0
+"""One idle process that ends this soon after it was ready is an accident. If its successor does it too, it is none."""
+WARM_UPS_AT_ONCE = 4
+"""At most, unless set: more only make each other late."""
+
+
+class Staff:
+    """Keeps `min(slots, busy + max(idle_target, wanted))` processes. Calls that change the number only plan it."""
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        slots: int,
+        idle_target: int,
+        initialize: Callable[[int], Initialize],
+        environment: Mapping[str, str] | None,
+        listener: Listener,
+    ) -> None:
+        self.slots = slots
+        self.idle_target = idle_target
+        self.processes: list[ProcessHandle] = []
+        """All that have not ended, oldest first."""
+        self.wanted = 0
+        self.warm_ups = WarmUps()
+        self._settings = settings
+        self._initialize = initialize
+        self._environment = environment
+        self._listener = listener
+        self._numbers = itertools.count(1)
+        self._warm_ups_at_once = settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
+        self._last_early_death = -inf
+        self._surplus_since = inf
+        self._fill_planned = False
+        self._dismissed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def count(self, state: State) -> int:
+        """Processes in this state."""
+        return sum(1 for process in self.processes if process.state is state)
+
+    @property
+    def busy(self) -> int:
+        """Processes with jobs, those that close after it too."""
+        return sum(1 for process in self.processes if process.assignments)
+
+    @property
+    def idle(self) -> list[ProcessHandle]:
+        """Ready processes without a job."""
+        return [process for process in self.processes if process.state is State.READY and not process.assignments]
+
+    def plan_fill(self) -> None:
+        """Fills up at the end of this turn of the loop."""
+        if not self._fill_planned and not self._dismissed:
+            self._fill_planned = True
+            asyncio.get_running_loop().call_soon(self.fill)
+
+    def fill(self) -> None:
+        """Spawns what is missing, as far as warm-ups may start now, and closes what has been too much for long."""
+        self._fill_planned = False
+        if self._dismissed:
+            return
+        target = min(self.slots, self.busy + max(self.idle_target, self.wanted))
+        missing = target - sum(1 for process in self.processes if _holds_slot(process))
+        allowed = self.warm_ups.allowed(self.count(State.STARTING), self._warm_ups_at_once, time.monotonic())
+        for _ in range(min(missing, allowed)):
+            if not self._spawn():
+                break
+        if missing <= 0:
+            for process in self._outdated():
+                process.close(Reason.RECYCLED)
+        self._close_surplus(-missing)
+
+    def welcome(self) -> None:
+        """A process became ready: one outdated process has its successor."""
+        self.warm_ups = WarmUps()
+        outdated = self._outdated()
+        if outdated:
+            min(outdated, key=lambda process: len(process.assignments)).close(Reason.RECYCLED)
+        self.plan_fill()
+
+    def remove(self, process: ProcessHandle, end: ProcessEnd) -> None:
+        """A process ended. One that did so while it warmed up, or idle time and again, holds back the next ones."""
+        self.processes.remove(process)
+        if not self.processes:
+            self._empty.set()
+        if end.abnormal and end.phase is Phase.INITIALIZE:
+            self._note_failure(process.spawned_at, end.error or end.sentence())
+        elif end.abnormal and end.phase is Phase.IDLE and not end.jobs_done:
+            self._note_idle_death(process, end)
+        self.plan_fill()
+
+    def renew(self) -> None:
+        """Replaces all: each serves until a successor is ready, busy ones close after their jobs then."""
+        for process in tuple(self.processes):
+            process.outdated = True
+            if process.state is State.STARTING:
+                process.kill(Reason.RECYCLED)
+        self.warm_ups = WarmUps()
+        self.plan_fill()
+
+    def dismiss(self) -> None:
+        """Closes all, for good."""
+        self._dismissed = True
+        for process in tuple(self.processes):
+            process.close(Reason.CLOSED)
+
+    async def wait_empty(self, timeout: float) -> bool:
+        """False if processes are left after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _outdated(self) -> list[ProcessHandle]:
+        return [process for process in self.processes if process.outdated and process.state is State.READY]
+
+    def _spawn(self) -> bool:
+        settings = self._settings
+        number = next(self._numbers)
+        now = time.monotonic()
+        jobs = 1 if settings.process_mode == "fresh" else settings.max_jobs_per_process
+        try:
+            process = ProcessHandle(
+                self._initialize(number),
+                self._listener,
+                lifespan=lifespan(jobs, settings.max_process_age, settings.recycle_memory_mb, stagger=_random()),
+                initialize_timeout=settings.initialize_timeout,
+                close_timeout=settings.close_timeout,
+                environment=self._environment,
+            )
+        except OSError as error:
+            self._note_failure(now, f"process {number} can't be spawned: {error}")
+            return False
+        self.processes.append(process)
+        self._empty.clear()
+        return True
+
+    def _note_idle_death(self, process: ProcessHandle, end: ProcessEnd) -> None:
+        now = time.monotonic()
+        if now - process.ready_at >= EARLY_DEATH_SECONDS:
+            return
+        if process.spawned_at > self._last_early_death > now - EARLY_DEATH_SECONDS:
+            self._note_failure(process.spawned_at, end.sentence())
+        self._last_early_death = now
+
+    def _note_failure(self, spawned_at: float, error: str) -> None:
+        self.warm_ups = self.warm_ups.after_failure(spawned_at, time.monotonic(), error, _random())
+
+    def _close_surplus(self, surplus: int) -> None:
+        now = time.monotonic()
+        self._surplus_since = min(self._surplus_since, now) if surplus > 0 else inf
+        if now - self._surplus_since >= SURPLUS_SECONDS:
+            for process in self.idle[-surplus:]:
+                process.close(Reason.SURPLUS)
+
+
+def _holds_slot(process: ProcessHandle) -> bool:
+    """It takes jobs, will take them, or has one. An outdated one is about to be replaced: its successor counts."""
+    if process.state is State.READY:
+        return not process.outdated
+    return process.state is State.STARTING or bool(process.assignments)
+
+
+def _random() -> float:
+    return random.random()  # noqa: S311  spreads load, guards nothing
+
+
+def _cpu_count() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1

@@ -1,0 +1,79 @@
+"""The process around the jobs: its signals, environment and import path, and putting back what a job changed."""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+PR_SET_PDEATHSIG = 1
+
+HANDED_OVER = ("FARM_FLAGS", "FARM_USER_PYTHONPATH")
+"""Variables that one entry of the farm leaves for the next. Jobs and what they start do not see them."""
+
+_GUARDED = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+
+
+def die_with_parent() -> None:
+    """Asks the system to kill this process when its host dies; Linux only.
+
+    Elsewhere, and in the moment before this call, the end of the channels tells an idle process.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def take_signals() -> None:
+    """A key pressed in the host's terminal is the host's affair. TERM ends the process at once, busy or not.
+
+    A graceful end is asked for by closing the channels; so whoever sends TERM has decided against one, and a handler
+    that raised could be swallowed by a job.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def restore_environment(python_path: str | None) -> None:
+    """The environment that the user started the host with."""
+    for name in HANDED_OVER:
+        os.environ.pop(name, None)
+    os.environ.pop("PYTHONPATH", None)
+    if python_path is not None:
+        os.environ["PYTHONPATH"] = python_path
+
+
+def use_path(folders: Sequence[str]) -> None:
+    """The user's modules come first, as in the user's own programs. Call it after our own imports."""
+    sys.path[:0] = folders
+
+
+class Surroundings:
+    """Folder, umask and signal handlers as they were when the process was warm."""
+
+    def __init__(self) -> None:
+        self._folder = os.getcwd()
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
+        self._handlers = [(number, signal.getsignal(number)) for number in _GUARDED]
+
+    def restore(self) -> None:
+        """Puts back what a job changed."""
+        os.umask(self._umask)
+        if _folder() != self._folder:
+            with suppress(OSError):  # deleted meanwhile
+                os.chdir(self._folder)
+        for number, handler in self._handlers:
+            if signal.getsignal(number) is not handler and handler is not None:
+                signal.signal(number, handler)
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""

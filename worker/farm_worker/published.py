@@ -1,0 +1,70 @@
+"""What a host says of itself: the fields of its hash, and of the record that RQ's tools read."""
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from farm.records import iso_now
+from farm.store.hosts import Registration
+from farm_worker.admission import AdmissionState
+from farm_worker.load.facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """What does not change from beat to beat."""
+
+    queues: tuple[str, ...]
+    labels: tuple[str, ...]
+    threshold: float
+    pid: int
+    hostname: str
+    boot_id: str
+    started_at: str
+
+    def fields(
+        self, who: Registration, state: AdmissionState, facts: Facts, prefetch: int
+    ) -> dict[str, str | int | float]:
+        """All fields of `farm:host:<name>` but `assigned`, which Redis counts itself."""
+        return {
+            "state": state.state,
+            "reason": state.reason,
+            "load": round(state.load, 3),
+            "threshold": self.threshold,
+            "cpu": round(facts.cpu, 3),
+            "cpu_count": round(facts.cpu_count, 3),
+            "memory": facts.memory,
+            "memory_total": facts.memory_total,
+            "slots": facts.slots,
+            "busy": facts.busy,
+            "idle": facts.idle,
+            "prefetch": prefetch,
+            "capacity": state.capacity,
+            "queues": ",".join(self.queues),
+            "labels": ",".join(self.labels),
+            "identity": who.identity,
+            "pid": self.pid,
+            "hostname": self.hostname,
+            "boot_id": self.boot_id,
+            "version": version("rq-farm"),
+            "started_at": self.started_at,
+            "beat_at": iso_now(),
+        }
+
+
+def rq_record(record: HostRecord, state: str) -> dict[str, str | int | float]:
+    """The host as an RQ worker: the fields of `rq:worker:<name>`."""
+    now = iso_now()
+    return {
+        "birth": record.started_at,
+        "last_heartbeat": now,
+        "queues": ",".join(record.queues),
+        "pid": record.pid,
+        "hostname": record.hostname,
+        "ip_address": "unknown",
+        "version": version("rq"),
+        "python_version": sys.version,
+        "state": state,
+    }
+
+
