@@ -17,7 +17,7 @@ demo: $(STAMP) ## the main job on real input: two hosts, deferral, a killed host
 	@$(BIN)/farm demo
 
 test: $(STAMP) ## all tests, against a real Redis of their own
-	@$(BIN)/pytest -n $(PROCESSES) --dist loadgroup
+	@$(BIN)/pytest -n $(PROCESSES) --dist worksteal
 
 check: $(STAMP) ## lint, format, types, who may import whom, layout, a hostile user folder
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ check: $(STAMP) ## lint, format, types, who may import whom, layout, a hostile u
 	$(BIN)/pytest -q tests/unit/test_layout.py tests/host/test_hostile_folder.py
 
 bench: $(STAMP) ## the farm beside `rq worker`: jobs a second, CPU per job, idle cost
-	@$(BIN)/python -P -m tests.bench
+	@$(BIN)/python tests/bench
 
 clean: ## forget the environment and everything that tools left here
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """A producer that knows only rq and redis: python plain_rq.py REDIS_URL [ORDER ...]
 
-`farm status` prints the address of the Redis it uses; for the one of `farm up`: python plain_rq.py "$(farm up --url)".
+`farm up` prints the address of its Redis when it starts.
 """
 
 import sys

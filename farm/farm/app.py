@@ -31,7 +31,9 @@ class App:
         """Raises AppError for a name that is no setting. Values are checked when the host starts."""
         for name in settings:
             if name not in AppSettings.__annotations__:
-                raise AppError(f"App({name}=...): there is no such setting. {_nearest(name, AppSettings.__annotations__)}")
+                raise AppError(
+                    f"App({name}=...): there is no such setting. {_nearest(name, AppSettings.__annotations__)}"
+                )
         self.settings: Mapping[str, Any] = dict(settings)
         self.queues: dict[str, dict[str, Any]] = {}
         """Name → options given to `queue`."""
@@ -77,7 +79,7 @@ class App:
     def run(self, argv: list[str] | None = None) -> NoReturn:
         """Starts a host with this app in place of this program, as `farm worker --app` does; never returns.
 
-        `argv`: flags of `farm worker`, by default those of this program. Raises AppError while the app is being imported.
+        `argv`: flags of `farm worker`, by default those of this program. Raises AppError while the app is imported.
         """
         if _importing:
             raise AppError(
@@ -89,7 +91,7 @@ class App:
         command = [sys.executable, "-P", "-m", "farm", "worker", "--app", name, "--path", _path(folder), *flags]
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, command)
+        os.execv(sys.executable, command)  # noqa: S606 - a list, never a shell
 
 
 def import_app(name: str) -> App:
@@ -198,4 +200,10 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else "`farm settings` lists them." if known is AppSettings.__annotations__ else ""
+    return (
+        f"Did you mean {near[0]!r}?"
+        if near
+        else "`farm settings` lists them."
+        if known is AppSettings.__annotations__
+        else ""
+    )

@@ -35,7 +35,8 @@ def run_isolated(module: str, arguments: list[str], variables: dict[str, str] | 
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    os.execve(sys.executable, isolated_command(module, arguments, environment), environment)
+    command = isolated_command(module, arguments, environment)
+    os.execve(command[0], command, environment)  # noqa: S606 (our own interpreter, and no shell wanted)
 
 
 def isolated_command(module: str, arguments: list[str], environment: dict[str, str]) -> list[str]:

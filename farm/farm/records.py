@@ -8,7 +8,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right of one host to run one job. Kept in the host's `running` hash as `token|queue|attempt|since|on_lost|sequence`."""
+    """The right of one host to run one job.
+
+    Kept in the host's `running` hash as `token|queue|attempt|since|on_lost|sequence`.
+    """
 
     token: str
     """32 hex digits, also RQ's execution id."""

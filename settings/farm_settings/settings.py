@@ -47,8 +47,9 @@ def load(
 ) -> Settings:
     """The settings in force: a flag before the environment before the app's own before the default.
 
-    Names in `flags` and `app` are lower case, as in `idle_processes`; None there, and an empty variable, count as not
-    given. Raises InvalidSetting for a value that cannot be used and for a name that no setting has.
+    Names in `flags` and `app` are lower case, as in `idle_processes`. A flag that is None and an empty variable count
+    as not given; None in `app` says off, as the word `off` does anywhere. Raises InvalidSetting for a value that cannot
+    be used and for a name that no setting has.
     """
     for name in flags.keys() - SETTINGS.keys():
         raise unknown(name, _flag(name))
@@ -79,8 +80,8 @@ def _given(
     for variable in setting.variables:
         if (text := environ.get(variable, "").strip()) and not _is_default_path(setting, text, environ):
             return Given(setting, text, "environment", variable)
-    if (value := app.get(setting.name)) is not None:
-        return Given(setting, value, "app", f"App({setting.name}=...)")
+    if setting.name in app:
+        return Given(setting, app[setting.name], "app", f"App({setting.name}=...)")
     value = default_path(environ) if setting.name == "path" else setting.default
     return Given(setting, value, "default", "the default")
 

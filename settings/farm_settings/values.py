@@ -168,6 +168,10 @@ def _file(value: object) -> str:
     return os.path.expanduser(_text(value))
 
 
+def _folder(value: object) -> str:
+    return os.path.abspath(_file(value))
+
+
 def _serializer(value: object) -> str:
     text = _text(value)
     return text if text in ("json", "pickle") else _matching(_DOTTED)(text)
@@ -302,7 +306,7 @@ Labels = Annotated[
     tuple[str, ...], BeforeValidator(_items(",", _text)), Kind("words with commas between, as in gpu,eu", "WORDS")
 ]
 ImportPath = Annotated[
-    tuple[str, ...], BeforeValidator(_items(os.pathsep, _text)), Kind(f"folders with {os.pathsep} between", "FOLDERS")
+    tuple[str, ...], BeforeValidator(_items(os.pathsep, _folder)), Kind(f"folders with {os.pathsep} between", "FOLDERS")
 ]
 Handlers = Annotated[
     tuple[str, ...],

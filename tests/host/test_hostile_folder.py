@@ -1,6 +1,5 @@
 """A user's folder with modules named as ours, RQ's and the standard library's does no harm and is served as it is."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,28 +32,24 @@ FOLDER = {
 
 
 @pytest.fixture
-def user_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "service"
-    folder.mkdir()
+def hostile_folder(user_folder: Path) -> Path:
     for name, text in FOLDER.items():
-        (folder / name).write_text(dedent(text))
-    return folder
+        (user_folder / name).write_text(dedent(text))
+    return user_folder
 
 
 @pytest.mark.parametrize("place", ["PYTHONPATH", "the current folder", "both"])
 def test_a_host_runs_jobs_from_a_folder_that_shadows_everything(
-    place: str, user_folder: Path, tmp_path: Path, redis_url: str, redis_client: redis.Redis
+    place: str, hostile_folder: Path, tmp_path: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:
     job = Queue("default", connection=redis_client).enqueue("farm_jobs.hello", "you", result_ttl=60)
-    environment = dict(os.environ, FARM_REDIS_URL=redis_url, HOME=str(tmp_path))
-    environment.pop("PYTHONPATH", None)
     if place != "the current folder":
-        environment["PYTHONPATH"] = str(user_folder)
+        farm_environment["PYTHONPATH"] = str(hostile_folder)
 
     run = subprocess.run(
         [str(FARM), "worker", "default", "--burst", "--processes", "1"],
-        cwd=tmp_path if place == "PYTHONPATH" else user_folder,
-        env=environment,
+        cwd=tmp_path if place == "PYTHONPATH" else hostile_folder,
+        env=farm_environment,
         capture_output=True,
         text=True,
         check=False,
@@ -70,14 +65,14 @@ def test_a_host_runs_jobs_from_a_folder_that_shadows_everything(
 
 @pytest.mark.parametrize("command", [["status"], ["settings"], ["enqueue", "farm_jobs.hello", "you"], ["--help"]])
 def test_each_command_starts_in_a_folder_that_shadows_everything(
-    command: list[str], user_folder: Path, tmp_path: Path, redis_url: str
+    command: list[str], hostile_folder: Path, farm_environment: dict[str, str]
 ) -> None:
-    environment = dict(os.environ, FARM_REDIS_URL=redis_url, HOME=str(tmp_path), PYTHONPATH=str(user_folder))
+    farm_environment["PYTHONPATH"] = str(hostile_folder)
 
     run = subprocess.run(
         [str(FARM), *command],
-        cwd=user_folder,
-        env=environment,
+        cwd=hostile_folder,
+        env=farm_environment,
         capture_output=True,
         text=True,
         check=False,

@@ -40,7 +40,7 @@ class Child:
             job = self.job(sequence)
             self.stream.sendall(encode(self.work(job)))
 
-    def warm_up(self, initialize: object) -> None:
+    def warm_up(self, initialize: object) -> None:  # a table of verbs
         assert isinstance(initialize, Initialize)
         verb, _, value = (initialize.app or "").partition(":")
         if verb == "fail":
@@ -95,7 +95,7 @@ class Child:
             if job.sequence == sequence:
                 return job
 
-    def work(self, job: RunJob) -> Outcome:
+    def work(self, job: RunJob) -> Outcome:  # noqa: C901  a table of verbs
         fields = dict(zip(job.fields[::2], job.fields[1::2], strict=True))
         outcome = self.outcome(job, b"%d" % len(fields.get(b"data", b"")))
         verb, value = fields.get(b"do", b""), fields.get(b"value", b"").decode()
@@ -129,9 +129,7 @@ class Child:
 
     def outcome(self, job: RunJob, result: bytes) -> Outcome:
         now = time.time()
-        return Outcome(
-            sequence=job.sequence, kind="finished", started_at=now, ended_at=now, seconds=0.0, result=result
-        )
+        return Outcome(sequence=job.sequence, kind="finished", started_at=now, ended_at=now, seconds=0.0, result=result)
 
 
 if __name__ == "__main__":

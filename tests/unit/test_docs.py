@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from farm.cli import main
+from farm.cli import command_line
 from farm.keys import Keys
 from farm_settings import SETTINGS, Setting
 from farm_settings.catalogue import HANDED_OVER
@@ -135,8 +135,8 @@ def _check_command_line(line: str) -> None:
 
 
 def _group() -> click.Group:
-    assert isinstance(main, click.Group)
-    return main
+    assert isinstance(command_line, click.Group)
+    return command_line
 
 
 def _anchors(path: Path) -> set[str]:

@@ -4,13 +4,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from farm import logs
-from farm.cli.flags import take_flags
+from farm.flags import hand_over, take_flags
 from farm.errors import FarmError, RedisError, SettingsError
 from farm.store.address import resolve
-from farm.store.connection import connect, check_version, hide_password, readable_errors
+from farm.store.connection import check_version, connect, hide_password, readable_errors
 from farm_settings import InvalidSetting, Settings, load
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
@@ -42,7 +43,7 @@ async def _run() -> None:
         queue_options = hooks.app.queues
         settings = load(flags=flags, app=hooks.app.options)
     url = _connect_once(settings)
-    host = Host(settings, url, hooks, queue_options, environment)
+    host = Host(settings, url, hooks, queue_options, environment, _coordinator_environment(settings, url, environment))
     _listen_to_signals(host)
     _write_pid_file(settings)
     await host.run()
@@ -58,6 +59,16 @@ def _connect_once(settings: Settings) -> str:
         check_version(client.info("server"), address.url)
     client.close()
     return address.url
+
+
+def _coordinator_environment(settings: Settings, url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """A coordinator that this host starts leads the same farm by the same rules, however they were given."""
+    flags = {
+        setting.name: value
+        for setting, value in settings.values()
+        if setting.section in ("lease", "admission", "redis", "logs") and value is not None
+    }
+    return {**environment, **hand_over({**flags, "redis_url": url})}
 
 
 def _listen_to_signals(host: Host) -> None:

@@ -45,9 +45,9 @@ class AdmissionFacts:
     prefetch: int = 0
     peak: int = 0
     """The greatest number running at once since the last decision; `busy` counts if it is greater."""
-    users_load: bool = False
+    user_load: bool = False
     """The load comes from the app's own function."""
-    failure: str | None = None
+    error: str | None = None
     """Why the load is not known, or the pool cannot work: a sentence."""
     warming: bool = False
     """No process was ready yet."""
@@ -70,6 +70,8 @@ class AdmissionState:
     state: State = "starting"
     reason: str = "no process is ready yet"
     """A sentence for people; empty when there is nothing to explain."""
+    load: float = 0.0
+    """The load decided on; 1 while it is not known, so that nobody takes the host for an idle one."""
     capacity: int = 0
     """Jobs, waiting in the inbox and running, that this host may hold now."""
     held: int = 0
@@ -78,19 +80,24 @@ class AdmissionState:
     """Jobs that may run at once: a host that holds what it has starts no more than that."""
     starved: str | None = None
     """Set while full and empty for 10 s: what uses the resource, and the setting."""
-    since: float = -math.inf
+    since: float = 0.0
     """When `state` began."""
     load_latch: Latch = field(default_factory=Latch)
     memory_latch: Latch = field(default_factory=Latch)
     empty_since: float | None = None
 
+    @classmethod
+    def initial(cls, now: float) -> "AdmissionState":
+        """Before the first decision."""
+        return cls(since=now)
+
 
 def decide(previous: AdmissionState, facts: AdmissionFacts, settings: AdmissionLines, now: float) -> AdmissionState:
-    """The decision that follows `previous`. The first one follows `AdmissionState()`."""
-    failure = facts.failure or _nonsense(facts)
+    """The decision that follows `previous`. The first one follows `initial`."""
+    failure = facts.error or _nonsense(facts)
     load_latch, memory_latch = previous.load_latch, previous.memory_latch
     if failure is None:
-        guard = 0.0 if facts.users_load else GUARD_SECONDS
+        guard = 0.0 if facts.user_load else GUARD_SECONDS
         load_latch = _turn(load_latch, facts.load, (settings.threshold, settings.resume_margin, guard), now)
         memory_latch = _turn(
             memory_latch, facts.memory_share, (settings.memory_threshold, settings.resume_margin, 0.0), now
@@ -101,7 +108,8 @@ def decide(previous: AdmissionState, facts: AdmissionFacts, settings: AdmissionL
         previous,
         state=state,
         held=held,
-        since=previous.since if state == previous.state and previous.since > -math.inf else now,
+        since=previous.since if state == previous.state else now,
+        load=facts.load if failure is None else 1.0,
         load_latch=load_latch,
         memory_latch=memory_latch,
         empty_since=_empty_since(previous, facts, state, now),
@@ -118,7 +126,7 @@ def decide(previous: AdmissionState, facts: AdmissionFacts, settings: AdmissionL
 def _nonsense(facts: AdmissionFacts) -> str | None:
     for name, value in (("load", facts.load), ("memory", facts.memory_share), ("others' load", facts.others_load)):
         if not 0 <= value <= 1:  # NaN compares false with everything
-            return f"{'the app says load' if name == 'load' and facts.users_load else name} {value}; it must be 0 to 1"
+            return f"{'the app says load' if name == 'load' and facts.user_load else name} {value}; it must be 0 to 1"
     return None
 
 
@@ -169,7 +177,7 @@ def _capacity(decided: AdmissionState, facts: AdmissionFacts, settings: Admissio
     room = facts.slots + facts.prefetch
     if decided.state == "available":
         return room
-    if decided.state != "full" or (facts.users_load and decided.load_latch.closed):
+    if decided.state != "full" or (facts.user_load and decided.load_latch.closed):
         return 0
     if facts.memory_share >= settings.memory_threshold:
         return 0
@@ -181,7 +189,7 @@ def _capacity(decided: AdmissionState, facts: AdmissionFacts, settings: Admissio
 
 
 def _running_limit(decided: AdmissionState, facts: AdmissionFacts) -> int:
-    if decided.state == "full" and decided.load_latch.closed and not facts.users_load:
+    if decided.state == "full" and decided.load_latch.closed and not facts.user_load:
         return max(min(decided.held, facts.slots), min(1, facts.slots))
     return facts.slots
 
@@ -198,9 +206,9 @@ def _reason(decided: AdmissionState, facts: AdmissionFacts, settings: AdmissionL
         line, margin = settings.memory_threshold, settings.resume_margin
         reasons.append(_over("memory in use", facts.memory_share, line, margin))
     if decided.load_latch.closed:
-        name = "the app's own load" if facts.users_load else "load"
+        name = "the app's own load" if facts.user_load else "load"
         reasons.append(_over(name, facts.load, settings.threshold, settings.resume_margin))
-        if not facts.users_load and facts.others_load >= settings.threshold:
+        if not facts.user_load and facts.others_load >= settings.threshold:
             reasons.append(f"{_number(facts.others_load)} of it is not caused by this host")
     if not reasons and facts.load >= settings.threshold:
         return f"load {_number(facts.load)} is over the threshold, but it was available only just now"
@@ -222,7 +230,7 @@ def _starved(decided: AdmissionState, facts: AdmissionFacts, settings: Admission
     if decided.memory_latch.closed:
         what = f"other programs, or processes kept warm, use {facts.memory_share:.0%} of the memory"
         setting, line = "MEMORY_THRESHOLD", settings.memory_threshold
-    elif facts.users_load:
+    elif facts.user_load:
         what = f"the app's own load says {_number(facts.load)}"
     else:
         what = f"other programs on this machine use {facts.others_load:.0%} of the CPU"

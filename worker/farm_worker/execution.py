@@ -51,7 +51,10 @@ class Execution:
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
         self.accepting = False
         """Whether jobs are taken from the inbox: not before the pool is warm, not while draining."""
+        self.running_limit = 0
+        """Jobs that may run at once, says admission: a host that is full and holds starts no more than it had."""
         self.finished_jobs = 0
+        self._peak = 0
         self._store = store
         self._job_log = job_log
         self._on_fenced = on_fenced
@@ -104,6 +107,11 @@ class Execution:
         if inbox:
             self._wake.set()
 
+    def take_peak(self) -> int:
+        """The greatest number of processes that were busy at once since the last call."""
+        peak, self._peak = self._peak, self.pool.busy
+        return peak
+
     def wake(self) -> None:
         """Something changed: a process is ready, a job ended."""
         self._wake.set()
@@ -143,7 +151,9 @@ class Execution:
             await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
             now = time.monotonic()
             late = self._late(now)
-            inbox_is_late = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS and not self._room(now)
+            inbox_is_late = (
+                bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS and not self._room(now)
+            )
             if not late and not inbox_is_late:
                 continue
             for job in self.running():
@@ -220,7 +230,9 @@ class Execution:
         return self._start
 
     def _room(self, now: float) -> int:
-        return self.pool.room(prefetch.depth(self.durations.expected(now))) - len(self._held)
+        depth = prefetch.depth(self.durations.expected(now))
+        sent = sum(len(process.assignments) for process in self.pool.processes)
+        return min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
 
     def _apply(self, exchange: Exchange) -> None:
         if self._finish is not None:
@@ -240,6 +252,7 @@ class Execution:
         depth = prefetch.depth(self.durations.expected(time.monotonic()))
         while self._held and self.pool.dispatch(self._held[0], depth):
             self._held.popleft()
+        self._peak = max(self._peak, self.pool.busy)
 
     def _late(self, now: float) -> list[Assignment]:
         late = self.pool.take_back(prefetch.RECALL_SECONDS)

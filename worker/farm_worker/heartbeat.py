@@ -48,9 +48,12 @@ class Heartbeat:
         execution: Execution,
         hooks: Hooks | None,
         extra_pids: Callable[[], Sequence[int]],
+        starved: Callable[[str], None],
     ) -> None:
         self.draining = False
-        self.state = AdmissionState.initial(time.monotonic())
+        self.state = AdmissionState()
+        self.load = 0.0
+        self.starved = starved
         self.facts: Facts | None = None
         self._store = store
         self._settings = settings
@@ -79,7 +82,7 @@ class Heartbeat:
             self._hurry.set()
 
     async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:
-        """Beats until cancelled. Raises HostFenced when the lease is gone; all else that Redis says is lived through."""
+        """Beats until cancelled. Raises HostFenced when the lease is gone; a Redis that is away is lived through."""
         while True:
             began = time.monotonic()
             try:
@@ -101,10 +104,12 @@ class Heartbeat:
             await self._measure()
             await self._decide()
             self._published_prefetch = self._prefetch()
-            record = self._record.fields(who, self.state, self._facts(), self._published_prefetch)
+            record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
             answer = await self._store.beat(who, record, self._rq_state(), self._settings.host.standby_coordinator)
             if not answer.rq_record_present:
-                await self._store.write_rq_record(who.host, self._record.queues, rq_record(self._record, self._rq_state()))
+                await self._store.write_rq_record(
+                    who.host, self._record.queues, rq_record(self._record, self._rq_state())
+                )
             await self._record_executions(who)
             return answer
 
@@ -130,33 +135,52 @@ class Heartbeat:
 
     async def _decide(self) -> None:
         facts, pool = self._facts(), self._execution.pool
-        load, error = facts.load, pool.unhealthy_reason or ""
-        if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
-            error = error or self._sampling_error
-        if self._hooks is not None and self._hooks.has_load:
-            answer = await self._hooks.load(dataclasses.asdict(facts), timeout=self._settings.lease.heartbeat_interval)
-            error = error or answer.error
-            load = load if answer.value is None else answer.value
+        load, error = await self._load(facts)
         before = self.state
+        self.load = load
         self.state = decide(
             before,
             AdmissionFacts(
                 load=load,
-                user_load=self._hooks is not None and self._hooks.has_load,
-                error=error or None,
                 memory_share=facts.memory_share,
                 others_load=facts.others_load,
+                # A process that is not warm can't take a job: what is placed must find one.
                 slots=pool.ready,
                 busy=pool.busy,
                 prefetch=self._prefetch(),
+                peak=self._execution.take_peak(),
+                user_load=self._users_load,
+                error=error,
                 warming=pool.ready == 0,
                 draining=self.draining,
             ),
             self._settings.admission,
             time.monotonic(),
         )
-        if self.state.state != before.state:
-            _logger.info("%s%s", self.state.state, f": {self.state.reason}" if self.state.reason else "")
+        self._execution.running_limit = self.state.running_limit
+        self._tell_change(before)
+
+    async def _load(self, facts: Facts) -> tuple[float, str | None]:
+        failure = self._execution.pool.unhealthy_reason
+        if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
+            failure = failure or self._sampling_error
+        if not self._users_load:
+            return facts.load, failure
+        assert self._hooks is not None
+        answer = await self._hooks.load(dataclasses.asdict(facts), timeout=self._settings.lease.heartbeat_interval)
+        return (0.0 if answer.value is None else answer.value), failure or answer.error or None
+
+    @property
+    def _users_load(self) -> bool:
+        return self._hooks is not None and self._hooks.app.has_load
+
+    def _tell_change(self, before: AdmissionState) -> None:
+        after = self.state
+        if after.state != before.state:
+            _logger.info("%s%s (load %.3f)", after.state, f": {after.reason}" if after.reason else "", self.load)
+        if after.starved and not before.starved:
+            _logger.warning("%s", after.starved)
+            self.starved(after.starved)
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())

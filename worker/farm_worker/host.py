@@ -21,6 +21,7 @@ from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.bell import Bell
+from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.hooks import Hooks
@@ -31,7 +32,6 @@ from farm_worker.orders import Orders
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd, Reason
-from farm_worker.process_events import keep_process_events
 from farm_worker.published import HostRecord
 from farm_worker.standby import StandbyCoordinator
 from farm_worker.stopping import Stopping
@@ -52,6 +52,7 @@ class Host:
         hooks: Hooks | None,
         queue_options: Mapping[str, Mapping[str, Any]],
         environment: Mapping[str, str],
+        coordinator_environment: Mapping[str, str],
     ) -> None:
         self.stopping = Stopping()
         self._settings = settings
@@ -62,7 +63,7 @@ class Host:
         self._rq_keys = RqKeys(settings.redis.rq_prefix)
         self._client = connect_async(redis_url, name="farm-host")
         self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
-        self._standby = StandbyCoordinator(environment)
+        self._standby = StandbyCoordinator(coordinator_environment)
         self._fenced = asyncio.Event()
         self._job_log = JobLog()
         execution_store = ExecutionStore(
@@ -77,7 +78,7 @@ class Host:
         )
         self._execution = Execution(execution_store, self._job_log, self._fenced.set)
         self._who: Registration | None = None
-        self._process_events: asyncio.Queue[ProcessEnd] = asyncio.Queue(maxsize=1000)
+        self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
 
     @property
     def name(self) -> str:
@@ -136,7 +137,13 @@ class Host:
         self._execution.attach(self.pool)
         self._execution.accepting = True
         self._heartbeat = Heartbeat(
-            self._store, self._settings, self._record, self._execution, self._hooks, self._extra_pids
+            self._store,
+            self._settings,
+            self._record,
+            self._execution,
+            self._hooks,
+            self._extra_pids,
+            self._tell_starved,
         )
         self.pool.start()
         _logger.info(
@@ -155,7 +162,7 @@ class Host:
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self.pool, self.stopping).run(),
             Limits(self._settings.host, self._store, self._execution, self.stopping).run(),
-            keep_process_events(self._store, self.name, self._process_events),
+            keep_events(self._store, self.name, self._events),
         ]
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
@@ -168,7 +175,7 @@ class Host:
             stop.cancel()
 
     async def _drain(self) -> None:
-        """Takes nothing new, gives back what was not begun, lets running jobs end; a second signal gives those back too."""
+        """Takes nothing new, gives back what was not begun, lets running jobs end. Asked again: gives those back too."""
         limit = time.monotonic() + self._settings.host.drain_timeout
         _logger.info("draining (%s): %d jobs run", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
@@ -260,7 +267,14 @@ class Host:
         self._execution.process_ended(end, begun, unbegun)
         if end.abnormal:
             _logger.warning("%s", end.sentence())
-            self._process_events.put_nowait(end)
+            self._tell("process.ended", process_fields(end))
+
+    def _tell_starved(self, reason: str) -> None:
+        self._tell("host.starved", {"reason": reason})
+
+    def _tell(self, event: str, fields: Fields) -> None:
+        if not self._events.full():
+            self._events.put_nowait((event, fields))
 
     def _on_pool_change(self) -> None:
         self._heartbeat.hurry()

@@ -1,4 +1,4 @@
-"""Log lines about single jobs (setting `LOG_JOBS`): failures always, the rest only as long as a person can read along."""
+"""Log lines about single jobs: failures always, the rest only as long as a person can read along."""
 
 import logging
 import time
@@ -31,7 +31,13 @@ class JobLog:
             return
         level = logging.WARNING if answer in ("again", "recovered", "refused", "deleted", "stopped") else logging.ERROR
         _logger.log(
-            level, "%s %s queue=%s seconds=%.3f: %s", answer, _shown(ending.job_id), queue, ending.seconds, ending.summary
+            level,
+            "%s %s queue=%s seconds=%.3f: %s",
+            answer,
+            _shown(ending.job_id),
+            queue,
+            ending.seconds,
+            ending.summary,
         )
 
     def tick(self, now: float) -> None:

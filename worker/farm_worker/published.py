@@ -23,13 +23,13 @@ class HostRecord:
     started_at: str
 
     def fields(
-        self, who: Registration, state: AdmissionState, facts: Facts, prefetch: int
+        self, who: Registration, state: AdmissionState, load: float, facts: Facts, prefetch: int
     ) -> dict[str, str | int | float]:
         """All fields of `farm:host:<name>` but `assigned`, which Redis counts itself."""
         return {
             "state": state.state,
-            "reason": state.reason,
-            "load": round(state.load, 3),
+            "reason": state.starved or state.reason,
+            "load": round(load, 3),
             "threshold": self.threshold,
             "cpu": round(facts.cpu, 3),
             "cpu_count": round(facts.cpu_count, 3),
@@ -66,5 +66,3 @@ def rq_record(record: HostRecord, state: str) -> dict[str, str | int | float]:
         "python_version": sys.version,
         "state": state,
     }
-
-

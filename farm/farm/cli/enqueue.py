@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -36,13 +36,14 @@ Examples:
 @click.option("--job-id", metavar="ID", help="An id of your own; refused while a job of this id exists.")
 @click.option("--at-front", is_flag=True, help="Before the jobs that wait already.")
 @click.option(
-    "--on-lost", type=click.Choice(["rerun", "fail"]), help="When its host is lost. Default: as the host says."
+    "--on-lost", type=click.Choice(["rerun", "fail"]), help="When its host is lost; default: its host's."
 )
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
 @click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait at most so long (with --wait).")
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(  # noqa: PLR0913  (one for each option)
+    *,
     function: str,
     arguments: tuple[str, ...],
     queue: str,
@@ -100,7 +101,7 @@ def _given(options: dict[str, Any]) -> QueueOptions:
     given = {name: value for name, value in options.items() if value not in (None, False)}
     if "job_id" in given:
         given["unique"] = True
-    return QueueOptions(**given)  # type: ignore[typeddict-item]
+    return cast("QueueOptions", given)
 
 
 def _enqueue(

@@ -60,9 +60,8 @@ def _import_elsewhere(module: str, path: tuple[str, ...]) -> dict[str, object]:
     try:
         run = subprocess.run(
             [sys.executable, "-P", "-c", _READER, module, json.dumps(path)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
+            capture_output=True,
             text=True,
             check=False,
             timeout=READ_TIMEOUT_SECONDS,

@@ -7,7 +7,7 @@ command twice), and every wait has an end.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -28,7 +28,7 @@ CONNECTION_LOST = (redis.ConnectionError, redis.TimeoutError, ConnectionError, T
 """What a lost or silent connection raises."""
 
 REDIS_ERRORS = (redis.RedisError, ConnectionError, TimeoutError)
-"""All that a command can raise: lost connections, and servers that answer but can't serve (loading, read-only, full)."""
+"""All that a command can raise: lost connections, and servers that answer and can't serve (loading, read-only)."""
 
 
 def hide_password(url: str) -> str:
@@ -63,9 +63,7 @@ def connect_async(url: str, *, name: str = "") -> redis.asyncio.Redis:
             del options["socket_keepalive"]
         if name:
             options["client_name"] = re.sub(r"[^!-~]", "-", name)
-        return cast(
-            redis.asyncio.Redis, redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
-        )
+        return redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **options)
 
 
 @contextmanager
@@ -105,7 +103,7 @@ def readable_errors(url: str) -> Iterator[None]:
 def check_version(information: dict[str, Any], url: str) -> tuple[int, int]:
     """The version told by `INFO server`. Raises RedisTooOld below 6.2."""
     text = str(information.get("redis_version", "0.0"))
-    major, minor = (int(part) for part in (text.split(".") + ["0"])[:2])
+    major, minor = (int(part) for part in [*text.split("."), "0"][:2])
     if (major, minor) < MINIMUM_VERSION:
         raise RedisTooOld(
             f"Redis at {hide_password(url)} is version {text}; the farm needs "

@@ -1,13 +1,16 @@
 """Deferral in place: a queue that nobody can serve now is marked, its first ids are indexed, and no job moves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
+from farm.store.events import announce
 from farm.store.leadership import LeaderScripts
 from farm.store.recovery import failure_text
+from farm.store.scripts import Argument
 
 INDEX_SIZE = 10_000
 """Ids in the index of one queue. The queue itself holds all of them."""
@@ -42,6 +45,19 @@ class DeferralStore:
             marks = await pipeline.execute()
         return {queue for queue, marked in zip(queues, marks, strict=True) if marked}
 
+    async def served_elsewhere(self, queue: str, hosts: Collection[str]) -> bool:
+        """Whether a worker that is none of `hosts`, a stock one, listens to the queue. Looks at twenty at most."""
+        rq_keys = self._rq_keys
+        ours = {rq_keys.worker(host).encode() for host in hosts}
+        members: Any = await self._client.srandmember(rq_keys.queue_workers(queue), 20)
+        others = [member for member in members if member not in ours]
+        return bool(others) and bool(await self._client.exists(*others))
+
+    async def announce_exceeded(self, queue: str, longest: float, max_deferral: float) -> None:
+        """One event that jobs of the queue are deferred for longer than MAX_DEFERRAL."""
+        fields: dict[str, str | int | float] = {"queue": queue, "seconds": round(longest, 1), "limit": max_deferral}
+        await announce(self._client, self._keys, "deferral.exceeded", fields)
+
     async def defer(self, leader: LeaderScripts, queue: str, reason: str, hosts: str) -> Progress:
         """Marks the queue, or renews the mark, and brings its index up to date. `hosts` is `host=load,…`."""
         rank, began = 0, False
@@ -75,21 +91,27 @@ class DeferralStore:
             f"The job was deferred for more than {max_deferral:g} s: every host was at or over its threshold "
             "(MAX_DEFERRAL, MAX_DEFERRAL_ACTION=fail)."
         )
-        arguments = [queue, self._rq_keys.prefix, max_deferral, FAIL_AT_ONCE, text]
+        arguments: list[Argument] = [queue, self._rq_keys.prefix, max_deferral, FAIL_AT_ONCE, text]
         return int(await leader.run("fail_deferred", names, arguments))
 
     async def _defer_page(
         self, leader: LeaderScripts, queue: str, reason: str, hosts: str, rank: int
     ) -> tuple[int, int, int, int]:
         keys = self._keys
-        names = [self._rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue), keys.counts(queue), keys.events]
-        arguments = [queue, reason, hosts, self._rq_keys.prefix, rank, PAGE_SIZE, INDEX_SIZE]
+        names = [
+            self._rq_keys.queue(queue),
+            keys.deferral(queue),
+            keys.deferred(queue),
+            keys.counts(queue),
+            keys.events,
+        ]
+        arguments: list[Argument] = [queue, reason, hosts, self._rq_keys.prefix, rank, PAGE_SIZE, INDEX_SIZE]
         length, indexed, added, begins = await leader.run("defer", names, arguments)
         return length, indexed, added, begins
 
     async def _is_indexed(self, queue: str, rank: int) -> bool:
         """Whether the id at this rank is in the index: then a full index has nothing to learn."""
-        last = await self._client.lindex(self._rq_keys.queue(queue), rank)  # type: ignore[misc]
+        last = await self._client.lindex(self._rq_keys.queue(queue), rank)
         return last is not None and await self._client.zscore(self._keys.deferred(queue), last) is not None
 
     async def _prune(self, leader: LeaderScripts, queue: str) -> int:

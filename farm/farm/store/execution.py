@@ -163,7 +163,7 @@ class ExecutionStore:
     async def hand_back(
         self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, counted_as: str = ""
     ) -> int:
-        """Gives back up to `inbox` placed ids and the `(job id, token)` of leases, in their order. The number given back."""
+        """Gives back up to `inbox` placed ids and `(job id, token)` of leases, in their order. Returns how many."""
         keys, rq_keys = self._keys, self._rq_keys
         answer = await self._scripts.run(
             "hand_back",

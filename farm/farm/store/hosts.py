@@ -12,8 +12,7 @@ from farm.records import iso_now, new_identity_suffix
 from farm.store.scripts import AsyncScripts
 
 HOST_HASH_TTL_SECONDS = 60
-"""Longer than any sensible HOST_TIMEOUT would be wrong: a host hash must not outlive the host for long. Fencing deletes it
-earlier; this is for a farm without a coordinator."""
+"""Fencing deletes the hash of a lost host much earlier; this is for a farm that has no coordinator."""
 
 RQ_WORKER_TTL_SECONDS = 90
 EXECUTION_TTL_SECONDS = 90
@@ -142,7 +141,7 @@ class HostStore:
             if answer == -1:
                 raise _fenced(who)
 
-    async def write_rq_record(self, host: str, queues: Sequence[str], record: Mapping[str, str | int | float]) -> None:
+    async def write_rq_record(self, host: str, queues: Sequence[str], record: Mapping[str, Any]) -> None:
         """Makes the host visible as an RQ worker, so that `rq info`, dashboards and RQ's commands find it."""
         rq_keys = self._rq_keys
         worker = rq_keys.worker(host)
@@ -187,7 +186,7 @@ class HostStore:
             [who.host, who.identity, iso_now()],
         )
 
-    async def publish_event(self, event: str, fields: Mapping[str, str | int | float]) -> None:
+    async def publish_event(self, event: str, fields: Mapping[str, Any]) -> None:
         """One entry on the events stream. For rare things only."""
         await self._client.xadd(
             self._keys.events, {"event": event, "at": iso_now(), **fields}, maxlen=10_000, approximate=True
@@ -202,7 +201,7 @@ class HostStore:
 
     async def hosts_on(self, boot_id: str) -> int:
         """How many registered hosts run on the machine with this boot id."""
-        names = await self._client.zrange(self._keys.hosts, 0, 999)
+        names: list[Any] = await self._client.zrange(self._keys.hosts, 0, 999)
         async with self._client.pipeline(transaction=False) as pipeline:
             for name in names:
                 pipeline.hget(self._keys.host(name.decode()), "boot_id")

@@ -7,7 +7,7 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -109,13 +109,13 @@ class JobReader:
 
     def _in_line(self, job_id: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
         queue = facts["queue"]
-        position, length, deferral, since, identities, beats, workers = self._read(
+        position, length, deferral, since, identities, alive, workers = self._read(
             ("LPOS", self._rq_keys.queue(queue), job_id, "MAXLEN", LINE_SEARCHED),
             ("LLEN", self._rq_keys.queue(queue)),
             ("HMGET", self._keys.deferral(queue), "since", "reason"),
             ("ZSCORE", self._keys.deferred(queue), job_id),
             ("HGETALL", self._keys.identities),
-            ("ZRANGE", self._keys.hosts, 0, -1, "WITHSCORES"),
+            ("ZRANGEBYSCORE", self._keys.hosts, now - self._host_timeout, "+inf"),
             ("SMEMBERS", self._rq_keys.queue_workers(queue)),
         )
         if position is None and (length or 0) <= LINE_SEARCHED:
@@ -125,8 +125,7 @@ class JobReader:
         if began is not None:
             since = _moment(since) or _later(_moment(began), facts["enqueued_at"])
             return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": _text(reason)}
-        alive = {_text(host) for host, beat in (beats or ()) if float(beat) > now - self._host_timeout}
-        if self._nobody_serves(queue, alive, workers or ()):
+        if self._nobody_serves(queue, [_text(host) for host in alive or ()], workers or ()):
             since = facts["enqueued_at"]
             return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": "no host"}
         return waiting
@@ -136,11 +135,10 @@ class JobReader:
         found = self._read(*(("LPOS", self._keys.inbox(host, identity), job_id) for host, identity in hosts))
         return next((host for (host, _), position in zip(hosts, found, strict=True) if position is not None), None)
 
-    def _nobody_serves(self, queue: str, alive: set[str], workers: Sequence[bytes]) -> bool:
+    def _nobody_serves(self, queue: str, hosts: list[str], workers: Iterable[bytes]) -> bool:
         """True when no live host takes the queue and no plain RQ worker listens to it."""
-        hosts = sorted(alive)
         prefix = len(self._rq_keys.worker(""))
-        plain = [key for key in workers if _text(key)[prefix:] not in alive]
+        plain = [key for key in workers if _text(key)[prefix:] not in hosts]
         answers = self._read(
             *(("HGET", self._keys.host(host), "queues") for host in hosts),
             *(("HGET", key, "death") for key in plain),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+import redis
 import redis.asyncio
 
 from farm.errors import FarmError
@@ -22,7 +23,11 @@ SCHEDULER_TOKEN = "farm"  # noqa: S105  no secret: what RQ's scheduler locks are
 which its scripts check."""
 
 
-class NotLeader(FarmError):
+REDIS_TROUBLE = (redis.RedisError, OSError, TimeoutError)
+"""What a duty may meet while Redis is away, loading, full, or holds a key of a wrong type. The next turn tries anew."""
+
+
+class NotLeader(FarmError):  # noqa: N818  a state, as HostFenced is
     """Another coordinator leads, or nobody does: nothing was written."""
 
 

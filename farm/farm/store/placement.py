@@ -99,7 +99,9 @@ class PlacementStore:
         waiting = dict(zip(self._queues, answer[4], strict=False))
         return Survey(float(answer[0]), bool(answer[1]), views, waiting)
 
-    async def place(self, leader: LeaderScripts, hosts: Sequence[HostView], plan: Sequence[int], suspect_after: float) -> Placed:
+    async def place(
+        self, leader: LeaderScripts, hosts: Sequence[HostView], plan: Sequence[int], suspect_after: float
+    ) -> Placed:
         """Carries out a plan: indexes into `hosts`, one per job, at most MAX_PLAN. Raises NotLeader."""
         queues = sorted({queue for host in hosts for queue in host.queues})
         numbers = {queue: number for number, queue in enumerate(queues, 1)}

@@ -2,13 +2,14 @@
 
 import base64
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
 from farm.store.leadership import LeaderScripts
+from farm.store.scripts import Argument
 
 PAGE_SIZE = 100
 """Jobs given back in one call of the script."""
@@ -62,8 +63,8 @@ class RecoveryStore:
     async def fence(self, leader: LeaderScripts, host: SilentHost, host_timeout: float) -> bool:
         """Gives the host up unless it beat again. From then on it can write nothing."""
         keys, rq_keys, name = self._keys, self._rq_keys, host.name
-        queues = await self._client.hget(keys.host(name), "queues")  # type: ignore[misc]
-        recorded = await self._client.hget(rq_keys.worker(name), "queues")  # type: ignore[misc]
+        queues: Any = await self._client.hget(keys.host(name), "queues")
+        recorded: Any = await self._client.hget(rq_keys.worker(name), "queues")
         listened = {queue for text in (queues, recorded) if text for queue in text.decode(errors="replace").split(",")}
         names = [keys.identities, keys.hosts, keys.load, keys.host(name), keys.lost, keys.events]
         names += [rq_keys.workers, rq_keys.worker(name), rq_keys.worker_executions(name)]
@@ -72,7 +73,7 @@ class RecoveryStore:
 
     async def lost(self, at_most: int = 100) -> list[str]:
         """Members `<host>:<identity>` whose jobs were not all given back, longest lost first."""
-        members = await self._client.zrange(self._keys.lost, 0, at_most - 1)
+        members: Any = await self._client.zrange(self._keys.lost, 0, at_most - 1)
         return [member.decode(errors="replace") for member in members]
 
     async def recover(self, leader: LeaderScripts, member: str, max_host_losses: int, so_far: int) -> Recovered:
@@ -81,7 +82,7 @@ class RecoveryStore:
         keys = self._keys
         names = [keys.lost, keys.inbox(host, identity), keys.running(host, identity), keys.receipts(host, identity)]
         names += [keys.quarantine, keys.quarantine_reasons, keys.events, keys.dependents]
-        arguments: Sequence[str | int | bytes] = [
+        arguments: list[Argument] = [
             member,
             host,
             self._rq_keys.prefix,

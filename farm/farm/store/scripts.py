@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -38,7 +38,7 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 
 
 class Scripts:
-    """Calls scripts on a synchronous client. A script that the server forgot is loaded and sent again: it had not run."""
+    """Calls scripts on a synchronous client. A script that the server forgot is loaded and sent again: it did not run."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -58,7 +58,7 @@ class Scripts:
 
 def _server_flags(client: redis.Redis) -> bool:
     try:
-        return _understands_flags(cast("dict[str, Any]", client.info("server")))
+        return _understands_flags(client.info("server"))
     except redis.ResponseError:
         return False  # INFO may be forbidden, and fakeredis has none
 
@@ -74,17 +74,17 @@ class AsyncScripts:
         """What the script returns. Raises redis-py's errors."""
         text, digest = source(name, await self._server_flags())
         try:
-            return await self._client.evalsha(digest, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+            return await self._client.evalsha(digest, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             await self._client.script_load(text)
-            return await self._client.evalsha(digest, len(keys), *keys, *arguments)  # type: ignore[misc, arg-type]
+            return await self._client.evalsha(digest, len(keys), *keys, *arguments)
 
     async def run_together(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Argument]]]) -> list[Any]:
         """What several scripts return, sent in one round trip and run one after the other."""
         flags = await self._server_flags()
         async with self._client.pipeline(transaction=False) as pipeline:
             for name, keys, arguments in calls:
-                pipeline.evalsha(source(name, flags)[1], len(keys), *keys, *arguments)  # type: ignore[arg-type]
+                pipeline.evalsha(source(name, flags)[1], len(keys), *keys, *arguments)
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, redis.exceptions.NoScriptError):
@@ -96,7 +96,7 @@ class AsyncScripts:
     async def _server_flags(self) -> bool:
         if self._flags is None:
             try:
-                self._flags = _understands_flags(cast("dict[str, Any]", await self._client.info("server")))
+                self._flags = _understands_flags(await self._client.info("server"))
             except redis.ResponseError:
                 self._flags = False
         return self._flags

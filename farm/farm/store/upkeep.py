@@ -1,11 +1,13 @@
 """What RQ's own workers do beside running jobs, for farms where there are none."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
 from farm.store.leadership import SCHEDULER_TOKEN, LeaderScripts
+from farm.store.scripts import Argument
 
 SCHEDULED_AT_ONCE = 1000
 READY_AT_ONCE = 100
@@ -34,7 +36,13 @@ class UpkeepStore:
         """
         rq_keys = self._rq_keys
         names = [key for queue in queues for key in (rq_keys.scheduler_lock(queue), rq_keys.scheduled(queue))]
-        arguments = [SCHEDULER_TOKEN, SCHEDULER_LOCK_SECONDS, rq_keys.prefix, SCHEDULED_AT_ONCE, *queues]
+        arguments: list[Argument] = [
+            SCHEDULER_TOKEN,
+            SCHEDULER_LOCK_SECONDS,
+            rq_keys.prefix,
+            SCHEDULED_AT_ONCE,
+            *queues,
+        ]
         moved, more, each = await leader.run("release_scheduled", names, arguments)
         return moved, bool(more), dict(zip(queues, each, strict=False))
 
@@ -56,11 +64,11 @@ class UpkeepStore:
 
     async def ended_with_dependents(self) -> list[str]:
         """Members `<outcome>:<id>` of jobs that have ended and have dependents left to release, oldest first."""
-        members = await self._client.zrange(self._keys.dependents, 0, 99)
+        members: Any = await self._client.zrange(self._keys.dependents, 0, 99)
         return [member.decode(errors="replace") for member in members]
 
     async def release_dependents(self, leader: LeaderScripts, member: str, cursor: str) -> tuple[str, int]:
-        """Releases one page of a job's dependents, from `cursor` ('0' at first): next cursor, how many were released."""
-        arguments = [self._rq_keys.prefix, member, cursor, DEPENDENTS_AT_ONCE]
+        """One page of a job's dependents, from `cursor` ('0' at first): next cursor, and how many were released."""
+        arguments: list[Argument] = [self._rq_keys.prefix, member, cursor, DEPENDENTS_AT_ONCE]
         next_cursor, released = await leader.run("release_page", [self._keys.dependents], arguments)
         return next_cursor.decode(), released

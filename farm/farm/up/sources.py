@@ -20,8 +20,8 @@ class Sources:
     At most `FILE_LIMIT` files are watched; `complete` is false if there are more.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
+    def __init__(self, folders: Sequence[str]) -> None:
+        self._folders = list(dict.fromkeys(Path(folder).resolve() for folder in folders if Path(folder).is_dir()))
         self.complete = True
         self.next_look = 0.0
         """When to look again, monotonic time."""

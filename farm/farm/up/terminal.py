@@ -1,5 +1,6 @@
 """What `farm up` writes: lines with the name of the child that said them, in colour where a person looks."""
 
+import io
 import sys
 from collections.abc import Mapping
 from typing import TextIO
@@ -12,6 +13,8 @@ class Terminal:
 
     def __init__(self, environ: Mapping[str, str], stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
+        if isinstance(self._stream, io.TextIOWrapper):
+            self._stream.reconfigure(errors="backslashreplace")  # no line is lost to a terminal of few letters
         self._colored = self._stream.isatty() and not environ.get("NO_COLOR")
         self._color_of: dict[str, str] = {}
         self._width = 0

@@ -1,6 +1,6 @@
 """What one sample says about this host and its machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,12 @@ class Facts:
     slots: int = 0
     busy: int = 0
     idle: int = 0
+    memory_share: float = field(init=False)
+    """Part of the memory that is in use."""
 
-    @property
-    def memory_share(self) -> float:
-        """Part of the memory that is in use, 0 to 1."""
-        return min(self.memory / self.memory_total, 1.0) if self.memory_total > 0 else 0.0
+    def __post_init__(self) -> None:
+        share = min(max(self.memory / self.memory_total, 0.0), 1.0) if self.memory_total > 0 else 0.0
+        object.__setattr__(self, "memory_share", share)
 
 
 class SamplingFailed(Exception):  # noqa: N818 - named as the errors of the farm are

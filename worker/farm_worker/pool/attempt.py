@@ -1,109 +1,211 @@
 """One attempt at a job: from its hash to what is to be written of it."""
 
-import asyncio
+import logging
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from redis import Redis
 from rq.callbacks import execute_failure_callback, execute_success_callback
 from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.exceptions import DeserializationError
-from rq.job import Job, JobStatus, Retry, _current_job
+from rq.job import Job, JobStatus, Retry
 from rq.job_lifecycle import call_exception_handlers
 from rq.queue import Queue
 
-from farm.context import CurrentJob, CurrentProcess, running_job
+from farm.context import CurrentJob, running_job
 from farm_worker.pool import continuation, failure, result
-from farm_worker.pool.alarm import Alarm
+from farm_worker.pool.call import call, decode, leave_fork
 from farm_worker.pool.continuation import NOWHERE, Next
-from farm_worker.pool.coroutines import Coroutines
+from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.protocol import Outcome, RunJob
-from farm_worker.pool.record import Record, Watch, changed_fields, new_job, restore, stamp, to_record
+from farm_worker.pool.record import Watch, changed_fields, new_job, restore, stamp, to_record
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
 
 _FUTILE = (DeserializationError, result.ResultNotStorable)
-"""Failures that another attempt would repeat."""
+"""Failures that another attempt would only repeat."""
 
-
-@dataclass(frozen=True, slots=True)
-class Equipment:
-    """What a process has for all its attempts."""
-
-    process: CurrentProcess
-    connection: "Redis"
-    job_class: type[Job]
-    serializer: Any
-    exception_handlers: Sequence[Callable[..., Any]]
-    result_ttl: int
-    alarm: Alarm
-    coroutines: Coroutines
+_logger = logging.getLogger("farm_worker")
 
 
 class Attempt:
-    """Runs one job and its callbacks. What the job does cannot make this raise."""
-
-    __slots__ = ("_data", "_ended_at", "_equipment", "_error_text", "_job", "_message", "_record", "_seconds", "_started_at", "_watch")
+    """Runs one job and its callbacks, once."""
 
     def __init__(self, equipment: Equipment, message: RunJob) -> None:
         self._equipment = equipment
         self._message = message
-        self._record: Record = to_record(message.fields)
+        self._record = to_record(message.fields)
+        self._job: Job | None = None
+        self._payload = b""
         self._started_at = self._ended_at = datetime.now(UTC)
         self._seconds = 0.0
-        self._watch: Watch | None = None
+        self._untouched = False
+        """True when the attempt changed nothing in the job but its times."""
         self._error_text = ""
-        self._data = b""
-        self._job: Job
 
     def run(self) -> Outcome:
-        """The job's ending. Its callbacks and exception handlers have run, its webhooks have not."""
+        """The job's ending. Its callbacks and exception handlers have run, its webhooks have not. Never raises."""
+        message = self._message
         try:
-            self._restore()
-        except BaseException as error:  # noqa: BLE001 - unpickling runs the user's code
-            return self._fail_unread(error)
-        job, message = self._job, self._message
+            job = self._restore()
+        except BaseException as error:  # noqa: BLE001 - unpickling `meta` runs the user's code
+            return self._fail_plainly(error)
         token = running_job.set(CurrentJob(job, message.queue, message.attempt, self._equipment.process))
-        pid = os.getpid()
         try:
-            return self._succeed(self._perform())
-        except BaseException as error:  # noqa: BLE001 - SystemExit in a job is a failed job
-            if os.getpid() != pid:
-                _leave_fork(error)
-            return self._fail(error)
+            return self._run(job)
+        except BaseException as error:  # noqa: BLE001 - only what the job did to its own record can bring it here
+            return self._fail_plainly(error)
         finally:
             running_job.reset(token)
 
     def send_webhooks(self, outcome: Outcome) -> None:
-        """Sends the job's webhooks, each with its own timeout. Errors are logged by RQ."""
-        if outcome.again and not outcome.repeat:
-            return
-        job = getattr(self, "_job", None)
-        if job is not None and job.webhooks:
-            job.send_webhooks(outcome.kind, exc_string=self._error_text)
+        """Sends the job's webhooks, each with its own timeout. RQ logs what goes wrong."""
+        if self._job is not None and self._job.webhooks and (outcome.repeat or not outcome.again):
+            self._job.send_webhooks(outcome.kind, exc_string=self._error_text)
 
-    def _restore(self) -> None:
-        equipment, message = self._equipment, self._message
-        job = new_job(equipment.job_class, message.job_id, equipment.connection, equipment.serializer)
+    def _restore(self) -> Job:
+        equipment = self._equipment
+        job = new_job(equipment.job_class, self._message.job_id, equipment.connection, equipment.serializer)
         restore(job, self._record)
         job.started_at = self._started_at
-        self._data = job.data
+        self._payload = job.data
         self._job = job
+        return job
 
-    def _perform(self) -> Any:
-        job, equipment = self._job, self._equipment
-        _set_job_id(self._message.job_id)
+    def _run(self, job: Job) -> Outcome:
+        try:
+            return self._succeed(job, self._perform(job))
+        except BaseException as error:  # noqa: BLE001 - SystemExit in a job is a failed job
+            return self._fail(job, error)
+
+    def _perform(self, job: Job) -> Any:
+        alarm, pid = self._equipment.alarm, os.getpid()
+        if b"\0" not in self._message.job_id:
+            os.environb[b"RQ_JOB_ID"] = self._message.job_id
         begun = time.monotonic()
         try:
-            equipment.alarm.arm(job.timeout or Queue.DEFAULT_TIMEOUT)
-            decode_call = failure.decode_call(job)  # noqa: F841
-            self._watch = Watch(job)
-            return _call(job, equipment.coroutines)
+            alarm.arm(job.timeout or Queue.DEFAULT_TIMEOUT)
+            decode(job)
+            watch = Watch(job)
+            value = call(job, self._equipment.coroutines)
         finally:
-            equipment.alarm.disarm()
+            alarm.disarm()
             self._seconds = time.monotonic() - begun
+            if os.getpid() != pid:
+                leave_fork(sys.exc_info()[1])
+        self._untouched = watch.untouched()
+        return value
+
+    def _succeed(self, job: Job, value: Any) -> Outcome:
+        equipment = self._equipment
+        self._end(job, JobStatus.FINISHED)
+        job._result = value  # noqa: SLF001 - where callbacks find it
+        if isinstance(value, Retry):
+            return self._go_back(job, value)
+        ttl = job.get_result_ttl(equipment.result_ttl)
+        encoded = result.encode(value, job.serializer) if ttl else b""
+        if job.success_callback is not None:
+            self._untouched = False
+            execute_success_callback(job, cast("Any", equipment.alarm.limit), value)
+            if ttl == 0 and job.get_result_ttl(equipment.result_ttl):
+                encoded = result.encode(value, job.serializer)
+            ttl = job.get_result_ttl(equipment.result_ttl)
+        then = continuation.after_success(job.repeats_left, job.repeat_intervals)
+        if then.again:
+            self._count_repeat(job)
+        return self._outcome("finished", SUCCESSFUL if ttl else 0, ttl, then, result=encoded, repeat=bool(then.again))
+
+    def _go_back(self, job: Job, retry: Retry) -> Outcome:
+        """The job returned `Retry`: neither callbacks nor exception handlers run."""
+        self._untouched = False
+        done = job.number_of_retries or 0
+        at_front = bool(job.enqueue_at_front_on_retry or retry.enqueue_at_front)
+        then = continuation.after_returned_retry(done, retry.max, retry.intervals, at_front)
+        encoded = result.encode_retry(retry, job.serializer)
+        if not then.again:
+            summary = f"returned Retry, and was retried {done} times already"
+            return self._outcome("failed", RETRIES_EXCEEDED, _failure_ttl(job), then, result=encoded, summary=summary)
+        job.number_of_retries = done + 1
+        job.enqueue_at_front_on_retry = at_front
+        summary = f"returned Retry: {done + 1} of {retry.max}"
+        return self._outcome("failed", RETRIED, _failure_ttl(job), then, result=encoded, summary=summary)
+
+    def _fail(self, job: Job, error: BaseException) -> Outcome:
+        self._untouched = False
+        futile = isinstance(error, _FUTILE)
+        self._end(job, JobStatus.FAILED)
+        try:
+            execute_failure_callback(job, cast("Any", self._equipment.alarm.limit), *failure.exception_info(error))
+        except BaseException as second:  # noqa: BLE001 - a failing callback's error replaces the job's, as in RQ
+            error = second
+        self._call_exception_handlers(job, error)
+        then = NOWHERE
+        if not futile:
+            at_front = job.enqueue_at_front_on_retry
+            then = continuation.after_failure(job.retries_left, job.retry_intervals, at_front)
+        if then.again:
+            job.retries_left = (job.retries_left or 0) - 1
+        return self._failed(error, _failure_ttl(job), then)
+
+    def _fail_plainly(self, error: BaseException) -> Outcome:
+        """The record itself cannot be used: callbacks and handlers have nothing to get, and a retry is of no use."""
+        self._job = None
+        self._ended_at = datetime.now(UTC)
+        ttl = self._record.get(b"failure_ttl", b"")
+        return self._failed(error, int(ttl) if ttl.isdigit() else DEFAULT_FAILURE_TTL, NOWHERE)
+
+    def _failed(self, error: BaseException, ttl: int, then: Next) -> Outcome:
+        self._error_text = failure.full_text(error)
+        summary = failure.summarize(error)
+        if then.again:  # RQ records no result of an attempt that is followed by another
+            return self._outcome("failed", 0, ttl, then, summary=summary)
+        return self._outcome("failed", FAILED, ttl, then, error=failure.encode_text(self._error_text), summary=summary)
+
+    def _call_exception_handlers(self, job: Job, error: BaseException) -> None:
+        try:
+            call_exception_handlers(self._equipment.exception_handlers, job, *failure.exception_info(error))
+        except Exception:
+            _logger.exception("an exception handler failed on job %s", job.id)
+
+    def _count_repeat(self, job: Job) -> None:
+        self._untouched = False
+        job.repeats_left = (job.repeats_left or 0) - 1
+        if job.repeat_intervals and len(job.repeat_intervals) > 1:
+            job.repeat_intervals = job.repeat_intervals[1:]
+
+    def _end(self, job: Job, status: JobStatus) -> None:
+        job.ended_at = job.last_heartbeat = self._ended_at = datetime.now(UTC)
+        job._status = status  # noqa: SLF001 - callbacks see it; Redis gets it from the host
+
+    def _outcome(self, kind: str, result_type: int, ttl: int, then: Next, **values: Any) -> Outcome:
+        record = self._record
+        return Outcome(
+            sequence=self._message.sequence,
+            kind=kind,
+            started_at=self._started_at.timestamp(),
+            ended_at=self._ended_at.timestamp(),
+            seconds=self._seconds,
+            result_type=result_type,
+            ttl=ttl,
+            fields=self._fields(),
+            again=then.again,
+            delay=then.delay,
+            rate_limit_key=record.get(b"rate_limit_key", b"") if record.get(b"rate_limit_concurrency") else b"",
+            group=record.get(b"group_id", b""),
+            has_dependencies=b"dependency_ids" in record or b"dependency_id" in record,
+            **values,
+        )
+
+    def _fields(self) -> list[bytes]:
+        ended_at = stamp(self._ended_at)
+        times = [b"started_at", stamp(self._started_at), b"ended_at", ended_at, b"last_heartbeat", ended_at]
+        if self._untouched or self._job is None:
+            return times
+        return times + changed_fields(self._job, self._record, self._payload)
+
+
+def _failure_ttl(job: Job) -> int:
+    return DEFAULT_FAILURE_TTL if job.failure_ttl is None else job.failure_ttl

@@ -56,15 +56,13 @@ class Channel:
         self._listening = True
         self._loop.add_reader(stream, self._readable)
 
-    def send(self, message: Message, sequence: int = 0, *, at_once: bool = True) -> None:
-        """Sends the message, then the token of `sequence` if it is not 0.
+    def send(self, message: Message, sequence: int = 0) -> None:
+        """Sends the message, then the token of `sequence` if it is not 0, at the end of this turn of the loop.
 
-        Without `at_once`, what is sent in this turn of the loop goes out together at its end.
+        What is sent in one turn shares its system calls: with more than a few jobs ahead that halves the cost of each.
         """
         self._frames.append((encode(message), sequence))
-        if at_once:
-            self._flush()
-        elif not self._flush_planned:
+        if not self._flush_planned:
             self._flush_planned = True
             self._loop.call_soon(self._flush)
 

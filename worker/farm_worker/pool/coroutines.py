@@ -27,21 +27,23 @@ class Coroutines:
 
     def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a hook's coroutine. Its tasks stay."""
-        return self._loop().run_until_complete(self._begin(coroutine))
+        value: Value = self._loop().run_until_complete(self._begin(coroutine))
+        return value
 
     def run_job(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a job's coroutine under the limit that is armed. Its tasks end with it."""
         loop = self._loop()
         earlier = asyncio.all_tasks(loop)
-        self._task = self._begin(coroutine)
+        task = self._task = self._begin(coroutine)
         self._alarm.interrupt = self._interrupt
         try:
-            return loop.run_until_complete(self._task)
+            value: Value = loop.run_until_complete(task)
         except asyncio.CancelledError:
             raise self._alarm.timed_out() or asyncio.CancelledError("the job's task was cancelled") from None
         finally:
             self._alarm.interrupt = None
             self._end_tasks(loop, asyncio.all_tasks(loop) - earlier)
+        return value
 
     def close(self) -> None:
         """Cancels what is left and closes the loop."""
@@ -58,7 +60,7 @@ class Coroutines:
         return self._loop().create_task(coroutine, context=copy_context())
 
     def _interrupt(self) -> bool:
-        """Asks the job's task to end. An exception raised here, in the loop's own code or in another task, would be lost."""
+        """Asks the job's task to end. Raised in the loop's own code or in another task, an exception would be lost."""
         task, loop = self._task, self._loop()
         if task is None or asyncio.current_task(loop) is task:
             return False

@@ -130,8 +130,7 @@ class ProcessHandle:
             assignment.attempt,
             assignment.fields,
         )
-        # A busy process does not wait for this one: it shares a system call with the others of this turn.
-        self._channel.send(message, assignment.sequence, at_once=idle)
+        self._channel.send(message, assignment.sequence)
         if self.jobs_left <= 0:
             self.close(Reason.RECYCLED)
 

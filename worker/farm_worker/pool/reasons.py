@@ -42,7 +42,7 @@ EXPECTED = frozenset({Reason.STOPPED, Reason.RECYCLED, Reason.SURPLUS, Reason.DR
 _CAUSES = {
     Reason.UNRESPONSIVE: "did not answer and was killed",
     Reason.INITIALIZE_TIMEOUT: "did not become ready in time and was killed",
-    Reason.INITIALIZE_ERROR: "could not initialize",
+    Reason.INITIALIZE_ERROR: "failed",
     Reason.MEMORY_LIMIT: "used more memory than its limit and was killed",
     Reason.JOB_TIMEOUT: "was killed, its job ran beyond its timeout",
     Reason.STOPPED: "was killed to stop its job",
@@ -52,6 +52,8 @@ _CAUSES = {
     Reason.CLOSED: "was closed",
     Reason.HOST_LOST: "was killed, its host had been given up",
 }
+
+_DOING = {Phase.INITIALIZE: " while it initialized", Phase.IDLE: " while idle", Phase.CLOSING: " while it closed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +88,9 @@ class ProcessEnd:
 
     def sentence(self) -> str:
         """For humans: who, what happened, while doing what, with what memory."""
-        parts = [f"process {self.number} (pid {self.pid}) {self._cause()} {self._doing()}"]
-        if self.last_memory is not None:
-            parts.append(f"memory {self.last_memory / _BYTES_PER_MB:.0f} MB")
-        return ", ".join(parts) + (f": {self.error}" if self.error else "")
+        said = f": {self.error}" if self.error else ""
+        memory = "" if self.last_memory is None else f", memory {self.last_memory / _BYTES_PER_MB:.0f} MB"
+        return f"process {self.number} (pid {self.pid}) {self._cause()}{self._doing()}{memory}{said}"
 
     def _cause(self) -> str:
         if self.reason is Reason.EXITED:
@@ -100,10 +101,9 @@ class ProcessEnd:
 
     def _doing(self) -> str:
         if self.job_id is not None:
-            return f"while running job {self.job_id}, {self.job_seconds or 0.0:.1f} s after its start"
-        doing = {Phase.INITIALIZE: "while it initialized", Phase.IDLE: "while idle", Phase.CLOSING: "while it closed"}
+            return f" while running job {self.job_id}, {self.job_seconds or 0.0:.1f} s after its start"
         after = f"{self.age:.1f} s after it was spawned, {self.jobs_done} jobs done"
-        return f"{doing.get(self.phase, 'between jobs')}, {after}"
+        return f"{_DOING.get(self.phase, '') if self.abnormal else ''}, {after}"
 
 
 def _signal_text(name: str | None) -> str:
@@ -111,5 +111,5 @@ def _signal_text(name: str | None) -> str:
         number = signal.Signals[name or ""].value
     except KeyError:
         return name or "an unknown signal"
-    hint = " by somebody else, or by the kernel for want of memory" if number == signal.SIGKILL else ""
+    hint = ", by somebody else or, for want of memory, by the kernel," if number == signal.SIGKILL else ""
     return f"signal {number} ({name}){hint}"

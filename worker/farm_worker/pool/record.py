@@ -26,11 +26,13 @@ def new_job(job_class: type[Job], job_id: bytes, connection: "Redis", serializer
     """An empty job. Ids that RQ would not give out today, as older versions did, are kept as they are."""
     text = job_id.decode("utf-8", "surrogateescape")
     try:
-        return job_class(text, connection=connection, serializer=serializer)
+        job = job_class(text, connection=connection)
     except ValueError:
-        job = job_class(connection=connection, serializer=serializer)
+        job = job_class(connection=connection)
         job._id = text  # noqa: SLF001 - the public setter refuses it
-        return job
+    if serializer is not None:
+        job.serializer = serializer  # resolved before; passing it in would check its interface once more, for each job
+    return job
 
 
 def restore(job: Job, record: Record) -> None:

@@ -3,8 +3,8 @@
 import base64
 from typing import Any
 
+from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
 from rq.job import Retry
-from rq.serializers import DefaultSerializer
 
 from farm.errors import JobError
 
@@ -12,7 +12,7 @@ MAX_BYTES = 512 * 1024 * 1024
 """Redis takes no longer values."""
 
 
-class ResultNotStorable(JobError):
+class ResultNotStorable(JobError):  # noqa: N818 - named as the errors of `farm.errors` are
     """A job ran to its end and returned what cannot be stored. Running it again would not help."""
 
 
@@ -36,8 +36,8 @@ def encode(value: Any, serializer: Any) -> bytes:
 
 
 def encode_retry(retry: Retry, serializer: Any) -> bytes:
-    """A returned `Retry` as RQ records it; where the serializer cannot, its text."""
+    """A returned `Retry` as RQ records it: with a serializer that does not know it (JSON), as RQ's marker."""
     try:
         return base64.b64encode(serializer.dumps(retry))
-    except Exception:  # noqa: BLE001 - serializers are the user's choice; JSON has no Retry
-        return base64.b64encode((serializer or DefaultSerializer).dumps(repr(retry)))
+    except Exception:  # noqa: BLE001 - serializers are the user's choice
+        return base64.b64encode(serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from farm_worker.pool.protocol import Initialize
+
 PR_SET_PDEATHSIG = 1
 
 HANDED_OVER = ("FARM_FLAGS", "FARM_USER_PYTHONPATH")
@@ -38,13 +40,15 @@ def take_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def restore_environment(python_path: str | None) -> None:
-    """The environment that the user started the host with."""
+def restore_environment(initialize: Initialize) -> None:
+    """The environment that the user started the host with, and what RQ tells its jobs by it."""
     for name in HANDED_OVER:
         os.environ.pop(name, None)
     os.environ.pop("PYTHONPATH", None)
-    if python_path is not None:
-        os.environ["PYTHONPATH"] = python_path
+    if initialize.python_path is not None:
+        os.environ["PYTHONPATH"] = initialize.python_path
+    os.environ["RQ_KEY_PREFIX"] = initialize.rq_prefix
+    os.environ["RQ_WORKER_ID"] = initialize.host
 
 
 def use_path(folders: Sequence[str]) -> None:

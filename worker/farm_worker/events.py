@@ -1,4 +1,4 @@
-"""Keeps abnormal ends of processes on the events stream, with their reasons and facts."""
+"""Keeps what is rare and worth knowing on the events stream: abnormal ends of processes, a host that starves."""
 
 import asyncio
 import logging
@@ -7,24 +7,26 @@ from farm.store.connection import REDIS_ERRORS
 from farm.store.hosts import HostStore
 from farm_worker.pool.reasons import ProcessEnd
 
+Fields = dict[str, str | int | float]
+
 MAX_DETAIL = 2000
 
-_logger = logging.getLogger("farm.process_events")
+_logger = logging.getLogger("farm.events")
 
 
-async def keep_process_events(store: HostStore, host: str, ends: asyncio.Queue[ProcessEnd]) -> None:
+async def keep_events(store: HostStore, host: str, events: asyncio.Queue[tuple[str, Fields]]) -> None:
     """Until cancelled. While Redis is away an event is only in the log."""
     while True:
-        end = await ends.get()
+        event, fields = await events.get()
         try:
-            await store.publish_event("process.ended", _fields(host, end))
+            await store.publish_event(event, {"host": host, **fields})
         except REDIS_ERRORS as error:
-            _logger.warning("event not kept, Redis is away (%s): %s", error, end.sentence())
+            _logger.warning("event %s not kept, Redis is away (%s): %s", event, error, fields)
 
 
-def _fields(host: str, end: ProcessEnd) -> dict[str, str | int | float]:
+def process_fields(end: ProcessEnd) -> Fields:
+    """The facts of a process's end, as plain fields."""
     return {
-        "host": host,
         "reason": end.reason.value,
         "pid": end.pid,
         "process": end.number,

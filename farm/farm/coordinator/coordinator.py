@@ -1,0 +1,194 @@
+"""The coordinator's life: wait for the lead, lead, give it up."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from farm.coordinator.deferrer import Deferrer
+from farm.coordinator.freeze import Freeze
+from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
+from farm.coordinator.placer import Placer
+from farm.coordinator.recoverer import Recoverer
+from farm.coordinator.trouble import Trouble
+from farm.coordinator.upkeep import Upkeep
+from farm.coordinator.waking import Waking
+from farm.keys import Keys, RqKeys
+from farm.store.connection import connect_async
+from farm.store.deferral import DeferralStore
+from farm.store.events import announce
+from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader
+from farm.store.placement import PlacementStore
+from farm.store.recovery import RecoveryStore
+from farm.store.upkeep import UpkeepStore
+from farm.store.waking import WakeUps
+from farm_settings.admission import AdmissionSettings
+from farm_settings.farm import LeaseSettings
+
+LOG = logging.getLogger(__name__)
+
+RESIGN_TIMEOUT_SECONDS = 1.0
+
+
+class Duty(Protocol):
+    """Something the leader does again and again."""
+
+    interval: float
+
+    async def run_once(self, leader: LeaderScripts) -> None:
+        """Does it once. Raises NotLeader, and redis-py's errors when Redis is away."""
+
+
+class Coordinator:
+    """One coordinator. Many may run; `run` acts only while this one leads."""
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        rq_keys: RqKeys,
+        lease: LeaseSettings,
+        admission: AdmissionSettings,
+        name: str,
+    ) -> None:
+        self._client = client = connect_async(url, name=f"farm-coordinator-{name}")
+        self._keys = keys
+        self._rq_keys = rq_keys
+        self._lease = lease
+        self._admission = admission
+        self._name = name
+        self._trouble = Trouble()
+        self._stopping = asyncio.Event()
+        self._leadership_store = LeadershipStore(client, keys, rq_keys)
+        self._freeze = Freeze(lease.host_timeout, lease.suspect_after)
+        self._leadership = Leadership(self._leadership_store, name, lease.leader_ttl, self._freeze)
+        self._placer = Placer(PlacementStore(client, keys, rq_keys), lease.suspect_after)
+
+    def stop(self) -> None:
+        """Makes `run` return soon. May be called from a signal handler of the loop."""
+        self._stopping.set()
+
+    async def run(self, give_up_to_others: bool = False) -> None:
+        """Waits for the lead and leads, until `stop`. With `give_up_to_others` it returns as soon as another leads."""
+        try:
+            while not self._stopping.is_set():
+                if await self._campaign():
+                    await self._until_stopped(self._lead())
+                elif give_up_to_others:
+                    LOG.info("another coordinator leads; this one ends")
+                    return
+                await self._pause(CAMPAIGN_INTERVAL_SECONDS)
+        finally:
+            await self._resign()
+            await self._client.aclose()
+
+    async def _campaign(self) -> bool:
+        try:
+            standing = await self._leadership.attempt()
+        except REDIS_TROUBLE as error:
+            await self._until_stopped(self._trouble.back_off("asking for the lead", error))
+            return False
+        self._trouble.end("asking for the lead")
+        return standing.leads
+
+    async def _lead(self) -> None:
+        """Does all duties until the lead is lost."""
+        LOG.info("coordinator %s leads (epoch %s)", self._name, self._leadership.value.partition(":")[0])
+        leader = LeaderScripts(self._client, self._keys, self._leadership.value)
+        try:
+            wake_ups = WakeUps(self._client, self._keys, self._rq_keys)
+            async with Waking(wake_ups, self._trouble) as waking, asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._leadership.keep())
+                tasks.create_task(self._place(leader, waking))
+                for duty in self._duties():
+                    tasks.create_task(self._repeat(duty, leader))
+        except* NotLeader as group:
+            LOG.warning("%s", group.exceptions[0])
+
+    def _duties(self) -> list[Duty]:
+        client, keys, rq_keys, lease = self._client, self._keys, self._rq_keys, self._lease
+        return [
+            Deferrer(
+                DeferralStore(client, keys, rq_keys),
+                PlacementStore(client, keys, rq_keys),
+                self._placer,
+                lease.suspect_after,
+                self._admission.max_deferral,
+                self._admission.max_deferral_action,
+            ),
+            Recoverer(
+                RecoveryStore(client, keys, rq_keys),
+                self._leadership_store,
+                self._freeze,
+                lease.host_timeout,
+                lease.max_host_losses,
+            ),
+            Upkeep(UpkeepStore(client, keys, rq_keys), self._placer),
+            UnreadableQueues(self._placer, self._announce_unreadable),
+        ]
+
+    async def _place(self, leader: LeaderScripts, waking: Waking) -> None:
+        while True:
+            try:
+                await self._placer.run(leader, waking)
+            except REDIS_TROUBLE as error:
+                await self._trouble.back_off("placing jobs", error)
+
+    async def _repeat(self, duty: Duty, leader: LeaderScripts) -> None:
+        activity = type(duty).__name__.lower()
+        while True:
+            try:
+                await duty.run_once(leader)
+                self._freeze.note_contact()
+                self._trouble.end(activity)
+            except REDIS_TROUBLE as error:
+                await self._trouble.back_off(activity, error)
+            await asyncio.sleep(duty.interval * random.uniform(0.9, 1.0))  # noqa: S311  duties drift apart
+
+    async def _announce_unreadable(self, queue: str) -> None:
+        await announce(
+            self._client, self._keys, "queue.unreadable", {"queue": queue, "key": self._rq_keys.queue(queue)}
+        )
+
+    async def _resign(self) -> None:
+        try:
+            async with asyncio.timeout(RESIGN_TIMEOUT_SECONDS):
+                await self._leadership.resign(self._placer.queues)
+        except REDIS_TROUBLE:
+            LOG.info("Redis is away: the lead ends by itself within %g s", self._lease.leader_ttl)
+
+    async def _pause(self, seconds: float) -> None:
+        await self._until_stopped(asyncio.sleep(seconds))
+
+    async def _until_stopped(self, work: Awaitable[None]) -> None:
+        """Waits for `work`, and cancels it when this coordinator is to stop."""
+        task = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+
+
+class UnreadableQueues:
+    """Tells once of each queue whose key is not a list: its jobs, if it had any, cannot be placed."""
+
+    interval = 1.0
+
+    def __init__(self, placer: Placer, tell: Callable[[str], Awaitable[None]]) -> None:
+        self._placer = placer
+        self._tell = tell
+        self._told: frozenset[str] = frozenset()
+
+    async def run_once(self, leader: LeaderScripts) -> None:  # noqa: ARG002  the same for every duty
+        """Tells of those found since the last time."""
+        unreadable = self._placer.unreadable
+        for queue in sorted(unreadable - self._told):
+            LOG.error("the key of queue %s is not a list; nothing can be placed from it", queue)
+            await self._tell(queue)
+        self._told = unreadable

@@ -1,0 +1,87 @@
+"""The duty that moves jobs from queues to hosts."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.waking import Waking
+from farm.store.leadership import LeaderScripts
+from farm.store.placement import MAX_PLAN, UNREADABLE, HostView, Placed, PlacementStore, Survey
+
+SAFETY_POLL_SECONDS = 1.0
+PACE_SECONDS = 0.002
+PACE_WITH_BACKLOG_SECONDS = 0.005
+"""Time between two rounds under load: more jobs share the cost of one. Only while hosts prefetch, and so have work
+meanwhile: a host without inbox would wait for its next job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one look at the farm led to."""
+
+    placed: int
+    more: bool
+    """The plan was full: there may be room and jobs left."""
+    backlog: bool
+    prefetching: bool
+    watch: frozenset[str]
+    """Empty queues for whose jobs there is room."""
+
+
+class Placer:
+    """Looks, plans, places, sleeps until there may be something to do."""
+
+    def __init__(self, store: PlacementStore, suspect_after: float) -> None:
+        self._store = store
+        self._suspect_after = suspect_after
+        self.queues: tuple[str, ...] = ()
+        """Queues seen by the last look."""
+        self.unreadable: frozenset[str] = frozenset()
+        """Queues whose key is not a list, as of the last look."""
+        self._placed_at: dict[str, float] = {}
+
+    def placed_ago(self, queue: str) -> float:
+        """Seconds since a job was last placed from the queue; infinite if none was."""
+        return time.monotonic() - self._placed_at.get(queue, float("-inf"))
+
+    async def run(self, leader: LeaderScripts, waking: Waking) -> None:
+        """Goes on until cancelled. Raises what `run_once` raises."""
+        while True:
+            started = time.monotonic()
+            outcome = await self.run_once(leader)
+            if outcome.placed and outcome.prefetching:
+                pace = PACE_WITH_BACKLOG_SECONDS if outcome.backlog else PACE_SECONDS
+                await asyncio.sleep(max(0.0, started + pace - time.monotonic()))
+            if not outcome.more:
+                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS)
+
+    async def run_once(self, leader: LeaderScripts) -> Round:
+        """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
+        survey = await self._store.survey()
+        self.queues = tuple(survey.waiting)
+        hosts = [host for host in survey.hosts if takes_jobs(host, self._suspect_after)]
+        order = [] if survey.suspended else plan(hosts, survey.waiting)
+        placed = Placed({}, {}, ())
+        if order:
+            placed = await self._store.place(leader, hosts, order, self._suspect_after)
+            self._placed_at.update(dict.fromkeys(placed.from_queue, time.monotonic()))
+        self.unreadable = frozenset(queue for queue, length in survey.waiting.items() if length == UNREADABLE)
+        return _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
+
+
+def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan: bool) -> Round:
+    left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in survey.waiting.items()}
+    with_room = [host for host in hosts if host.room > placed.on_host.get(host.name, 0)]
+    return Round(
+        placed=placed.total,
+        more=full_plan and placed.total == MAX_PLAN,
+        backlog=any(length > 0 for length in left.values()),
+        prefetching=any(host.prefetch > 0 for host in hosts),
+        watch=_empty_queues(with_room, left),
+    )
+
+
+def _empty_queues(hosts: Sequence[HostView], left: Mapping[str, int]) -> frozenset[str]:
+    return frozenset(queue for host in hosts for queue in host.queues if left.get(queue, 0) == 0)

@@ -1,0 +1,74 @@
+"""What wakes the placer: a job in a queue that was empty, or the bell.
+
+One task waits on the bell. One task waits on each queue that was seen empty, for as long as some host has room for its
+jobs; a queue with jobs is never waited on, since that wait would end at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+from farm.coordinator.trouble import Trouble
+from farm.store.leadership import REDIS_TROUBLE
+from farm.store.waking import WakeUps
+
+BLOCK_SECONDS = 2.0
+
+
+class Waking:
+    """Lets the placer sleep until there may be something to do. Use as an asynchronous context."""
+
+    def __init__(self, wake_ups: WakeUps, trouble: Trouble) -> None:
+        self._wake_ups = wake_ups
+        self._trouble = trouble
+        self._woken = asyncio.Event()
+        self._wanted: frozenset[str] = frozenset()
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._bell: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Waking":
+        self._bell = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = [*self._watchers.values(), *([self._bell] if self._bell else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """Ends the sleep, this one or the next."""
+        self._woken.set()
+
+    async def sleep(self, empty_queues: Iterable[str], seconds: float) -> None:
+        """Sleeps until something happened since the last sleep ended, at most `seconds`."""
+        self._wanted = frozenset(empty_queues)
+        for queue in self._wanted - self._watchers.keys():
+            self._watchers[queue] = asyncio.create_task(self._watch(queue))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+    async def _listen(self) -> None:
+        while True:
+            if await self._wait(lambda: self._wake_ups.bell(BLOCK_SECONDS)):
+                self.wake()
+
+    async def _watch(self, queue: str) -> None:
+        """Ends with the first job, or when nobody has room for jobs of this queue any more."""
+        try:
+            while queue in self._wanted:
+                if await self._wait(lambda: self._wake_ups.job(queue, BLOCK_SECONDS)):
+                    self.wake()
+                    return
+        finally:
+            del self._watchers[queue]
+
+    async def _wait(self, wait: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            return await wait()
+        except REDIS_TROUBLE as error:
+            await self._trouble.back_off("waiting for jobs", error)
+            return False

@@ -1,0 +1,285 @@
+"""What becomes of a job: its result, where it waits and why, and taking it back."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import redis
+from rq.results import Result
+
+from farm.client import Client, JobNotDecodable
+from farm.errors import JobFailed, JobNotFound, RedisUnavailable, ResultTimeout
+from farm.keys import Keys, RqKeys
+from farm.store.job_reader import JobReader
+from tests.client import sample_jobs
+from tests.client.running import a_worker_beside, run_all
+from tests.support.waiting import wait_until
+
+KEYS = Keys()
+
+
+def test_a_result_of_none_is_a_result(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.nothing)
+    run_all(redis_client)
+
+    assert job.result(timeout=0) is None
+
+
+def test_who_waits_gets_the_result_when_the_job_ends(client: Client, redis_client: redis.Redis, tmp_path: Path) -> None:
+    job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+    with a_worker_beside(redis_client):
+        wait_until(lambda: job.status().status == "started", "the job runs")
+        threading.Timer(0.2, (tmp_path / "go").touch).start()
+
+        assert job.result(timeout=20) == "seen"
+
+
+def test_a_failed_job_raises_its_traceback(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue(failure_ttl=60).enqueue(sample_jobs.fail, "no money")
+    run_all(redis_client)
+
+    with pytest.raises(JobFailed) as failure:
+        job.result()
+    assert str(failure.value).startswith(f"job {job.id} failed: ValueError: no money")
+    assert "in fail\n" in str(failure.value)
+
+
+def test_a_job_that_does_not_end_in_time_goes_on(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+
+    with pytest.raises(ResultTimeout, match="0.05 s"):
+        job.result(timeout=0.05)
+    run_all(redis_client)
+    assert job.result(timeout=0) == 2
+
+
+def test_a_job_that_is_not_there_is_said_so(client: Client) -> None:
+    job = client.job("gone")
+
+    for ask in (job.result, job.status, job.cancel, job.delete):
+        with pytest.raises(JobNotFound, match="gone"):
+            ask()
+
+
+def test_a_job_whose_result_is_not_kept_is_explained(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue(result_ttl=0).enqueue(sample_jobs.add, 1)
+    run_all(redis_client)
+
+    with pytest.raises(JobNotFound, match="result_ttl=0"):
+        job.result()
+
+
+def test_who_waits_for_a_job_that_is_canceled_or_deleted_is_told(client: Client) -> None:
+    canceled, deleted = (client.queue().enqueue(sample_jobs.add, 1) for _ in range(2))
+    threading.Timer(0.2, canceled.cancel).start()
+    with pytest.raises(JobFailed, match="canceled"):
+        canceled.result(timeout=20)
+
+    threading.Timer(0.2, deleted.delete).start()
+    with pytest.raises(JobNotFound):
+        deleted.result(timeout=20)
+
+
+def test_a_retried_job_is_waited_for_until_its_last_run(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue(retry=1, failure_ttl=60).enqueue(sample_jobs.fail, "again")
+    run_all(redis_client)
+
+    with pytest.raises(JobFailed, match="again"):
+        job.result(timeout=5)
+    assert job.status().retries_left == 0
+
+
+def test_a_result_of_another_serializer_says_so(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    run_all(redis_client)
+
+    with pytest.raises(JobNotDecodable, match="serializer"):
+        client.job(job.id, serializer="json").result()
+
+
+def test_a_waiting_job_that_is_canceled_does_not_run(client: Client, redis_client: redis.Redis) -> None:
+    first, second = (client.queue().enqueue(sample_jobs.add, number) for number in range(2))
+
+    assert first.cancel() == "canceled"
+    assert first.status().status == "canceled"
+    assert second.status().position == 0
+    assert redis_client.zrange("rq:canceled:default", 0, -1) == [first.id.encode()]
+    assert first.cancel() == "ended"
+
+
+def test_canceling_a_running_job_tells_its_worker_to_stop_it(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    redis_client.hset(f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "host-1"})
+    with redis_client.pubsub() as commands:
+        commands.subscribe("rq:pubsub:host-1")
+        commands.get_message(timeout=5)
+
+        assert job.cancel() == "stopping"
+        message = commands.get_message(timeout=5)
+    assert message is not None
+    assert json.loads(message["data"]) == {"command": "stop-job", "job_id": job.id}
+    assert job.status().status == "started"
+
+
+def test_a_job_that_starts_while_it_is_canceled_is_stopped_instead(
+    client: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from farm.client.enqueueing import ClientJob
+
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    cancel, starts = ClientJob.cancel, iter([True])
+
+    def start_just_before(self: ClientJob, **options: object) -> object:
+        if next(starts, False):
+            redis_client.hset(f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "host-1"})
+        return cancel(self, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ClientJob, "cancel", start_just_before)
+
+    assert job.cancel() == "stopping"
+    assert redis_client.hget(f"rq:job:{job.id}", "status") == b"started"
+
+
+def test_a_deleted_job_leaves_nothing(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    job.delete()
+
+    assert redis_client.keys("*") == [b"rq:queues"]
+
+
+def test_an_evil_meta_is_never_decoded(client: Client, redis_client: redis.Redis, tmp_path: Path) -> None:
+    import pickle
+
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    evil = pickle.dumps(sample_jobs.WritesAFileWhenUnpickled(tmp_path / "evil"))
+    redis_client.hset(f"rq:job:{job.id}", mapping={"meta": evil, "data": evil, "result": evil})
+    job.status()
+    with pytest.raises(ResultTimeout):
+        job.result(timeout=0)
+    job.cancel()
+    job.delete()
+
+    assert not (tmp_path / "evil").exists()
+
+
+def test_status_tells_the_times_and_the_place_in_line(client: Client, redis_client: redis.Redis) -> None:
+    redis_client.hset("rq:worker:plain", "birth", "now")
+    redis_client.sadd("rq:workers:default", "rq:worker:plain")
+    before = datetime.now(UTC)
+    jobs = [client.queue(timeout=7).enqueue(sample_jobs.add, number) for number in range(3)]
+    status = jobs[2].status()
+
+    assert (status.status, status.queue, status.position, status.timeout) == ("queued", "default", 2, 7)
+    assert status.enqueued_at is not None
+    assert before <= status.enqueued_at <= datetime.now(UTC)
+    assert status.sentence() == "queued, 2 jobs ahead of it"
+    run_all(redis_client)
+    status = jobs[2].status()
+    assert (status.status, status.position, status.ended) == ("finished", None, True)
+    assert status.started_at is not None
+    assert status.ended_at is not None
+
+
+def test_status_tells_that_a_queue_is_deferred_and_why(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue("calls").enqueue(sample_jobs.add, 1)
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    redis_client.hset(
+        KEYS.deferral("calls"), mapping={"since": f"{since.timestamp():.3f}", "reason": "every host is full"}
+    )
+    status = job.status()
+
+    assert (status.status, status.deferred_reason, status.position) == ("deferred", "every host is full", 0)
+    assert status.deferred_since == status.enqueued_at, "it came after the deferral began"
+    redis_client.zadd(KEYS.deferred("calls"), {job.id: since.timestamp()})
+    assert job.status().deferred_since == datetime.fromtimestamp(since.timestamp(), UTC)
+    with pytest.raises(ResultTimeout, match="every host is full"):
+        job.result(timeout=0)
+
+
+def test_a_queue_that_nobody_serves_is_deferred_for_want_of_a_host(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue("calls").enqueue(sample_jobs.add, 1)
+    seconds, _ = redis_client.time()
+    redis_client.zadd(KEYS.hosts, {"h1": seconds})
+    redis_client.hset(KEYS.host("h1"), "queues", "other,more")
+
+    assert (job.status().status, job.status().deferred_reason) == ("deferred", "no host")
+    redis_client.hset(KEYS.host("h1"), "queues", "other,calls")
+    assert job.status().status == "queued"
+    redis_client.zadd(KEYS.hosts, {"h1": seconds - 60})
+    assert job.status().status == "deferred"
+    redis_client.delete(KEYS.host("h1"))
+
+
+def test_status_names_the_host_whose_inbox_holds_the_job(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    redis_client.hset(KEYS.identities, mapping={"h1": "1-aa", "h2": "4-bb"})
+    redis_client.lmove("rq:queue:default", KEYS.inbox("h2", "4-bb"), "LEFT", "RIGHT")
+
+    assert (job.status().status, job.status().host) == ("queued", "h2")
+    assert job.status().sentence() == "queued, placed on h2"
+
+
+def test_status_tells_the_lease_of_a_running_job(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue("a|b").enqueue(sample_jobs.add, 1)
+    redis_client.hset(KEYS.identities, "h1", "3-aa")
+    redis_client.hset(KEYS.running("h1", "3-aa"), job.id, f"{'f' * 32}|a|b|2|1700000000|fail|9")
+    redis_client.hset(
+        f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "h1", "farm_crashes": 1, "farm_losses": 2}
+    )
+    status = job.status()
+
+    assert (status.status, status.host, status.attempt, status.on_lost) == ("started", "h1", 2, "fail")
+    assert (status.crashes, status.losses) == (1, 2)
+    assert status.running_since == datetime.fromtimestamp(1_700_000_000, UTC)
+
+
+def test_a_quarantined_job_is_told_with_the_reason_even_without_a_record(
+    client: Client, redis_client: redis.Redis
+) -> None:
+    redis_client.set("rq:job:odd", "no hash", ex=60)
+    redis_client.zadd(KEYS.quarantine, {"odd": 1})
+    redis_client.hset(KEYS.quarantine_reasons, "odd", "the key of the job is not a hash")
+    status = client.job("odd").status()
+
+    assert (status.status, status.quarantine_reason) == ("quarantined", "the key of the job is not a hash")
+
+
+def test_unreadable_fields_are_left_out(client: Client, redis_client: redis.Redis) -> None:
+    redis_client.hset(
+        "rq:job:odd",
+        mapping={"status": b"\xff", "timeout": "x", "created_at": "yesterday", "dependency_ids": "{", "farm_crashes": "y"},
+    )
+    status = client.job("odd").status()
+
+    assert (status.timeout, status.created_at, status.depends_on, status.crashes) == (None, None, (), 0)
+
+
+def test_a_traceback_that_would_fill_the_memory_is_cut(redis_client: redis.Redis) -> None:
+    import base64
+    import zlib
+
+    redis_client.hset("rq:job:big", mapping={"status": "failed", "created_at": "x"})
+    packed = base64.b64encode(zlib.compress(b"a" * 50_000_000))
+    redis_client.xadd("rq:results:big", {"type": Result.Type.FAILED.value, "exc_string": packed})
+    redis_client.expire("rq:results:big", 60)
+    outcome = JobReader(redis_client, KEYS, RqKeys()).outcome("big")
+
+    assert outcome.traceback == "a" * 1_000_000
+
+
+def test_a_redis_that_does_not_answer_is_named() -> None:
+    with Client("redis://user:secret@127.0.0.1:1/0") as client, pytest.raises(RedisUnavailable) as failure:
+        client.queue().enqueue(sample_jobs.add, 1)
+    assert "127.0.0.1:1" in str(failure.value)
+    assert "secret" not in str(failure.value)
+
+
+def test_a_connection_of_ones_own_is_used_and_left_open(redis_client: redis.Redis) -> None:
+    with Client(connection=redis_client) as client:
+        job = client.queue().enqueue(sample_jobs.add, 1)
+        run_all(redis_client)
+        assert job.result(timeout=0) == 2
+
+    assert redis_client.ping()

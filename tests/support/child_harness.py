@@ -1,0 +1,126 @@
+"""A parent for one real process of the pool: sends jobs as a host does, and reads what comes back."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis
+from rq.job import Job
+
+from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, RunJob, encode
+from farm_worker.pool.spawn import Spawned, spawn
+
+PATIENCE_SECONDS = 20.0
+Wanted = TypeVar("Wanted")
+
+_USERS = str(Path(__file__).parent / "user_modules")
+
+
+class ChildHarness:
+    """Starts the process in its constructor. `close` ends it gracefully, leaving the block kills it."""
+
+    def __init__(self, redis_url: str, *, path: Iterable[str] = (), environment: dict[str, str] | None = None, **values: Any):
+        self._redis_url = redis_url
+        self._reader = FrameReader()
+        self._messages: list[Message] = []
+        self._sequence = 0
+        self._spawned: Spawned = spawn("farm_worker.pool.child", with_tokens=True, environment=environment)
+        self._spawned.stream.setblocking(True)
+        self._spawned.stream.settimeout(PATIENCE_SECONDS)
+        self.process: subprocess.Popen[bytes] = self._spawned.process
+        defaults: dict[str, Any] = {
+            "redis_url": redis_url,
+            "rq_prefix": "rq",
+            "host": "host-1",
+            "process": 1,
+            "path": [*path],
+            "python_path": None,
+            "app": None,
+            "serializer": None,
+            "job_class": None,
+            "result_ttl": 500,
+            "exception_handlers": [],
+            "log_level": "info",
+        }
+        self.send_frame(Initialize(**(defaults | values)))
+
+    def __enter__(self) -> "ChildHarness":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._spawned.stream.close()
+        self.close_tokens()
+        if self._spawned.token_read is not None:
+            os.close(self._spawned.token_read)
+
+    def receive(self, wanted: type[Wanted]) -> Wanted:
+        """The next message, which must be of this kind."""
+        while not self._messages:
+            data = self._spawned.stream.recv(1 << 16)
+            assert data, f"the process closed the stream, exit code {self.process.wait()}"
+            self._messages.extend(self._reader.feed(data))
+        message = self._messages.pop(0)
+        assert isinstance(message, wanted), message
+        return message
+
+    def start(self, job: Job, *, attempt: int = 1) -> int:
+        """Sends a job of real RQ as the host would: its hash after the start. Returns its sequence."""
+        with redis.Redis.from_url(self._redis_url) as client:
+            client.hset(job.key, mapping={"status": "started", "worker_name": "host-1"})
+            client.lrem(f"rq:queue:{job.origin}", 1, job.id)
+            record: dict[bytes, bytes] = client.hgetall(job.key)
+        return self.start_record(job.id.encode(), record, queue=job.origin, attempt=attempt)
+
+    def start_record(self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1) -> int:
+        """Sends a hash as it is."""
+        sequence = self.send_job(job_id, record, queue=queue, attempt=attempt)
+        self.send_tokens(sequence)
+        return sequence
+
+    def send_job(self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1) -> int:
+        """Sends only the frame: without its token the process may not run it."""
+        self._sequence += 1
+        fields = [part for item in record.items() for part in item]
+        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, fields))
+        return self._sequence
+
+    def send_frame(self, message: Message) -> None:
+        self._spawned.stream.sendall(encode(message))
+
+    def send_tokens(self, *sequences: int) -> None:
+        assert self._spawned.token_write is not None
+        os.write(self._spawned.token_write, b"".join(map(TOKEN.pack, sequences)))
+
+    def take_back(self) -> list[int]:
+        """Sequences of what the process has not begun, as a host recalls them."""
+        assert self._spawned.token_read is not None
+        try:
+            data = os.read(self._spawned.token_read, 4096)
+        except BlockingIOError:
+            return []
+        return [sequence for (sequence,) in TOKEN.iter_unpack(data)]
+
+    def run(self, job: Job, *, attempt: int = 1) -> Outcome:
+        """Runs one job to its outcome."""
+        sequence = self.start(job, attempt=attempt)
+        outcome = self.receive(Outcome)
+        assert outcome.sequence == sequence
+        return outcome
+
+    def close_tokens(self) -> None:
+        """Tells the process to end after what it has."""
+        if self._spawned.token_write is not None:
+            os.close(self._spawned.token_write)
+            object.__setattr__(self._spawned, "token_write", None)
+
+    def close(self) -> int:
+        """Ends the process gracefully. Returns its exit code."""
+        self.close_tokens()
+        return self.process.wait(PATIENCE_SECONDS)

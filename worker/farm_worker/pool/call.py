@@ -1,0 +1,77 @@
+"""Calling a job's function: unpickle, find, run; with errors that say which of these went wrong."""
+
+import asyncio
+import importlib
+import os
+import sys
+from typing import Any
+
+from rq.exceptions import DeserializationError
+from rq.job import Job, _current_job
+
+from farm_worker.pool.coroutines import Coroutines
+from farm_worker.pool.failure import summarize
+
+
+def decode(job: Job) -> None:
+    """Unpickles function name and arguments. Raises RQ's DeserializationError with the reason in its text."""
+    try:
+        job.func_name  # noqa: B018 - decodes all of the call
+    except DeserializationError as error:
+        serializer = job.serializer if isinstance(job.serializer, type) else type(job.serializer)
+        reason = summarize(error.__cause__) if error.__cause__ is not None else "no reason given"
+        raise DeserializationError(
+            f"the payload of job {job.id} cannot be decoded with {serializer.__qualname__}: {reason}"
+        ) from error.__cause__
+
+
+def call(job: Job, coroutines: Coroutines) -> Any:
+    """What the job's function returns. While it runs, `rq.get_current_job()` is `job`.
+
+    Job classes with a way of their own to run jobs are asked; the others' coroutines run on the process's event loop.
+    """
+    kind = type(job)
+    if kind.perform is not Job.perform or kind._execute is not Job._execute:  # noqa: SLF001 - RQ documents them as hooks
+        return job.perform()
+    token = _current_job.set(job)
+    try:
+        value = _function(job)(*job.args, **job.kwargs)
+        return coroutines.run_job(value) if asyncio.iscoroutine(value) else value
+    finally:
+        _current_job.reset(token)
+
+
+def leave_fork(error: BaseException | None) -> None:
+    """Ends a process that a job forked and that came back out of the job's function: it must not act as the worker."""
+    code = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _function(job: Job) -> Any:
+    try:
+        function = job.func
+    except ValueError as error:
+        if isinstance(job.func_name, str) and not job.instance:
+            raise ValueError(f"{error}: {_why_missing(job.func_name)}") from None
+        raise
+    if not function:
+        raise ValueError("Cannot execute job: function is None")
+    return function
+
+
+def _why_missing(name: str) -> str:
+    parts = name.split(".")
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+                return f"importing {module} raised {summarize(error)}"
+        else:
+            return f"module {module} has no {'.'.join(parts[end:])}"
+    return f"there is no module {parts[0]!r} in {', '.join(sys.path)}"

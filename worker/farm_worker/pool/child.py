@@ -1,0 +1,81 @@
+"""The body of a process of the pool: `python -P -m farm_worker.pool.child STREAM_FD TOKEN_FD`.
+
+It becomes warm, says so, then runs one job after another: a token, its frame, the outcome. It ends when the host closes
+the token pipe (the prewarm functions are closed then), and with the host, whatever becomes of that.
+
+RQ reads its key prefix once, when it is imported, and the user's own modules must not stand in for ours. So what
+imports RQ is imported after the prefix is known and before the user's path is in use.
+"""
+
+import os
+import random
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from farm_worker.pool.failure import explain
+from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.protocol import Initialize, InitializeFailed, Ready
+from farm_worker.pool.surroundings import Surroundings, die_with_parent, restore_environment, take_signals, use_path
+
+if TYPE_CHECKING:
+    from farm_worker.pool.equipment import Equipment
+    from farm_worker.pool.warmth import Warmth
+
+INITIALIZE_FAILED = 3
+"""Exit code after InitializeFailed was sent."""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 when the host asked for the end or is gone."""
+    begun = time.monotonic()
+    die_with_parent()
+    take_signals()
+    inlet = Inlet(int(arguments[0]), int(arguments[1]))
+    initialize = inlet.receive()
+    if not isinstance(initialize, Initialize):
+        return 0
+    restore_environment(initialize)
+    try:
+        equipment, warmth = _warm(initialize)
+    except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        inlet.send(InitializeFailed(explain(error)))
+        return INITIALIZE_FAILED
+    if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
+        _run_jobs(inlet, equipment)
+    warmth.close()
+    return 0
+
+
+def _warm(initialize: Initialize) -> "tuple[Equipment, Warmth]":
+    from farm.app import import_app  # noqa: PLC0415 - all of these import RQ, see above
+    from farm.context import enter_process  # noqa: PLC0415
+    from farm_worker.pool import attempt  # noqa: F401, PLC0415 - only to have it before the user's path is in use
+    from farm_worker.pool.equipment import equip  # noqa: PLC0415
+    from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
+
+    use_path(initialize.path)
+    equipment = equip(initialize)
+    enter_process(equipment.process)
+    warmth = Warmth(equipment.coroutines)
+    if initialize.app is not None:
+        warmth.warm(import_app(initialize.app), equipment.process)
+    random.seed()  # an app that seeds at import would else draw the same numbers in each process
+    return equipment, warmth
+
+
+def _run_jobs(inlet: Inlet, equipment: "Equipment") -> None:
+    from farm_worker.pool.attempt import Attempt  # noqa: PLC0415 - imports RQ, see above
+
+    surroundings = Surroundings()
+    while (message := inlet.next_job()) is not None:
+        attempt = Attempt(equipment, message)
+        outcome = attempt.run()
+        surroundings.restore()
+        if not inlet.send(outcome):
+            return
+        attempt.send_webhooks(outcome)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
