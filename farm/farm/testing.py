@@ -68,7 +68,7 @@ class FakeFarm:
         self.connection.close()
 
     def assert_enqueued(self, function: Callable[..., Any] | str, *args: Any, **kwargs: Any) -> EnqueuedJob:
-        """The latest job of this function with these arguments; an AssertionError that lists all jobs if there is none."""
+        """The latest job of this function with these arguments; if there is none, an AssertionError lists all."""
         path = _path(function)
         for job in reversed(self.enqueued):
             if (job.function, job.args, job.kwargs) == (path, args, kwargs):

@@ -26,7 +26,9 @@ def _farm(*arguments: str) -> Result:
 
 
 def test_it_prints_the_id_of_a_job_that_plain_rq_can_read(redis_client: redis.Redis) -> None:
-    run = _farm("shop.bill", "7", '"7"', "seven", "[1]", "--kwargs", '{"much": 2}', "--kwargs", "when=now", "-q", "calls")
+    run = _farm(
+        "shop.bill", "7", '"7"', "seven", "[1]", "--kwargs", '{"much": 2}', "--kwargs", "when=now", "-q", "calls"
+    )
     job = Job.fetch(run.stdout.strip(), connection=redis_client)
 
     assert run.exit_code == 0

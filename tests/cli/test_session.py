@@ -1,7 +1,5 @@
 """A command's session: which Redis, said first; and errors as one line and a code."""
 
-from collections.abc import Iterator
-
 import click
 import pytest
 from click.testing import CliRunner
@@ -14,11 +12,11 @@ from farm_settings import InvalidSetting
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, click.Command]]:
+def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, click.Command]:
     """Commands for the group to find in place of the real ones."""
     table: dict[str, click.Command] = {}
     monkeypatch.setattr(CommandTable, "get_command", lambda self, ctx, name: table.get(name))
-    yield table
+    return table
 
 
 def invoke(commands: dict[str, click.Command], command: click.Command, **variables: str) -> tuple[int, str, str]:

@@ -55,7 +55,14 @@ def test_arguments_may_have_the_names_of_options(client: Client, redis_client: r
 
 def test_options_become_the_fields_that_rq_knows(client: Client, redis_client: redis.Redis) -> None:
     queue = client.queue(
-        timeout="2m", result_ttl=30.2, failure_ttl=40, ttl=50, meta={"who": "me"}, retry=3, job_id="mine", description="x"
+        timeout="2m",
+        result_ttl=30.2,
+        failure_ttl=40,
+        ttl=50,
+        meta={"who": "me"},
+        retry=3,
+        job_id="mine",
+        description="x",
     )
     queue.enqueue(sample_jobs.add, 1)
     job = Job.fetch("mine", connection=redis_client)

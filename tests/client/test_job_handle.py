@@ -10,7 +10,7 @@ import redis
 from rq.results import Result
 
 from farm.client import Client, JobNotDecodable
-from farm.errors import JobFailed, JobNotFound, RedisUnavailable, ResultTimeout
+from farm.errors import JobError, JobFailed, JobNotFound, RedisUnavailable, ResultTimeout
 from farm.keys import Keys, RqKeys
 from farm.store.job_reader import JobReader
 from tests.client import sample_jobs
@@ -49,7 +49,7 @@ def test_a_failed_job_raises_its_traceback(client: Client, redis_client: redis.R
 def test_a_job_that_does_not_end_in_time_goes_on(client: Client, redis_client: redis.Redis) -> None:
     job = client.queue().enqueue(sample_jobs.add, 1)
 
-    with pytest.raises(ResultTimeout, match="0.05 s"):
+    with pytest.raises(ResultTimeout, match=r"0\.05 s"):
         job.result(timeout=0.05)
     run_all(redis_client)
     assert job.result(timeout=0) == 2
@@ -244,16 +244,27 @@ def test_a_quarantined_job_is_told_with_the_reason_even_without_a_record(
     status = client.job("odd").status()
 
     assert (status.status, status.quarantine_reason) == ("quarantined", "the key of the job is not a hash")
+    with pytest.raises(JobFailed, match="not a hash"):
+        client.job("odd").result()
 
 
 def test_unreadable_fields_are_left_out(client: Client, redis_client: redis.Redis) -> None:
     redis_client.hset(
         "rq:job:odd",
-        mapping={"status": b"\xff", "timeout": "x", "created_at": "yesterday", "dependency_ids": "{", "farm_crashes": "y"},
+        mapping={
+            "status": b"\xff",
+            "timeout": "x",
+            "created_at": "yesterday",
+            "dependency_ids": "{",
+            "farm_crashes": "y",
+        },
     )
     status = client.job("odd").status()
 
     assert (status.timeout, status.created_at, status.depends_on, status.crashes) == (None, None, (), 0)
+    redis_client.hset("rq:job:odd", mapping={"data": "x", "status": "odd"})
+    with pytest.raises(JobError, match="odd"):
+        client.job("odd").cancel()
 
 
 def test_a_traceback_that_would_fill_the_memory_is_cut(redis_client: redis.Redis) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.process import ProcessHandle, State
 from farm_worker.pool.protocol import Outcome
@@ -327,8 +328,8 @@ def test_a_child_gets_no_python_path_and_no_descriptor_but_its_own(
     module = tmp_path / "spy_child.py"
     module.write_text(
         "import os, socket, sys\n"
-        "fds = sorted(os.listdir('/proc/self/fd'), key=int)\n"
-        "told = [os.environ.get('PYTHONPATH'), sys.argv[1:], fds[3:-1], os.getpgrp() == os.getpid(), sys.path[0]]\n"
+        "fds = [fd for fd in sorted(os.listdir('/proc/self/fd'), key=int) if os.path.exists(f'/proc/self/fd/{fd}')]\n"
+        "told = [os.environ.get('PYTHONPATH'), sys.argv[1:], fds[3:], os.getpgrp() == os.getpid(), sys.path[0]]\n"
         "socket.socket(fileno=int(sys.argv[1])).sendall(repr(told).encode())\n"
     )
     monkeypatch.setattr("farm_worker.pool.spawn._folders_to_append", lambda: (str(tmp_path),))
@@ -346,15 +347,19 @@ def test_a_child_gets_no_python_path_and_no_descriptor_but_its_own(
     assert told[4] != str(tmp_path), "the folder is at the end of the path"
 
 
-def test_a_child_finds_the_farm_where_a_fresh_interpreter_would_not() -> None:
-    import farm_worker
-    from farm_worker.pool import spawn as module
+def test_a_child_finds_modules_of_ours_at_the_end_of_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "farm_worker").mkdir()
+    (tmp_path / "farm_worker" / "__init__.py").touch()
+    (tmp_path / "other").mkdir()
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "other"), *sys.path, str(tmp_path)])
+    spawn_module._folders_to_append.cache_clear()
+    folders = spawn_module._folders_to_append()
+    spawn_module._folders_to_append.cache_clear()
 
-    folder = str(Path(farm_worker.__file__).parents[1])
-    found = module._folders_to_append.__wrapped__ if hasattr(module._folders_to_append, "__wrapped__") else None
-    on_fresh_path = Path(folder) in module._fresh_path()
-
-    assert found is None or (folder in found()) == (folder in sys.path and not on_fresh_path)
+    assert folders[-1] == str(tmp_path)
+    assert str(tmp_path / "other") not in folders
+    assert not any("site-packages" in folder for folder in folders)
 
 
 @given(

@@ -68,7 +68,7 @@ def run(url: str, client: redis.Redis, body: Callable[[Bench], Awaitable[None]])
 
 
 def finished(job: Job, token: str, **changes: Any) -> Ending:
-    values: dict[str, Any] = {"kind": "finished", "result_type": 1, "ttl": 500, "started_at": 1.0, "ended_at": 2.0}
+    values: dict[str, Any] = {"kind": "finished", "result_type": 1, "ttl": 500, "started_at": "1.0", "ended_at": "2.0"}
     return Ending(job_id=job.id.encode(), token=token, **values | changes)
 
 

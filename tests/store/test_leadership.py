@@ -4,7 +4,7 @@ import pytest
 import redis
 
 from farm.store.leadership import SCHEDULER_TOKEN, LeaderScripts, LeadershipStore, NotLeader
-from tests.support.planted import KEYS, LEADER, RQ_KEYS, call, event_names
+from tests.support.coordinated import KEYS, LEADER, RQ_KEYS, call, event_names
 
 
 def test_the_first_leads_and_the_second_is_told_who(redis_client: redis.Redis, redis_url: str) -> None:

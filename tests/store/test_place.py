@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from farm.coordinator.placement import plan
 from farm.store.leadership import NotLeader
 from farm.store.placement import PlacementStore
-from tests.support.planted import (
+from tests.support.coordinated import (
     KEYS,
     RQ_KEYS,
     call,
@@ -81,9 +81,7 @@ def test_the_same_plan_again_does_not_exceed_the_capacity(redis_client: redis.Re
 
 
 @pytest.mark.parametrize("why", ["silent", "fenced", "renamed", "full", "unpublished", "broken hash", "broken inbox"])
-def test_nothing_is_placed_on_a_host_that_cannot_take_it(
-    redis_client: redis.Redis, redis_url: str, why: str
-) -> None:
+def test_nothing_is_placed_on_a_host_that_cannot_take_it(redis_client: redis.Redis, redis_url: str, why: str) -> None:
     lead(redis_client)
     identity = plant_host(redis_client, "a")
     plant_jobs(redis_client, "default", "1")

@@ -1,12 +1,11 @@
 """A parent for one real process of the pool: sends jobs as a host does, and reads what comes back."""
 
-import json
+import fcntl
 import os
+import struct
 import subprocess
-import sys
-import time
+import termios
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -18,13 +17,13 @@ from farm_worker.pool.spawn import Spawned, spawn
 PATIENCE_SECONDS = 20.0
 Wanted = TypeVar("Wanted")
 
-_USERS = str(Path(__file__).parent / "user_modules")
-
 
 class ChildHarness:
     """Starts the process in its constructor. `close` ends it gracefully, leaving the block kills it."""
 
-    def __init__(self, redis_url: str, *, path: Iterable[str] = (), environment: dict[str, str] | None = None, **values: Any):
+    def __init__(
+        self, redis_url: str, *, path: Iterable[str] = (), environment: dict[str, str] | None = None, **values: Any
+    ):
         self._redis_url = redis_url
         self._reader = FrameReader()
         self._messages: list[Message] = []
@@ -78,7 +77,9 @@ class ChildHarness:
             record: dict[bytes, bytes] = client.hgetall(job.key)
         return self.start_record(job.id.encode(), record, queue=job.origin, attempt=attempt)
 
-    def start_record(self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1) -> int:
+    def start_record(
+        self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1
+    ) -> int:
         """Sends a hash as it is."""
         sequence = self.send_job(job_id, record, queue=queue, attempt=attempt)
         self.send_tokens(sequence)
@@ -106,6 +107,12 @@ class ChildHarness:
         except BlockingIOError:
             return []
         return [sequence for (sequence,) in TOKEN.iter_unpack(data)]
+
+    def peek(self) -> int:
+        """How many jobs the process has not begun."""
+        assert self._spawned.token_read is not None
+        waiting = fcntl.ioctl(self._spawned.token_read, termios.FIONREAD, b"\0\0\0\0")
+        return int(struct.unpack("i", waiting)[0]) // TOKEN.size
 
     def run(self, job: Job, *, attempt: int = 1) -> Outcome:
         """Runs one job to its outcome."""

@@ -92,7 +92,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _ended_without_ttl(client: redis.Redis, key: str) -> bool:
-    """A finished job, unless it asked to be kept (`result_ttl` -1), and the results of a job that has an end or is gone."""
+    """A finished job, unless it asked to be kept (`result_ttl` -1), and results of a job that has an end or is gone."""
     kind, _, job_id = key.removeprefix("rq:").partition(":")
     if kind == "job" and client.type(key) == b"hash":
         status, result_ttl = client.hmget(key, "status", "result_ttl")

@@ -1,124 +1,72 @@
-"""Records planted in Redis as hosts, coordinators and services leave them, and calls of the asynchronous stores."""
-
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+"""A farm in Redis without any process behind it: keys as hosts, coordinator and RQ would leave them."""
 
 import redis
-import redis.asyncio
 
 from farm.keys import Keys, RqKeys
-from farm.store.connection import connect_async
-from farm.store.leadership import LeaderScripts
 
-KEYS = Keys()
-RQ_KEYS = RqKeys()
-LEADER = "1:token:planted"
-
-T = TypeVar("T")
-
-
-def call(url: str, work: Callable[[redis.asyncio.Redis], Awaitable[T]]) -> T:
-    """Runs `work` with an asynchronous client."""
-
-    async def run() -> T:
-        client = connect_async(url)
-        try:
-            return await work(client)
-        finally:
-            await client.aclose()
-
-    return asyncio.run(run())
-
-
-def lead(client: redis.Redis, value: str = LEADER) -> None:
-    """Makes the coordinator with this value the leader for a minute."""
-    client.set(KEYS.coordinator, value, ex=60)
-
-
-def leader(client: redis.asyncio.Redis, value: str = LEADER) -> LeaderScripts:
-    """The scripts of the planted leader."""
-    return LeaderScripts(client, KEYS, value)
+KEYS, RQ_KEYS = Keys(), RqKeys()
+IDENTITY = "1-abcdef01"
+PUBLISHED: dict[str, str | int | float] = {
+    "state": "available",
+    "reason": "",
+    "load": 0.31,
+    "threshold": 0.75,
+    "cpu": 0.3,
+    "cpu_count": 4,
+    "memory": 5 << 30,
+    "memory_total": 16 << 30,
+    "slots": 8,
+    "busy": 2,
+    "idle": 6,
+    "prefetch": 0,
+    "capacity": 8,
+    "assigned": 2,
+    "queues": "default,high",
+    "labels": "",
+    "identity": IDENTITY,
+    "pid": 12,
+}
 
 
 def now(client: redis.Redis) -> float:
     """Redis's clock."""
     seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6
+    return seconds + microseconds / 1e6
 
 
-def plant_host(client: redis.Redis, name: str, queues: str = "default", age: float = 0.0, **fields: Any) -> str:
-    """A registered host whose last beat is `age` seconds old. Returns its identity."""
-    identity = f"1-{name}"
-    record = {
-        "state": "available",
-        "load": 0.0,
-        "threshold": 0.75,
-        "slots": 4,
-        "busy": 0,
-        "assigned": 0,
-        "capacity": 4,
-        "prefetch": 0,
-        "queues": queues,
-        "boot_id": name,
-        "identity": identity,
-    }
-    client.hset(KEYS.identities, name, identity)
+def plant_host(client: redis.Redis, name: str, age: float = 0.0, **published: str | int | float) -> None:
+    """A host that beat `age` seconds ago."""
+    client.hset(KEYS.identities, name, IDENTITY)
     client.zadd(KEYS.hosts, {name: now(client) - age})
-    client.zadd(KEYS.load, {name: fields.get("load", 0.0)})
-    client.hset(KEYS.host(name), mapping=record | fields)
+    client.hset(KEYS.host(name), mapping=PUBLISHED | published)
     client.expire(KEYS.host(name), 60)
-    worker = RQ_KEYS.worker(name)
-    client.hset(worker, "queues", queues)
-    client.expire(worker, 90)
-    client.sadd(RQ_KEYS.workers, worker)
-    for queue in queues.split(","):
-        client.sadd(RQ_KEYS.queue_workers(queue), worker)
-    return identity
 
 
-def plant_jobs(client: redis.Redis, queue: str, *ids: str, **fields: Any) -> None:
-    """Queued jobs, in this order."""
-    client.sadd(RQ_KEYS.queues, RQ_KEYS.queue(queue))
-    for job_id in ids:
-        plant_record(client, queue, job_id, **fields)
-        client.rpush(RQ_KEYS.queue(queue), job_id)
+def plant_leader(client: redis.Redis, name: str = "worker-1", epoch: int = 7) -> None:
+    """A coordinator that leads for a minute."""
+    client.set(KEYS.coordinator, f"{epoch}:{'a' * 32}:{name}", px=60_000)
 
 
-def plant_record(client: redis.Redis, queue: str, job_id: str, **fields: Any) -> None:
-    """A job's hash alone."""
-    record = {"status": "queued", "origin": queue, "data": b"x", "enqueued_at": "2026-01-02T03:04:05.000000Z"}
-    client.hset(RQ_KEYS.job(job_id), mapping=record | fields)
-
-
-def plant_lease(
-    client: redis.Redis, host: str, identity: str, job_id: str, sequence: int, queue: str = "default", on_lost: str = "rerun"
-) -> str:
-    """A running job with its execution record. Returns the token."""
-    token = f"{sequence:032x}"
-    client.hset(RQ_KEYS.job(job_id), mapping={"status": "started", "worker_name": host, "started_at": "2026-01-02T03:04:06Z"})
-    client.hset(KEYS.running(host, identity), job_id, f"{token}|{queue}|1|1700000000|{on_lost}|{sequence}")
-    client.zadd(RQ_KEYS.started(queue), {f"{job_id}:{token}": now(client) + 90})
-    client.zadd(f"rq:executions:{job_id}", {token: now(client) + 150})
-    client.hset(f"rq:execution:{job_id}:{token}", "id", token)
+def plant_lease(client: redis.Redis, host: str, job: str, queue: str = "default") -> str:
+    """A job that the host runs. Returns the token."""
+    token = f"{abs(hash(job)):032x}"[-32:]
+    client.hset(KEYS.running(host, IDENTITY), job, f"{token}|{queue}|1|{int(now(client))}|rerun|1")
     return token
 
 
-def queue_ids(client: redis.Redis, queue: str = "default") -> list[str]:
-    """The ids of a queue, head first."""
-    return [job_id.decode() for job_id in client.lrange(RQ_KEYS.queue(queue), 0, -1)]
+def plant_queue(client: redis.Redis, name: str, jobs: int = 0) -> None:
+    """A queue that RQ knows, with waiting ids."""
+    client.sadd(RQ_KEYS.queues, RQ_KEYS.queue(name))
+    if jobs:
+        client.rpush(RQ_KEYS.queue(name), *(f"{name}-{number}" for number in range(jobs)))
 
 
-def inbox_ids(client: redis.Redis, host: str) -> list[str]:
-    """The ids in a planted host's inbox, head first."""
-    return [job_id.decode() for job_id in client.lrange(KEYS.inbox(host, f"1-{host}"), 0, -1)]
-
-
-def event_names(client: redis.Redis) -> list[str]:
-    """Names of all events so far."""
-    return [entry[b"event"].decode() for _, entry in client.xrange(KEYS.events)]
-
-
-def status(client: redis.Redis, job_id: str) -> str:
-    """The job's status, empty if it has none."""
-    return (client.hget(RQ_KEYS.job(job_id), "status") or b"").decode()
+def plant_deferral(client: redis.Redis, queue: str, seconds: float, count: int) -> None:
+    """The queue has been deferred for `seconds`."""
+    mark = {
+        "since": f"{now(client) - seconds:.3f}",
+        "reason": "every host is full",
+        "hosts": "worker-1=0.91",
+        "count": count,
+    }
+    client.hset(KEYS.deferral(queue), mapping=mark)

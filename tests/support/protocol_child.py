@@ -69,18 +69,23 @@ class Child:
 
     def next_message(self) -> object:
         while not self.messages:
-            data = self.stream.recv(65536)
-            if not data:
-                sys.exit(0)
-            self.messages.extend(self.reader.feed(data))
+            self.take_in()
         return self.messages.popleft()
+
+    def take_in(self) -> None:
+        data = self.stream.recv(65536)
+        if not data:
+            sys.exit(0)
+        self.messages.extend(self.reader.feed(data))
 
     def next_token(self) -> int | None:
         while True:
             try:
                 data = os.read(self.tokens, TOKEN.size)
             except BlockingIOError:
-                select.select([self.tokens], [], [])
+                # A token follows its frame, and a large frame needs somebody who takes it in.
+                if self.tokens not in select.select([self.tokens, self.stream], [], [])[0]:
+                    self.take_in()
                 continue
             if not data:
                 return None

@@ -20,10 +20,10 @@ def synchronous(client: Client) -> None:
     assert_type(queue.enqueue(embed, "text").result(), list[float])
     assert_type(queue.enqueue("shop.bill", 7, anything="goes"), JobHandle[Any])
     queue.enqueue_many([Call(bill, (7,)), ("shop.bill", (), {"number": 7})])
-    queue.enqueue(bill, "seven")  # expect: arg-type
-    queue.enqueue(bill)  # expect: call-arg
-    queue.enqueue(bill, 7, price=1)  # expect: call-arg
-    queue.enqueue(embed, 7)  # expect: arg-type
+    queue.enqueue(bill, "seven")  # expect: call-overload
+    queue.enqueue(bill)  # expect: call-overload
+    queue.enqueue(bill, 7, price=1)  # expect: call-arg arg-type
+    queue.enqueue(embed, 7)  # expect: call-overload
     client.queue("calls", timeut=60)  # expect: call-arg
     client.queue("calls", on_lost="maybe")  # expect: typeddict-item arg-type
     queue.enqueue(bill, 7).result(5)
@@ -34,5 +34,5 @@ async def asynchronous(client: AsyncClient) -> None:
     queue = client.queue("calls", delay=1.5)
     assert_type(await queue.enqueue(bill, 7), AsyncJobHandle[str])
     assert_type(await (await queue.enqueue(embed, "text")).result(timeout=1), list[float])
-    await queue.enqueue(bill, "seven")  # expect: arg-type
+    await queue.enqueue(bill, "seven")  # expect: call-overload
     queue.enqueue(bill, 7).result()  # expect: attr-defined

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.wheel import ROOT
 
 SERVICE = Path(__file__).parent / "service.py"
 
 
+@pytest.mark.timeout(180)  # mypy reads RQ, redis-py and pydantic from scratch
 def test_a_type_checker_knows_arguments_results_and_options(tmp_path: Path) -> None:
     run = subprocess.run(
         [
@@ -21,7 +24,7 @@ def test_a_type_checker_knows_arguments_results_and_options(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=55,
+        timeout=170,
     )
     found = {
         (int(line), code) for line, code in re.findall(r"service\.py:(\d+): error: .*\[([\w-]+)\]$", run.stdout, re.M)

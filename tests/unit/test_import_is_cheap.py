@@ -33,10 +33,8 @@ def test_importing_farm_loads_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_importing_the_isolation_loads_only_itself(tmp_path: Path) -> None:
-    loaded = run(
-        "import os; before = set(sys.modules); import farm.isolation, farm.__main__; print(*(set(sys.modules) - before))",
-        tmp_path,
-    )
+    code = "import os; before = set(sys.modules); import farm.__main__; print(*(set(sys.modules) - before))"
+    loaded = run(code, tmp_path)
 
     assert set(loaded.split()) == {"farm", "farm.errors", "farm.isolation", "farm.__main__"}
 

@@ -11,7 +11,7 @@ import redis
 from tests.support import leaks
 from tests.support.waiting import wait_until
 
-ORPHAN = "import subprocess; print(subprocess.Popen(['sleep', '60'], stdout=subprocess.DEVNULL).pid)"
+ORPHAN = "import subprocess as s; null = s.DEVNULL; print(s.Popen(['sleep', '60'], stdout=null, stderr=null).pid)"
 
 
 @pytest.fixture(autouse=True)

@@ -151,7 +151,7 @@ class Heartbeat:
                 peak=self._execution.take_peak(),
                 user_load=self._users_load,
                 error=error,
-                warming=pool.ready == 0,
+                warming=pool.ready == 0 or not (facts.measured or self._users_load),
                 draining=self.draining,
             ),
             self._settings.admission,

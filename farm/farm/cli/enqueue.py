@@ -35,9 +35,7 @@ Examples:
 @click.option("--delay", type=float, metavar="SECONDS", help="Not before so many seconds from now.")
 @click.option("--job-id", metavar="ID", help="An id of your own; refused while a job of this id exists.")
 @click.option("--at-front", is_flag=True, help="Before the jobs that wait already.")
-@click.option(
-    "--on-lost", type=click.Choice(["rerun", "fail"]), help="When its host is lost; default: its host's."
-)
+@click.option("--on-lost", type=click.Choice(["rerun", "fail"]), help="When its host is lost; default: its host's.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
 @click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait at most so long (with --wait).")
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")

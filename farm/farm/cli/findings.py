@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from farm.store.snapshot import Deferral, FarmSnapshot, HostView, QueueView
 
 UNHEALTHY = "unhealthy"
+STARVED = "full with nothing running"
+"""How the reason of a host begins that has been full and empty for a while."""
 
 
 def findings(farm: FarmSnapshot) -> list[str]:
@@ -33,12 +35,12 @@ def standstills(farm: FarmSnapshot) -> list[str]:
     return lines
 
 
-def duration(seconds: float) -> str:
-    """A length of time in its greatest two units: `3 m 20 s`."""
+def duration(seconds: float, units: int = 2) -> str:
+    """A length of time in its greatest units: `3m 20s`."""
     whole = max(int(seconds), 0)
-    units = (("d", whole // 86400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60))
-    first = next((number for number, (_, count) in enumerate(units) if count), 3)
-    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"
+    parts = (("d", whole // 86400), ("h", whole // 3600 % 24), ("m", whole // 60 % 60), ("s", whole % 60))
+    first = next((number for number, (_, count) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count}{unit}" for unit, count in parts[first : first + units] if count) or "0s"
 
 
 def clock_time(seconds: float) -> str:
@@ -67,8 +69,10 @@ def _host(host: HostView) -> str:
         return f"host {host.name} is lost: {host.reason}"
     if host.standing == "suspect":
         return f"host {host.name} is silent, nothing new is placed there: {host.reason}"
-    if host.state == UNHEALTHY or (host.state == "full" and host.number("busy") == 0):
-        return f"host {host.name} is {host.state}{' and empty' if host.state == 'full' else ''}: {host.reason}"
+    if host.state == UNHEALTHY:
+        return f"host {host.name} is unhealthy: {host.reason}"
+    if host.state == "full" and host.reason.startswith(STARVED):
+        return f"host {host.name} is {host.reason}"
     return ""
 
 

@@ -16,6 +16,12 @@ REFRESH_SECONDS = 1.0
 HOST_COLUMNS = ("host", "state", "load", "busy", "memory", "queues", "why")
 QUEUE_COLUMNS = ("queue", "queued", "deferred", "dependent", "scheduled", "running", "finished", "failed")
 
+NUMBERS = frozenset(
+    {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy"}
+    | {"idle", "prefetch", "capacity", "assigned", "pid"}
+)
+"""Fields of a host that are numbers in JSON."""
+
 EPILOG = """
 \b
 Examples:
@@ -40,7 +46,8 @@ def command(
     """Show hosts, queues and what waits for what.
 
     load is shown as load/threshold, busy as jobs running/slots, with jobs placed and not begun after a plus sign.
-    dependent jobs wait for other jobs (RQ calls them deferred); deferred ones are queued while every host is full.
+    deferred: how many of the queued ones wait because every host is full, and for how long. dependent: those that wait
+    for other jobs (RQ calls them deferred).
 
     --check asks for a live host and a leading coordinator. Exit codes: 0 well, 1 not, 3 no Redis.
     """
@@ -122,16 +129,16 @@ def _host_row(host: HostView) -> tuple[str, ...]:
 def _queue_row(queue: QueueView, now: float) -> tuple[object, ...]:
     deferred: object = queue.deferred
     if queue.deferral is not None and queue.deferral.since is not None:
-        deferred = f"{queue.deferred} for {duration(now - queue.deferral.since)}"
+        deferred = f"{queue.deferred}, {duration(now - queue.deferral.since, units=1)}"
     numbers = (queue.queued, deferred, queue.dependent, queue.scheduled, queue.running, queue.finished, queue.failed)
-    return queue.name, *("unreadable" if number is None else number for number in numbers)
+    return queue.name, *("?" if number is None else number for number in numbers)
 
 
 def _memory(host: HostView) -> str:
     used, total = host.number("memory"), host.number("memory_total")
     if not used or not total:
         return "-"
-    return f"{used / total:.0%} of {total / (1 << 30):.1f} GiB"
+    return f"{used / total:.0%}"
 
 
 def _whole(number: float | None) -> str:
@@ -158,7 +165,7 @@ def _as_json(farm: FarmSnapshot) -> dict[str, object]:
 
 
 def _host_as_json(host: HostView) -> dict[str, object]:
-    numbers = {name: host.number(name) for name in host.fields if name in _NUMBERS}
+    numbers = {name: host.number(name) for name in host.fields if name in NUMBERS}
     return {
         **host.fields,
         **{name: int(value) if value is not None and value.is_integer() else value for name, value in numbers.items()},
@@ -172,11 +179,6 @@ def _host_as_json(host: HostView) -> dict[str, object]:
         "inbox": host.inbox,
         "running": host.running,
     }
-
-
-_NUMBERS = frozenset(
-    "load threshold cpu cpu_count memory memory_total slots busy idle prefetch capacity assigned pid".split()
-)
 
 
 def _queue_as_json(queue: QueueView) -> dict[str, object]:

@@ -95,9 +95,18 @@ class AsyncClient:
         if self._waiting is None or self._reads.locked():
             await asyncio.sleep(min(longest, FIRST_PAUSE_SECONDS * 2 ** min(looks, 10)))
             return
+        cancels = _cancels_asked()
         async with self._reads:
             with readable_errors(self._client.url):
                 await self._waiting.xread(stream, count=1, block=max(1, int(longest * 1000)))
+        if _cancels_asked() > cancels:
+            # redis-py sends through asyncio.wait_for, which before Python 3.12 may lose a cancel
+            raise asyncio.CancelledError
+
+
+def _cancels_asked() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
 
 
 class AsyncClientQueue:

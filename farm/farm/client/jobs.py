@@ -11,6 +11,7 @@ from rq.job import Job
 
 from farm.client.enqueueing import ClientJob
 from farm.client.results import not_found
+from farm.errors import JobError
 from farm.store.connection import readable_errors
 from farm.store.job_reader import Connection, JobReader
 from farm.store.job_status import JobStatus, Outcome
@@ -96,3 +97,5 @@ def _known(job_id: str) -> Iterator[None]:
         yield
     except (NoSuchJobError, InvalidJobOperation) as error:
         raise not_found(job_id) from error
+    except ValueError as error:
+        raise JobError(f"the record of job {job_id} cannot be read: {error}. Look at it with `farm job`.") from error

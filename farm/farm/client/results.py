@@ -19,6 +19,8 @@ def value_of(job_id: str, outcome: Outcome, serializer: Any) -> Any:
     """
     if outcome.status == "canceled":
         raise JobFailed(f"job {job_id} was canceled before it ended")
+    if outcome.status == "quarantined":
+        raise JobFailed(f"job {job_id} is in quarantine and will not run: {outcome.quarantine_reason}")
     if outcome.status != "finished":
         raise JobFailed(_failure(job_id, outcome))
     if not outcome.has_value:

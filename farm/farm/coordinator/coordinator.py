@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 from farm.coordinator.deferrer import Deferrer
 from farm.coordinator.freeze import Freeze
 from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
 from farm.coordinator.placer import Placer
 from farm.coordinator.recoverer import Recoverer
+from farm.coordinator.tasks import end
 from farm.coordinator.trouble import Trouble
 from farm.coordinator.upkeep import Upkeep
 from farm.coordinator.waking import Waking
@@ -18,7 +19,7 @@ from farm.keys import Keys, RqKeys
 from farm.store.connection import connect_async
 from farm.store.deferral import DeferralStore
 from farm.store.events import announce
-from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader
+from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader, Standing
 from farm.store.placement import PlacementStore
 from farm.store.recovery import RecoveryStore
 from farm.store.upkeep import UpkeepStore
@@ -73,9 +74,10 @@ class Coordinator:
         """Waits for the lead and leads, until `stop`. With `give_up_to_others` it returns as soon as another leads."""
         try:
             while not self._stopping.is_set():
-                if await self._campaign():
-                    await self._until_stopped(self._lead())
-                elif give_up_to_others:
+                standing = await self._campaign()
+                if standing is not None and standing.leads:
+                    await self._lead()
+                elif standing is not None and give_up_to_others:
                     LOG.info("another coordinator leads; this one ends")
                     return
                 await self._pause(CAMPAIGN_INTERVAL_SECONDS)
@@ -83,28 +85,28 @@ class Coordinator:
             await self._resign()
             await self._client.aclose()
 
-    async def _campaign(self) -> bool:
+    async def _campaign(self) -> Standing | None:
+        """Asks for the lead. None if Redis did not answer."""
         try:
             standing = await self._leadership.attempt()
         except REDIS_TROUBLE as error:
-            await self._until_stopped(self._trouble.back_off("asking for the lead", error))
-            return False
+            await self._until_one_ends([self._trouble.back_off("asking for the lead", error)])
+            return None
         self._trouble.end("asking for the lead")
-        return standing.leads
+        return standing
 
     async def _lead(self) -> None:
         """Does all duties until the lead is lost."""
         LOG.info("coordinator %s leads (epoch %s)", self._name, self._leadership.value.partition(":")[0])
         leader = LeaderScripts(self._client, self._keys, self._leadership.value)
-        try:
-            wake_ups = WakeUps(self._client, self._keys, self._rq_keys)
-            async with Waking(wake_ups, self._trouble) as waking, asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._leadership.keep())
-                tasks.create_task(self._place(leader, waking))
-                for duty in self._duties():
-                    tasks.create_task(self._repeat(duty, leader))
-        except* NotLeader as group:
-            LOG.warning("%s", group.exceptions[0])
+        wake_ups = WakeUps(self._client, self._keys, self._rq_keys)
+        async with Waking(wake_ups, self._trouble) as waking:
+            work = [self._leadership.keep(), self._place(leader, waking)]
+            work += [self._repeat(duty, leader) for duty in self._duties()]
+            try:
+                await self._until_one_ends(work)
+            except NotLeader as error:
+                LOG.warning("%s", error)
 
     def _duties(self) -> list[Duty]:
         client, keys, rq_keys, lease = self._client, self._keys, self._rq_keys, self._lease
@@ -159,20 +161,20 @@ class Coordinator:
             LOG.info("Redis is away: the lead ends by itself within %g s", self._lease.leader_ttl)
 
     async def _pause(self, seconds: float) -> None:
-        await self._until_stopped(asyncio.sleep(seconds))
+        await self._until_one_ends([asyncio.sleep(seconds)])
 
-    async def _until_stopped(self, work: Awaitable[None]) -> None:
-        """Waits for `work`, and cancels it when this coordinator is to stop."""
-        task = asyncio.ensure_future(work)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        task.cancel()
+    async def _until_one_ends(self, work: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Runs all of `work` until the first of it ends, or until `stop`. Raises what the first raised."""
+        tasks = [asyncio.create_task(one) for one in [*work, self._until_stop()]]
         try:
-            await task
-        except asyncio.CancelledError:
-            if not self._stopping.is_set():
-                raise
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await end(tasks)
+        for task in done:
+            task.result()
+
+    async def _until_stop(self) -> None:
+        await self._stopping.wait()
 
 
 class UnreadableQueues:

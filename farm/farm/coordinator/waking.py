@@ -7,6 +7,7 @@ jobs; a queue with jobs is never waited on, since that wait would end at once.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from farm.coordinator.tasks import end
 from farm.coordinator.trouble import Trouble
 from farm.store.leadership import REDIS_TROUBLE
 from farm.store.waking import WakeUps
@@ -31,9 +32,8 @@ class Waking:
 
     async def __aexit__(self, *_: object) -> None:
         tasks = [*self._watchers.values(), *([self._bell] if self._bell else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._wanted = frozenset()
+        await end(tasks)
 
     def wake(self) -> None:
         """Ends the sleep, this one or the next."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
+import msgspec
 import redis.asyncio
 
 from farm.errors import HostFenced
@@ -34,7 +34,7 @@ class StartedJob:
     """Its hash as it was before the start, flat."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How one job ended: one record of `finish.lua`."""
 
@@ -47,40 +47,38 @@ class Ending:
     result: bytes = b""
     error: bytes = b""
     ttl: int = -1
-    started_at: float = 0.0
-    ended_at: float = 0.0
+    started_at: str = ""
+    ended_at: str = ""
+    """Unix seconds as text: Lua would round them."""
     seconds: float = 0.0
     again: str = ""
     delay: int = 0
-    repeat: bool = False
     rate_limit_key: bytes = b""
     group: bytes = b""
     summary: str = ""
     fields: Sequence[bytes] = ()
 
-    def arguments(self) -> list[Argument]:
-        """As the script takes them."""
-        return [
-            self.job_id,
+    def packed(self) -> tuple[object, ...]:
+        """The values in the order in which the script reads them."""
+        return (
+            _text(self.job_id),
             self.token,
             self.kind,
-            int(self.recorded),
+            self.recorded,
             self.result_type,
-            self.result,
-            self.error,
+            _text(self.result),
+            _text(self.error),
             self.ttl,
             self.started_at,
             self.ended_at,
             self.seconds,
             self.again,
             self.delay,
-            int(self.repeat),
-            self.rate_limit_key,
-            self.group,
+            _text(self.rate_limit_key),
+            _text(self.group),
             self.summary,
-            len(self.fields),
-            *self.fields,
-        ]
+            [_text(part) for part in self.fields],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +109,23 @@ class Exchange:
     dropped: int
     inbox: int
     """Ids left in the inbox."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def _text(value: bytes) -> msgspec.Raw:
+    """Bytes as a MessagePack string: Redis's reader knows no binary type, and does not look at what a string holds."""
+    size = len(value)
+    if size < 1 << 5:
+        header = bytes((0xA0 | size,))
+    elif size < 1 << 8:
+        header = bytes((0xD9, size))
+    elif size < 1 << 16:
+        header = b"\xda" + size.to_bytes(2, "big")
+    else:
+        header = b"\xdb" + size.to_bytes(4, "big")
+    return msgspec.Raw(header + value)
 
 
 def new_batch_name() -> str:
@@ -209,7 +224,7 @@ class ExecutionStore:
         ]
 
     def _finish_arguments(self, who: Registration, batch: FinishBatch) -> list[Argument]:
-        arguments: list[Argument] = [
+        return [
             who.host,
             who.identity,
             batch.number % RECEIPTS,
@@ -218,11 +233,9 @@ class ExecutionStore:
             self._rq_keys.prefix,
             self._counts_prefix,
             self._max_crashes,
-            len(batch.endings),
+            # One argument for all: redis-py packs each argument in Python, and a job has many facts.
+            _encoder.encode([ending.packed() for ending in batch.endings]),
         ]
-        for ending in batch.endings:
-            arguments += ending.arguments()
-        return arguments
 
     def _start_keys(self, who: Registration) -> list[str]:
         keys = self._keys

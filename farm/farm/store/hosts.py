@@ -145,8 +145,9 @@ class HostStore:
         """Makes the host visible as an RQ worker, so that `rq info`, dashboards and RQ's commands find it."""
         rq_keys = self._rq_keys
         worker = rq_keys.worker(host)
+        fields: dict[Any, Any] = dict(record)
         async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hset(worker, mapping=dict(record))
+            pipeline.hset(worker, mapping=fields)
             pipeline.expire(worker, RQ_WORKER_TTL_SECONDS)
             pipeline.sadd(rq_keys.workers, worker)
             for queue in queues:
@@ -188,9 +189,8 @@ class HostStore:
 
     async def publish_event(self, event: str, fields: Mapping[str, Any]) -> None:
         """One entry on the events stream. For rare things only."""
-        await self._client.xadd(
-            self._keys.events, {"event": event, "at": iso_now(), **fields}, maxlen=10_000, approximate=True
-        )
+        entry: dict[Any, Any] = {"event": event, "at": iso_now(), **fields}
+        await self._client.xadd(self._keys.events, entry, maxlen=10_000, approximate=True)
 
     async def waiting(self, queues: Sequence[str]) -> int:
         """How many jobs wait in `queues`."""

@@ -26,6 +26,8 @@ LINE_SEARCHED = 100_000
 TRACEBACK_BYTES = 1_000_000
 """Longer traceback texts are cut."""
 
+UNREADABLE = "its record cannot be read"
+
 _SHOWN_AS = {"deferred": "dependent", "ready_to_enqueue": "ready"}
 """RQ's word for a state → ours. RQ says deferred for jobs that wait for other jobs."""
 
@@ -69,7 +71,7 @@ class JobReader:
             return None
         facts = _facts(fields)
         if quarantined is not None:
-            facts |= {"status": "quarantined", "quarantine_reason": _text(reason) or "its record cannot be read"}
+            facts |= {"status": "quarantined", "quarantine_reason": _text(reason) or UNREADABLE}
         elif facts["status"] == "queued":
             facts |= self._in_line(job_id, facts, now=float(time[0]) if time else 0.0)
         elif facts["status"] == "started":
@@ -81,10 +83,14 @@ class JobReader:
 
     def outcome(self, job_id: str) -> Outcome:
         """Status and latest result, read at one moment."""
-        fields, entries = self._read(
+        fields, entries, quarantined, reason = self._read(
             ("HMGET", self._rq_keys.job(job_id), "status", "created_at"),
             ("XREVRANGE", self._rq_keys.results(job_id), "+", "-", "COUNT", 1),
+            ("ZSCORE", self._keys.quarantine, job_id),
+            ("HGET", self._keys.quarantine_reasons, job_id),
         )
+        if quarantined is not None:
+            return Outcome(status="quarantined", quarantine_reason=_text(reason) or UNREADABLE)
         if not any(fields or ()):
             return Outcome(status=None)
         status = _shown(_text(fields[0]))

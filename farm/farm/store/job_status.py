@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-ENDED = frozenset({"finished", "failed", "stopped", "canceled"})
+ENDED = frozenset({"finished", "failed", "stopped", "canceled", "quarantined"})
 """States in which a job will not run by itself any more."""
 
 
@@ -78,6 +78,7 @@ class Outcome:
     value: bytes | None = None
     """The return value as RQ's serializer wrote it; None stands for None."""
     traceback: str | None = None
+    quarantine_reason: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -7,6 +7,7 @@ RQ reads its key prefix once, when it is imported, and the user's own modules mu
 imports RQ is imported after the prefix is known and before the user's path is in use.
 """
 
+import gc
 import os
 import random
 import sys
@@ -60,6 +61,8 @@ def _warm(initialize: Initialize) -> "tuple[Equipment, Warmth]":
     warmth = Warmth(equipment.coroutines)
     if initialize.app is not None:
         warmth.warm(import_app(initialize.app), equipment.process)
+    gc.collect()
+    gc.freeze()  # what the app loaded stays; collections between jobs need not look through it
     random.seed()  # an app that seeds at import would else draw the same numbers in each process
     return equipment, warmth
 

@@ -6,6 +6,7 @@ and, when a process ends, the one job that it had begun and those that it had no
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
@@ -161,12 +162,13 @@ class Pool:
     def take_back(self, older_than: float | None) -> list[Assignment]:
         """Jobs not begun, in the order of their dispatch; they will not run here unless they are dispatched again.
 
-        `older_than` (monotonic seconds): only from processes whose oldest job not begun was sent before that. From such
+        `older_than` (seconds): only from processes whose oldest job not begun was sent longer ago than that. From such
         a process all come back: the younger ones wait behind the older ones, and apart they would change their order.
         """
+        before = inf if older_than is None else time.monotonic() - older_than
         taken: list[Assignment] = []
         for process in self._staff.processes:
-            if process.assignments and (older_than is None or process.unread_since() < older_than):
+            if process.assignments and process.unread_since() < before:
                 taken += process.take_back()
         taken.sort(key=lambda assignment: assignment.sequence)
         return taken

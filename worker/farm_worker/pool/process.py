@@ -1,21 +1,20 @@
 """The parent's handle on one process: what it was given, what it says, how it ends."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from math import inf
 from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.channel import Channel
+from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.protocol import Initialize, InitializeFailed, Message, Outcome, Ready, RunJob
-from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
+from farm_worker.pool.reasons import Phase, ProcessEnd, Reason, signal_name
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.spawn import Spawned, spawn
 
@@ -25,8 +24,6 @@ HARD_KILL_GRACE_SECONDS = 10.0
 a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report."""
 TERMINATE_SECONDS = 0.5
 """Between TERM and KILL for a process that is told to leave and has no job: time for what it started to leave too."""
-EXIT_CHECK_SECONDS = 0.05
-"""Where the system can't tell of an exit through a descriptor."""
 
 
 class State(StrEnum):
@@ -87,12 +84,10 @@ class ProcessHandle:
         self._error = ""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._pidfd: int | None = None
         spawned = spawn(CHILD_MODULE, with_tokens=True, environment=environment)
-        self._popen = spawned.process
         self.pid = spawned.process.pid
         self._channel = self._open(spawned)
-        self._watch_exit()
+        self._group = ProcessGroup(spawned.process, self._finish)
         self._channel.send(initialize)
 
     @property
@@ -108,7 +103,7 @@ class ProcessHandle:
     @property
     def overdue_reason(self) -> Reason:
         """What passing `deadline` means now."""
-        if self._state_before_mute is not None:
+        if self._state_before_mute is not None and self._close_reason is None:
             return Reason.UNRESPONSIVE
         if self.state is State.STARTING:
             return Reason.INITIALIZE_TIMEOUT
@@ -176,7 +171,7 @@ class ProcessHandle:
         self.state = State.CLOSING if self.state is State.READY else self.state
         self.deadline = inf
         if gentle:
-            self._signal(signal.SIGTERM)
+            self._group.signal(signal.SIGTERM)
             self._timer = self._loop.call_later(TERMINATE_SECONDS, self._kill_now)
         else:
             self._kill_now()
@@ -186,26 +181,15 @@ class ProcessHandle:
         assert spawned.token_read is not None
         return Channel(spawned.stream, spawned.token_write, spawned.token_read, self._receive, self._channel_broke)
 
-    def _watch_exit(self) -> None:
-        try:
-            self._pidfd = os.pidfd_open(self.pid)
-        except (AttributeError, OSError):  # not Linux, or a kernel or sandbox without it
-            self._check_exit()
-            return
-        self._loop.add_reader(self._pidfd, self._finish)
-
-    def _check_exit(self) -> None:
-        if self._popen.poll() is None:
-            self._loop.call_later(EXIT_CHECK_SECONDS, self._check_exit)
-        else:
-            self._finish()
-
     def _receive(self, messages: list[Message]) -> None:
+        now = time.monotonic()
         outcomes: list[tuple[Assignment, Outcome]] = []
         for message in messages:
             if isinstance(message, Outcome):
                 assignment = self._ended(message.sequence)
                 if assignment is not None:
+                    if assignment.begun_at is None:  # it came with the outcome of the job before it
+                        assignment.begun_at = now - message.seconds
                     outcomes.append((assignment, message))
             elif isinstance(message, Ready):
                 self._become_ready()
@@ -214,7 +198,7 @@ class ProcessHandle:
         if outcomes:
             self.jobs_done += len(outcomes)
             if self.assignments:
-                self._begin_first(time.monotonic())
+                self._begin_first(now)
             else:
                 self._rest()
             self._listener.on_outcomes(outcomes)
@@ -260,40 +244,25 @@ class ProcessHandle:
 
     def _kill_now(self) -> None:
         self._killed = True
-        self._signal(signal.SIGKILL)
+        self._group.signal(signal.SIGKILL)
 
-    def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when all of the group are zombies
-            os.killpg(self.pid, number)
-
-    def _finish(self) -> None:
-        """It has exited: nothing that it said or left unread is lost, and what it started goes with it."""
-        # Before it is reaped, where the system lets us: until then its number can't belong to anybody else.
-        self._signal(signal.SIGKILL)
-        if self.state is State.ENDED or self._popen.poll() is None:
-            return
+    def _finish(self, code: int) -> None:
+        """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
         last_state = self._state_before_mute or self.state
         self.state = State.ENDED
+        self.deadline = inf
+        if self._timer is not None:
+            self._timer.cancel()
         self._channel.drain()
         unbegun = self.take_back()
         begun = self.assignments.popleft() if self.assignments else None
         unbegun = [*self.assignments, *unbegun]
         self.assignments.clear()
-        end = self._describe_end(last_state, begun)
-        self._release()
+        end = self._describe_end(code, last_state, begun)
+        self._channel.close()
         self._listener.on_end(self, end, begun, unbegun)
 
-    def _release(self) -> None:
-        self.deadline = inf
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._pidfd is not None:
-            self._loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-        self._channel.close()
-
-    def _describe_end(self, state: State, begun: Assignment | None) -> ProcessEnd:
-        code = self._popen.returncode
+    def _describe_end(self, code: int, state: State, begun: Assignment | None) -> ProcessEnd:
         now = time.monotonic()
         return ProcessEnd(
             reason=self._end_reason(state, code, begun),
@@ -301,7 +270,7 @@ class ProcessHandle:
             number=self.number,
             phase=_phase(state, begun),
             exit_code=code if code >= 0 else None,
-            signal=_signal_name(-code) if code < 0 else None,
+            signal=signal_name(-code) if code < 0 else None,
             age=now - self.spawned_at,
             jobs_done=self.jobs_done,
             last_memory=self.last_memory,
@@ -324,10 +293,3 @@ def _phase(state: State, begun: Assignment | None) -> Phase:
     if begun is not None:
         return Phase.JOB
     return {State.STARTING: Phase.INITIALIZE, State.READY: Phase.IDLE}.get(state, Phase.CLOSING)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

@@ -106,6 +106,14 @@ class ProcessEnd:
         return f"{_DOING.get(self.phase, '') if self.abnormal else ''}, {after}"
 
 
+def signal_name(number: int) -> str:
+    """`SIGSEGV`; real-time signals have no name of their own."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 def _signal_text(name: str | None) -> str:
     try:
         number = signal.Signals[name or ""].value

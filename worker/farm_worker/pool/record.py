@@ -1,7 +1,9 @@
 """A job's hash: how it becomes RQ's `Job`, and which of its fields the attempt changed."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from operator import is_
 from typing import Any
 
@@ -55,7 +57,12 @@ def _to_date(value: bytes) -> datetime:
 
 def stamp(moment: datetime) -> bytes:
     """A time as RQ writes it. `moment` is in UTC."""
-    return moment.isoformat(timespec="microseconds")[:26].encode() + b"Z"
+    return b"%b.%06dZ" % (_second(int(moment.timestamp())), moment.microsecond)
+
+
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
 
 
 class Watch:

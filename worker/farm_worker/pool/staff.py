@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from math import inf
 
@@ -17,7 +18,8 @@ from farm_worker.pool.recycling import WarmUps, lifespan
 SURPLUS_SECONDS = 30.0
 """A process not needed for so long is closed. Sooner would spawn anew for every burst."""
 EARLY_DEATH_SECONDS = 10.0
-"""One idle process that ends this soon after it was ready is an accident. If its successor does it too, it is none."""
+"""Idle processes that end this soon after they were ready are replaced at once, as many as there are slots. More of
+them within this time are no accident: they count as failed warm-ups."""
 WARM_UPS_AT_ONCE = 4
 """At most, unless set: more only make each other late."""
 
@@ -46,7 +48,7 @@ class Staff:
         self._listener = listener
         self._numbers = itertools.count(1)
         self._warm_ups_at_once = settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
-        self._last_early_death = -inf
+        self._early_deaths: deque[float] = deque()
         self._surplus_since = inf
         self._fill_planned = False
         self._dismissed = False
@@ -78,20 +80,22 @@ class Staff:
         self._fill_planned = False
         if self._dismissed:
             return
+        self._forgive()
+        starting = self.count(State.STARTING)
         target = min(self.slots, self.busy + max(self.idle_target, self.wanted))
         missing = target - sum(1 for process in self.processes if _holds_slot(process))
-        allowed = self.warm_ups.allowed(self.count(State.STARTING), self._warm_ups_at_once, time.monotonic())
+        allowed = self.warm_ups.allowed(starting, self._warm_ups_at_once, time.monotonic())
         for _ in range(min(missing, allowed)):
             if not self._spawn():
                 break
-        if missing <= 0:
+        if missing <= 0 and not starting:
             for process in self._outdated():
                 process.close(Reason.RECYCLED)
         self._close_surplus(-missing)
 
     def welcome(self) -> None:
         """A process became ready: one outdated process has its successor."""
-        self.warm_ups = WarmUps()
+        self._forgive()
         outdated = self._outdated()
         if outdated:
             min(outdated, key=lambda process: len(process.assignments)).close(Reason.RECYCLED)
@@ -156,13 +160,22 @@ class Staff:
         self._empty.clear()
         return True
 
+    def _forgive(self) -> None:
+        """Failed warm-ups are forgotten once a later process is ready, unless those end as soon as they are."""
+        horizon = time.monotonic() - EARLY_DEATH_SECONDS
+        while self._early_deaths and self._early_deaths[0] < horizon:
+            self._early_deaths.popleft()
+        if self.warm_ups.failures and len(self._early_deaths) <= self.slots:
+            ready = (process for process in self.processes if process.state is State.READY)
+            if any(process.ready_at >= self.warm_ups.failed_at for process in ready):
+                self.warm_ups = WarmUps()
+
     def _note_idle_death(self, process: ProcessHandle, end: ProcessEnd) -> None:
         now = time.monotonic()
-        if now - process.ready_at >= EARLY_DEATH_SECONDS:
-            return
-        if process.spawned_at > self._last_early_death > now - EARLY_DEATH_SECONDS:
-            self._note_failure(process.spawned_at, end.sentence())
-        self._last_early_death = now
+        if now - process.ready_at < EARLY_DEATH_SECONDS:
+            self._early_deaths.append(now)
+            if len(self._early_deaths) > self.slots:
+                self._note_failure(process.spawned_at, end.sentence())
 
     def _note_failure(self, spawned_at: float, error: str) -> None:
         self.warm_ups = self.warm_ups.after_failure(spawned_at, time.monotonic(), error, _random())

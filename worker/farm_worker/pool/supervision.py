@@ -37,6 +37,8 @@ class Supervision:
     def start(self) -> None:
         """Begins to check, until `stop`."""
         self._tasks = [asyncio.create_task(self._check_forever()), asyncio.create_task(self._sample_forever())]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Ends the checks. Raises what ended them before, if anything did."""
@@ -94,3 +96,9 @@ class Supervision:
             self._warned[process.number] = used
             text = "process %d (pid %d) uses %.0f MB of memory, more than MEMORY_WARN_MB"
             logger.warning(text, process.number, process.pid, used / _BYTES_PER_MB)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Processes without supervision are worth more than a line at the very end."""
+    if not task.cancelled() and task.exception() is not None:
+        logger.critical("the supervision of processes broke off, restart this host", exc_info=task.exception())

@@ -4,15 +4,15 @@ import ctypes
 import os
 import signal
 import sys
+from _signal import getsignal  # that of `signal` looks for an enum first, which costs more than all else here
 from collections.abc import Sequence
 from contextlib import suppress
 
+from farm.flags import VARIABLE as FLAGS
+from farm.isolation import user_environment
 from farm_worker.pool.protocol import Initialize
 
 PR_SET_PDEATHSIG = 1
-
-HANDED_OVER = ("FARM_FLAGS", "FARM_USER_PYTHONPATH")
-"""Variables that one entry of the farm leaves for the next. Jobs and what they start do not see them."""
 
 _GUARDED = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -42,9 +42,9 @@ def take_signals() -> None:
 
 def restore_environment(initialize: Initialize) -> None:
     """The environment that the user started the host with, and what RQ tells its jobs by it."""
-    for name in HANDED_OVER:
+    original = user_environment(dict(os.environ))
+    for name in os.environ.keys() - original.keys() | {FLAGS, "PYTHONPATH"}:
         os.environ.pop(name, None)
-    os.environ.pop("PYTHONPATH", None)
     if initialize.python_path is not None:
         os.environ["PYTHONPATH"] = initialize.python_path
     os.environ["RQ_KEY_PREFIX"] = initialize.rq_prefix
@@ -63,7 +63,7 @@ class Surroundings:
         self._folder = os.getcwd()
         self._umask = os.umask(0o077)
         os.umask(self._umask)
-        self._handlers = [(number, signal.getsignal(number)) for number in _GUARDED]
+        self._handlers = [(number, getsignal(number)) for number in _GUARDED]
 
     def restore(self) -> None:
         """Puts back what a job changed."""
@@ -72,7 +72,7 @@ class Surroundings:
             with suppress(OSError):  # deleted meanwhile
                 os.chdir(self._folder)
         for number, handler in self._handlers:
-            if signal.getsignal(number) is not handler and handler is not None:
+            if getsignal(number) is not handler and handler is not None:
                 signal.signal(number, handler)
 
 

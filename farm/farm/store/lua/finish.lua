@@ -4,9 +4,7 @@
 --        8 events  9 dependents  10 quarantine  11 quarantine reasons
 --        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
 -- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
---        8 MAX_CRASHES  9 how many jobs; then for each job: id, token, kind, execution record written 0/1, result type,
---        result, error, ttl, started_at, ended_at, seconds, again, delay, repeat 0/1, rate limit key, group, summary,
---        number of fields, fields (flat)
+--        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `names` below
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, answer per job}; answers: `finished`, `failed`, `stopped`, `again`,
 --        `recovered` (crashed, back at the head of its queue), `poisoned`, `deleted` (its owner deleted the job),
 --        `refused` (this host does not hold the lease), `unreadable` (a key of the job is of the wrong type: quarantined)
@@ -65,7 +63,7 @@ local function write_result(job, result_type, ttl)
 end
 
 local function remove_execution(job)
-  if job.recorded == '1' then
+  if job.recorded then
     redis.call('ZREM', rq_prefix .. ':wip:' .. job.queue, job.id .. ':' .. job.token)
     redis.call('ZREM', rq_prefix .. ':executions:' .. job.id, job.token)
     redis.call('DEL', rq_prefix .. ':execution:' .. job.id .. ':' .. job.token)
@@ -100,7 +98,7 @@ end
 local function go_again(job)
   if job.again == 'scheduled' then
     redis.call('HSET', job.key, 'status', 'scheduled')
-    redis.call('ZADD', rq_prefix .. ':scheduled:' .. job.queue, now + tonumber(job.delay), job.id)
+    redis.call('ZADD', rq_prefix .. ':scheduled:' .. job.queue, now + job.delay, job.id)
     return
   end
   redis.call('HSET', job.key, 'status', 'queued', 'enqueued_at', now_iso)
@@ -112,7 +110,7 @@ local function go_again(job)
 end
 
 local function finished(job)
-  local ttl = tonumber(job.ttl)
+  local ttl = job.ttl
   succeeded = succeeded + 1
   count(job.queue, 'finished')
   if ttl ~= 0 then
@@ -134,11 +132,11 @@ local function finished(job)
 end
 
 local function failed(job, status)
-  local ttl = tonumber(job.ttl)
+  local ttl = job.ttl
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
   redis.call('HSET', job.key, 'status', status)
-  write_result(job, job.result_type == '0' and '2' or job.result_type, ttl)
+  write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
   redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
   expire_job(job, ttl)
   if status == 'failed' then
@@ -149,8 +147,8 @@ end
 
 local function retried(job)
   unsuccessful = unsuccessful + 1
-  if job.result_type == '4' then
-    write_result(job, '4', tonumber(job.ttl))
+  if job.result_type == 4 then
+    write_result(job, '4', job.ttl)
   end
   go_again(job)
   return 'again'
@@ -181,7 +179,7 @@ local function record(job, on_lost)
   if #job.fields > 0 then
     redis.call('HSET', job.key, unpack(job.fields))
   end
-  working_time = working_time + tonumber(job.seconds)
+  working_time = working_time + job.seconds
   local answer
   if job.kind == 'finished' then
     answer = finished(job)
@@ -229,20 +227,13 @@ local function finish(job)
 end
 
 local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
-  'seconds', 'again', 'delay', 'repeats', 'rate_limit_key', 'group', 'summary' }
-local answers, at = {}, 10
-for i = 1, tonumber(ARGV[9]) do
+  'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields' }
+local answers = {}
+for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
   local job = {}
-  for _, name in ipairs(names) do
-    job[name] = ARGV[at]
-    at = at + 1
+  for place, name in ipairs(names) do
+    job[name] = record[place]
   end
-  local last = at + tonumber(ARGV[at])
-  job.fields = {}
-  for j = at + 1, last do
-    job.fields[#job.fields + 1] = ARGV[j]
-  end
-  at = last + 1
   answers[i] = finish(job)
 end
 

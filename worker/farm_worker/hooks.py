@@ -1,0 +1,204 @@
+"""The host's handle on its hooks process, which runs the user's `load` and tells what the app declares.
+
+Neither a hang nor a crash of user code there reaches the host: a call has a time limit, and a process that missed it or
+died is replaced.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from farm.errors import AppError
+from farm_settings import Settings
+from farm_worker.pool.protocol import (
+    CallLoad,
+    DescribeApp,
+    FrameReader,
+    Initialize,
+    InitializeFailed,
+    LoadAnswer,
+    Message,
+    encode,
+)
+from farm_worker.pool.spawn import Spawned, spawn
+
+MODULE = "farm_worker.hooks_child"
+RECEIVE_BYTES = 1 << 16
+RESTART_PAUSE_SECONDS = 1.0
+"""Between two starts of a process that ends by itself at once."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+_logger = logging.getLogger(__name__)
+
+
+class Hooks:
+    """One hooks process, replaced when it breaks. `start` makes it; its event loop runs in the main thread."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._initialize = _initialize(settings, environment)
+        self._start_timeout = settings.pool.initialize_timeout
+        self._environment = environment
+        self._process: _HooksProcess | None = None
+        self._turn = asyncio.Lock()
+        self._restart: asyncio.Task[None] | None = None
+        self._error = ""
+        self._sequence = 0
+        self.app: DescribeApp
+        """What the app declared when it was first imported."""
+
+    @classmethod
+    async def start(cls, settings: Settings, environment: Mapping[str, str]) -> "Hooks":
+        """Starts the process and imports the app in it. `app` says what that declares.
+
+        Raises AppError with the reason when it cannot be imported, or not within INITIALIZE_TIMEOUT.
+        """
+        hooks = cls(settings, environment)
+        hooks.app = await hooks._begin()
+        return hooks
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now. None while it is being replaced."""
+        return self._process.pid if self._process is not None else None
+
+    async def load(self, facts: Mapping[str, Any], *, timeout: float) -> LoadAnswer:
+        """What the user's load function says of `facts`; an answer with an error in place of a value if it can't.
+
+        After `timeout` seconds, or a crash, the process is killed and replaced in the background.
+        """
+        async with self._turn:
+            self._sequence += 1
+            process = self._process
+            if process is None:
+                return self._no_answer(self._error)
+            try:
+                answer = await asyncio.wait_for(process.ask(CallLoad(self._sequence, dict(facts))), timeout)
+            except TimeoutError:
+                return await self._replace(f"the load function did not answer within {timeout:g} s")
+            except (OSError, ValueError) as error:
+                return await self._replace(f"the hooks process {error}")
+            if not isinstance(answer, LoadAnswer) or answer.sequence != self._sequence:
+                return await self._replace(f"the hooks process sent {type(answer).__name__} out of turn")
+            return answer
+
+    async def close(self) -> None:
+        """Ends the process, at once if it is busy."""
+        if self._restart is not None:
+            self._restart.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._restart
+        if self._process is not None:
+            await self._process.end()
+            self._process = None
+
+    async def _begin(self) -> DescribeApp:
+        process = _HooksProcess(spawn(MODULE, with_tokens=False, environment=self._environment))
+        app = self._initialize.app
+        try:
+            answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)
+            if isinstance(answer, InitializeFailed):
+                raise AppError(answer.error)
+            if not isinstance(answer, DescribeApp):
+                raise AppError(f"app {app!r}: the hooks process sent {type(answer).__name__} in place of a description")
+        except TimeoutError:
+            await process.end()
+            seconds = f"{self._start_timeout:g} s (INITIALIZE_TIMEOUT)"
+            raise AppError(f"app {app!r} was not imported within {seconds}") from None
+        except (OSError, ValueError) as error:
+            await process.end()
+            raise AppError(f"app {app!r}: while it was imported the hooks process {error}") from None
+        except BaseException:
+            await process.end()
+            raise
+        self._process = process
+        return answer
+
+    def _no_answer(self, error: str) -> LoadAnswer:
+        return LoadAnswer(self._sequence, None, error)
+
+    async def _replace(self, error: str) -> LoadAnswer:
+        process, self._process = self._process, None
+        self._error = f"{error}; it is starting anew"
+        _logger.error("hooks process: %s, so it is replaced", error)
+        assert process is not None
+        await process.end()
+        self._restart = asyncio.create_task(self._begin_again())
+        return self._no_answer(error)
+
+    async def _begin_again(self) -> None:
+        pause = RESTART_PAUSE_SECONDS
+        while True:
+            try:
+                await self._begin()
+            except (AppError, OSError) as error:
+                self._error = str(error)
+                _logger.error("hooks process: %s; the next try is in %g s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+
+def _initialize(settings: Settings, environment: Mapping[str, str]) -> Initialize:
+    return Initialize(
+        redis_url=settings.redis.url or "",
+        rq_prefix=settings.redis.rq_prefix,
+        host=settings.host.name or "",
+        process=0,
+        path=list(settings.host.path),
+        python_path=environment.get("FARM_USER_PYTHONPATH"),
+        app=settings.host.app,
+        serializer=None,
+        job_class=None,
+        result_ttl=0,
+        exception_handlers=[],
+        log_level=settings.logs.log_level,
+    )
+
+
+class _HooksProcess:
+    """The running process and its stream: one question, one answer."""
+
+    def __init__(self, spawned: Spawned) -> None:
+        self.pid = spawned.process.pid
+        self._popen = spawned.process
+        self._stream = spawned.stream
+        self._reader = FrameReader()
+
+    async def ask(self, question: Message) -> Message:
+        """The answer. Raises OSError with a text that follows "the process" when it ended, ValueError on nonsense."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(self._stream, encode(question))
+        while data := await loop.sock_recv(self._stream, RECEIVE_BYTES):
+            messages = self._reader.feed(data)
+            if messages:
+                return messages[0]
+        raise OSError(f"ended: {await self._exit()}")
+
+    async def end(self) -> None:
+        """Kills it with all that it started."""
+        self._kill()
+        self._stream.close()
+        await self._wait()
+
+    async def _exit(self) -> str:
+        await self._wait()
+        code = self._popen.returncode
+        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+
+    async def _wait(self) -> None:
+        """Its stream is at its end or it was killed: it exits now."""
+        try:
+            await asyncio.to_thread(self._popen.wait, 1.0)
+        except Exception:  # noqa: BLE001 - TimeoutExpired: it closed its stream and lives on
+            self._kill()
+            await asyncio.to_thread(self._popen.wait)
+
+    def _kill(self) -> None:
+        if self._popen.poll() is None:
+            with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when it is a zombie
+                os.killpg(self._popen.pid, signal.SIGKILL)

@@ -1,0 +1,88 @@
+"""The body of the hooks process: `python -P -m farm_worker.hooks_child STREAM_FD`.
+
+It imports the app, describes it, and runs the app's host hooks when the host asks. It takes no jobs.
+"""
+
+import asyncio
+import inspect
+import math
+import sys
+from collections.abc import Callable
+from numbers import Real
+from types import SimpleNamespace
+from typing import Any
+
+from farm.app import App, import_app, takes_argument
+from farm.errors import AppError
+from farm_worker.pool.failure import explain, last_lines, summarize
+from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.protocol import CallLoad, DescribeApp, Initialize, InitializeFailed, LoadAnswer
+from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
+
+INITIALIZE_FAILED = 3
+"""Exit code after InitializeFailed was sent."""
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code: 0 when the host closed the stream or is gone."""
+    die_with_parent()
+    take_signals()
+    inlet = Inlet(int(arguments[0]))
+    initialize = inlet.receive()
+    if not isinstance(initialize, Initialize):
+        return 0
+    restore_environment(initialize)
+    use_path(initialize.path)
+    try:
+        app = _import(initialize.app)
+        described = inlet.send(_describe(app))
+    except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        inlet.send(InitializeFailed(explain(error)))
+        return INITIALIZE_FAILED
+    if described:
+        _answer(inlet, app)
+    return 0
+
+
+def _import(name: str | None) -> App:
+    if name is None:
+        raise AppError("no app is named: set FARM_APP or --app to the module that has it.")
+    return import_app(name)
+
+
+def _describe(app: App) -> DescribeApp:
+    return DescribeApp(options=dict(app.settings), queues=app.queues, has_load=app.load_hook is not None)
+
+
+def _answer(inlet: Inlet, app: App) -> None:
+    load = app.load_hook
+    with asyncio.Runner() as runner:
+        while isinstance(question := inlet.receive(), CallLoad):
+            value, error = (None, "the app has no load function") if load is None else _load(load, question, runner)
+            if not inlet.send(LoadAnswer(question.sequence, value, error)):
+                return
+
+
+def _load(load: Callable[..., Any], question: CallLoad, runner: asyncio.Runner) -> tuple[float | None, str]:
+    """What the user's function says, or why that is of no use."""
+    name = f"load function {load.__module__}.{load.__qualname__}" if hasattr(load, "__qualname__") else "load function"
+    try:
+        value = load(SimpleNamespace(**question.facts)) if takes_argument(load) else load()
+        if inspect.isawaitable(value):
+            value = runner.run(_wait_for(value))
+    except BaseException as error:  # noqa: BLE001 - sys.exit in it too must not end the hooks process
+        return None, f"{name} raised {summarize(error)}\n{last_lines(error)}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None, f"{name} returned {value!r:.100}, which is no number; it must return 0 to 1"
+    number = float(value)
+    if math.isnan(number) or not 0 <= number <= 1:
+        return None, f"{name} returned {value!r:.100}; it must return 0 to 1"
+    return number, ""
+
+
+async def _wait_for(awaitable: Any) -> Any:
+    return await awaitable
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
