@@ -17,8 +17,6 @@ from farm.errors import AppError
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 OnLost = Literal["rerun", "fail"]
 
-MODULE_HINT = "Name it as in `calls`, or `calls:app` when the module has several."
-
 
 class App:
     """What the owner of a host declares.
@@ -31,9 +29,8 @@ class App:
         """Raises AppError for a name that is no setting. Values are checked when the host starts."""
         for name in settings:
             if name not in AppSettings.__annotations__:
-                raise AppError(
-                    f"App({name}=...): there is no such setting. {_nearest(name, AppSettings.__annotations__)}"
-                )
+                near = _nearest(name, AppSettings.__annotations__)
+                raise AppError(f"App({name}=...): there is no such setting.{near} `farm settings` lists them.")
         self.settings: Mapping[str, Any] = dict(settings)
         self.queues: dict[str, dict[str, Any]] = {}
         """Name → options given to `queue`."""
@@ -87,8 +84,8 @@ class App:
                 'Put it under `if __name__ == "__main__":`.'
             )
         flags = sys.argv[1:] if argv is None else argv
-        name, folder = self._origin.module, self._origin.folder
-        command = [sys.executable, "-P", "-m", "farm", "worker", "--app", name, "--path", _path(folder), *flags]
+        paths = [argument for folder in _path(self._origin.folder) for argument in ("--path", folder)]
+        command = [sys.executable, "-P", "-m", "farm", "worker", "--app", self._origin.module, *paths, *flags]
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, command)  # noqa: S606 - a list, never a shell
@@ -141,11 +138,10 @@ def _origin(frame: FrameType) -> _Origin:
     return _Origin(path.stem, str(path.parent))
 
 
-def _path(folder: str) -> str:
+def _path(folder: str) -> list[str]:
     """The folder of the program, then where jobs would be looked for without it."""
     default = os.environ.get("FARM_PATH") or os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    entries = [folder, *default.split(os.pathsep)]
-    return os.pathsep.join(dict.fromkeys(entry for entry in entries if entry))
+    return [entry for entry in dict.fromkeys([folder, *default.split(os.pathsep)]) if entry]
 
 
 def _import_failed(module: str, error: BaseException) -> str:
@@ -156,10 +152,10 @@ def _named_app(module: ModuleType, attribute: str) -> App:
     try:
         app = getattr(module, attribute)
     except AttributeError:
-        names = _nearest(attribute, vars(module))
-        raise AppError(f"module {module.__name__!r} has nothing called {attribute!r}. {names}") from None
+        near = _nearest(attribute, vars(module))
+        raise AppError(f"module {module.__name__!r} has nothing called {attribute!r}.{near}") from None
     if not isinstance(app, App):
-        raise AppError(f"{module.__name__}:{attribute} is a {type(app).__name__}, not a farm.App.")
+        raise AppError(f"{module.__name__}:{attribute} is of type {type(app).__name__}, not a farm.App.")
     return app
 
 
@@ -168,8 +164,9 @@ def _only_app(module: ModuleType) -> App:
     if not apps:
         raise AppError(f"module {module.__name__!r} has no App. Make one: `app = farm.App()`.")
     if len(apps) > 1:
-        names = ", ".join(sorted(name for name, _ in apps.values()))
-        raise AppError(f"module {module.__name__!r} has several Apps: {names}. {MODULE_HINT}")
+        names = sorted(name for name, _ in apps.values())
+        example = f"{module.__name__}:{names[0]}"
+        raise AppError(f"module {module.__name__!r} has several Apps: {', '.join(names)}. Name one, as in {example}.")
     return next(app for _, app in apps.values())
 
 
@@ -200,10 +197,4 @@ def _name(function: Callable[..., Any]) -> str:
 
 def _nearest(name: str, known: Mapping[str, Any]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return (
-        f"Did you mean {near[0]!r}?"
-        if near
-        else "`farm settings` lists them."
-        if known is AppSettings.__annotations__
-        else ""
-    )
+    return f" Did you mean {near[0]!r}?" if near else ""

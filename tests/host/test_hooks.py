@@ -130,9 +130,8 @@ def test_a_process_that_hangs_or_dies_is_replaced(
         return first, answer
 
     flag = user_folder / "broke"
-    text = loads(
-        f"def load():\n    if os.path.exists({str(flag)!r}): return 0.5\n    open({str(flag)!r}, 'w').close()\n    {body}"
-    )
+    once = f"if os.path.exists({str(flag)!r}): return 0.5\n    open({str(flag)!r}, 'w').close()"
+    text = loads(f"def load():\n    {once}\n    {body}")
     first, answer = use(text, until_well)
     assert expected in first.error
     assert answer.value == 0.5

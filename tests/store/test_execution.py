@@ -99,9 +99,7 @@ def test_a_started_job_has_a_lease_and_the_fields_that_rq_shows(redis_url: str, 
     run(redis_url, redis_client, body)
 
 
-def test_the_same_start_sent_again_returns_the_same_jobs_and_no_more(
-    redis_url: str, redis_client: redis.Redis
-) -> None:
+def test_the_same_start_sent_again_returns_the_same_jobs_and_no_more(redis_url: str, redis_client: redis.Redis) -> None:
     queue = Queue("default", connection=redis_client)
     first, second = queue.enqueue("time.time"), queue.enqueue("time.time")
 
@@ -378,9 +376,7 @@ def test_handed_back_jobs_stand_at_the_head_of_their_queue_in_order(redis_url: s
     assert redis_client.hget(KEYS.counts("default"), "recalled") == b"4"
 
 
-def test_a_job_that_runs_on_is_in_rqs_started_registry_until_it_ends(
-    redis_url: str, redis_client: redis.Redis
-) -> None:
+def test_a_job_that_runs_on_is_in_rqs_started_registry_until_it_ends(redis_url: str, redis_client: redis.Redis) -> None:
     queue = Queue("default", connection=redis_client)
     job = queue.enqueue("time.time")
 

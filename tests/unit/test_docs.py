@@ -20,6 +20,7 @@ DOCUMENTS = sorted(
         *ROOT.glob("*.md"),
         *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "examples").rglob("*.py"),
+        *(ROOT / "settings").glob("*.env"),
         *(ROOT / name for name in ("docker-compose.yml", "worker/Dockerfile", "examples/image/Dockerfile")),
     ]
 )
@@ -70,11 +71,16 @@ def test_the_page_of_keys_holds_exactly_the_keys_of_the_code() -> None:
 
 
 def test_the_page_of_settings_holds_exactly_the_settings_of_the_code() -> None:
-    page = (ROOT / "docs/settings.md").read_text()
-    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    rows = [line for line in _settings_page().splitlines() if line.startswith("| `")]
     expected = [_settings_row(setting) for setting in SETTINGS.values()]
 
     assert rows == expected, "docs/settings.md should hold:\n" + "\n".join(expected)
+
+
+def test_the_page_of_settings_names_those_without_effect() -> None:
+    (paragraph,) = re.findall(r"^Without effect in this version.*?\n\n", _settings_page(), re.MULTILINE | re.DOTALL)
+
+    assert set(re.findall(r"FARM_[A-Z_]+", paragraph)) == {setting.variables[0] for setting in _settings_never_read()}
 
 
 def test_the_architecture_fits_on_a_few_screens() -> None:
@@ -97,6 +103,19 @@ def _keys() -> Iterator[tuple[str, str]]:
         kind = (inspect.getdoc(member) or "").split()[0].strip(",:")
         lifetime = re.search(r"^\w+, (?:capped, )?(TTL|permanent)", inspect.getdoc(member) or "")
         yield key, f"{kind}, {lifetime[1]}" if lifetime else kind
+
+
+def _settings_page() -> str:
+    return (ROOT / "docs/settings.md").read_text()
+
+
+def _settings_never_read() -> Iterator[Setting]:
+    """Settings whose field is read nowhere below the command line."""
+    modules = [*(ROOT / "farm/farm").rglob("*.py"), *(ROOT / "worker/farm_worker").rglob("*.py")]
+    text = "\n".join(path.read_text() for path in modules if path.parent.name != "cli")
+    for setting in SETTINGS.values():
+        if not re.search(rf"\.{setting.field}\b", text) and setting.name != "redis_url":
+            yield setting
 
 
 def _settings_row(setting: Setting) -> str:

@@ -1,6 +1,7 @@
 """`python -P -m farm_worker`: one host. `farm worker` becomes this, with its flags in the environment."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -8,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from farm import logs
-from farm.flags import hand_over, take_flags
 from farm.errors import FarmError, RedisError, SettingsError
+from farm.flags import hand_over, take_flags
 from farm.store.address import resolve
-from farm.store.connection import check_version, connect, hide_password, readable_errors
-from farm_settings import InvalidSetting, Settings, load
+from farm.store.connection import check_version, connect, readable_errors
+from farm_settings import InvalidSetting, Settings, hide_password, load
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
 
@@ -54,6 +55,8 @@ def _connect_once(settings: Settings) -> str:
     address = resolve(settings.redis)
     print(f"Redis: {hide_password(address.url)} ({address.source})", file=sys.stderr)
     logs.configure(settings.logs.log_level, settings.logs.log_format, "host")
+    for warning in settings.warnings:
+        logging.getLogger("farm.host").warning("%s", warning)
     client = connect(address.url)
     with readable_errors(address.url):
         check_version(client.info("server"), address.url)

@@ -18,6 +18,10 @@ _RUN_AGAIN = {Reason.DRAINED, Reason.CLOSED, Reason.RECYCLED, Reason.SURPLUS}
 """Ends of a process that are the host's own doing: its job goes back and nobody is blamed."""
 
 
+STOPPED_TEXT = "Job stopped by user, work-horse terminated."
+"""RQ's own words."""
+
+
 def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
     """The process said how the job ended."""
     return Ending(
@@ -46,7 +50,7 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
     if end.reason in _RUN_AGAIN:
         return None
     if end.reason is Reason.STOPPED:
-        kind, text = "stopped", "Job stopped by user, work-horse terminated."
+        kind, text = "stopped", STOPPED_TEXT
     elif end.reason is Reason.JOB_TIMEOUT:
         kind = "failed"
         text = f"Task exceeded maximum timeout value ({assignment.timeout:g} seconds). {end.sentence()}"
@@ -54,6 +58,28 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
         # Begins with RQ's own words, so that searches for them still find it.
         kind = "crashed"
         text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.sentence()}"
+    return _ending(assignment, kind, text)
+
+
+def stopped_ending(assignment: Assignment) -> Ending:
+    """The job was stopped on request before it began."""
+    return _ending(assignment, "stopped", STOPPED_TEXT)
+
+
+def field(fields: Sequence[bytes], name: bytes) -> bytes:
+    """The value of `name` in a flat hash, empty if it has none."""
+    for index in range(0, len(fields), 2):
+        if fields[index] == name:
+            return fields[index + 1]
+    return b""
+
+
+def encode_error(text: str) -> bytes:
+    """A text as RQ's `exc_string` field holds it."""
+    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace")))
+
+
+def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
     now = time.time()
     seconds = max(0.0, time.monotonic() - (assignment.begun_at or assignment.dispatched_at))
     return Ending(
@@ -70,19 +96,6 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
         rate_limit_key=field(assignment.fields, b"rate_limit_key"),
         summary=text,
     )
-
-
-def field(fields: Sequence[bytes], name: bytes) -> bytes:
-    """The value of `name` in a flat hash, empty if it has none."""
-    for index in range(0, len(fields), 2):
-        if fields[index] == name:
-            return fields[index + 1]
-    return b""
-
-
-def encode_error(text: str) -> bytes:
-    """A text as RQ's `exc_string` field holds it."""
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace")))
 
 
 def _failure_ttl(assignment: Assignment) -> int:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from farm.errors import HostFenced
-from farm.store.connection import REDIS_ERRORS
+from farm.store.connection import CONNECTION_LOST, REDIS_ERRORS
 from farm.store.execution import (
     Ending,
     Exchange,
@@ -24,7 +24,7 @@ from farm.store.execution import (
 )
 from farm.store.hosts import Registration
 from farm_worker import prefetch
-from farm_worker.endings import field, from_outcome, from_process_end
+from farm_worker.endings import field, from_outcome, from_process_end, stopped_ending
 from farm_worker.job_log import JobLog
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -151,9 +151,7 @@ class Execution:
             await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
             now = time.monotonic()
             late = self._late(now)
-            inbox_is_late = (
-                bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS and not self._room(now)
-            )
+            inbox_is_late = self._inbox_is_late(now)
             if not late and not inbox_is_late:
                 continue
             for job in self.running():
@@ -161,6 +159,18 @@ class Execution:
             # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
             await publish()
             await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
+
+    def stop_job(self, job_id: bytes) -> bool:
+        """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""
+        if self.pool.kill_job(job_id, Reason.STOPPED):
+            return True
+        process = self.pool.find(job_id)
+        waiting = [*(process.take_back() if process else ()), *self._held]
+        stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
+        self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
+        self._endings.extend((stopped_ending(assignment), assignment.queue) for assignment in stopped)
+        self._wake.set()
+        return bool(stopped) or self.pool.kill_job(job_id, Reason.STOPPED)
 
     async def hand_back(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> None:
         """Gives back leases and up to `inbox` placed ids, until Redis accepted it. No attempt is counted."""
@@ -225,6 +235,8 @@ class Execution:
     def _next_start(self) -> StartBatch | None:
         if self._start is None and self.inbox and self.accepting:
             room = self._room(time.monotonic())
+            if room <= 0:
+                self.pool.want(self.inbox)
             if room > 0:
                 self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH), self._sequence)
         return self._start
@@ -254,6 +266,11 @@ class Execution:
             self._held.popleft()
         self._peak = max(self._peak, self.pool.busy)
 
+    def _inbox_is_late(self, now: float) -> bool:
+        """Ids wait, and no process has room for them or is about to have."""
+        waits = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS
+        return waits and self._room(now) <= 0 and not self.pool.starting
+
     def _late(self, now: float) -> list[Assignment]:
         late = self.pool.take_back(prefetch.RECALL_SECONDS)
         while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
@@ -262,7 +279,8 @@ class Execution:
 
     async def _back_off(self, error: Exception, attempt: int) -> None:
         if attempt == 0:
-            _logger.warning("Redis is away, running jobs go on: %s", error)
+            away = isinstance(error, CONNECTION_LOST)
+            _logger.warning("Redis %s, running jobs go on: %s", "is away" if away else "cannot serve", error)
         pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
 

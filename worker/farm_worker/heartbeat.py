@@ -20,6 +20,7 @@ from farm_worker.execution import Execution
 from farm_worker.hooks import Hooks
 from farm_worker.load.facts import Facts, SamplingFailed
 from farm_worker.load.sampler import Sampler
+from farm_worker.pool.protocol import LoadAnswer
 from farm_worker.published import HostRecord, rq_record
 
 LEAST_SAMPLE_SECONDS = 0.4
@@ -65,6 +66,8 @@ class Heartbeat:
         self._sampled_at = 0.0
         self._sampling_failures = 0
         self._sampling_error = ""
+        self._users_answer: LoadAnswer | None = None
+        self._asked_at = 0.0
         self._recorded_at: dict[bytes, float] = {}
         self._hurry = asyncio.Event()
         self._published_prefetch = 0
@@ -144,14 +147,15 @@ class Heartbeat:
                 load=load,
                 memory_share=facts.memory_share,
                 others_load=facts.others_load,
-                # A process that is not warm can't take a job: what is placed must find one.
-                slots=pool.ready,
+                # A process that is not warm can't take a job: what is placed must find one. With none kept warm
+                # it is the first job that brings up a process.
+                slots=pool.ready if pool.idle_target else pool.slots,
                 busy=pool.busy,
                 prefetch=self._prefetch(),
                 peak=self._execution.take_peak(),
                 user_load=self._users_load,
                 error=error,
-                warming=pool.ready == 0 or not (facts.measured or self._users_load),
+                warming=self._is_warming(facts),
                 draining=self.draining,
             ),
             self._settings.admission,
@@ -161,14 +165,23 @@ class Heartbeat:
         self._tell_change(before)
 
     async def _load(self, facts: Facts) -> tuple[float, str | None]:
-        failure = self._execution.pool.unhealthy_reason
+        error = self._execution.pool.unhealthy_reason
         if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
-            failure = failure or self._sampling_error
+            error = error or self._sampling_error
         if not self._users_load:
-            return facts.load, failure
+            return facts.load, error
+        answer = await self._ask_user(facts)
+        return (0.0 if answer.value is None else answer.value), error or answer.error or None
+
+    async def _ask_user(self, facts: Facts) -> LoadAnswer:
+        """The app's own load. A beat that is brought forward uses the last answer."""
         assert self._hooks is not None
-        answer = await self._hooks.load(dataclasses.asdict(facts), timeout=self._settings.lease.heartbeat_interval)
-        return (0.0 if answer.value is None else answer.value), failure or answer.error or None
+        now = time.monotonic()
+        if self._users_answer is None or now - self._asked_at >= LEAST_SAMPLE_SECONDS:
+            timeout = self._settings.lease.heartbeat_interval
+            self._users_answer = await self._hooks.load(dataclasses.asdict(facts), timeout=timeout)
+            self._asked_at = now
+        return self._users_answer
 
     @property
     def _users_load(self) -> bool:
@@ -181,6 +194,11 @@ class Heartbeat:
         if after.starved and not before.starved:
             _logger.warning("%s", after.starved)
             self.starved(after.starved)
+
+    def _is_warming(self, facts: Facts) -> bool:
+        """Nothing can be said yet: no process was ready, or no load was measured."""
+        pool = self._execution.pool
+        return (pool.ready == 0 and pool.idle_target > 0) or not (facts.measured or self._users_load)
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())

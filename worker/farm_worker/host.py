@@ -78,13 +78,10 @@ class Host:
         )
         self._execution = Execution(execution_store, self._job_log, self._fenced.set)
         self._who: Registration | None = None
+        """None while this host has been given up and has not registered anew."""
+        self.name = settings.host.name or ""
+        """The name it registered under. It keeps it when it has to register anew."""
         self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
-
-    @property
-    def name(self) -> str:
-        """The name it registered under."""
-        assert self._who is not None, "the host has not registered yet"
-        return self._who.host
 
     async def run(self) -> None:
         """From registration to the clean end. Raises NameInUse and the errors of a Redis that can't be used."""
@@ -104,6 +101,7 @@ class Host:
 
     async def _register(self) -> None:
         self._who = await identity.register(self._store, self._settings.host.name)
+        self.name = self._who.host
         self._record = HostRecord(
             queues=self._settings.host.queues,
             labels=self._settings.host.labels,
@@ -160,7 +158,7 @@ class Host:
             self._execution.run(),
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
-            Orders(self._redis_url, self._rq_keys.channel(self.name), self.pool, self.stopping).run(),
+            Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
             Limits(self._settings.host, self._store, self._execution, self.stopping).run(),
             keep_events(self._store, self.name, self._events),
         ]
@@ -175,27 +173,36 @@ class Host:
             stop.cancel()
 
     async def _drain(self) -> None:
-        """Takes nothing new, gives back what was not begun, lets running jobs end. Asked again: gives those back too."""
+        """Takes nothing new, gives back what was not begun, lets running jobs end; asked again, gives those back."""
         limit = time.monotonic() + self._settings.host.drain_timeout
         _logger.info("draining (%s): %d jobs run", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
         self._execution.accepting = False
         await self._publish_now()
-        await self._execution.hand_back_all()
-        while self._execution.unsettled and time.monotonic() < limit and not self.stopping.at_once:
+        await self._hand_back_all()
+        while self.pool.busy and time.monotonic() < limit and not self.stopping.at_once:
             await self.stopping.wait_at_once(0.1)
         if self.pool.busy:
             _logger.warning("stopping at once: %d running jobs go back to their queues", self.pool.busy)
         await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout)
+        await self._hand_back_all()
         self._execution.wake()
         settled_by = time.monotonic() + SETTLE_SECONDS
         while self._execution.unsettled and time.monotonic() < settled_by:
             await asyncio.sleep(0.01)
 
+    async def _hand_back_all(self) -> None:
+        try:
+            await asyncio.wait_for(self._execution.hand_back_all(), SETTLE_SECONDS)
+        except TimeoutError:
+            _logger.warning("Redis is away: what was not begun is given back by the coordinator")
+
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        while pending:
+            for task in pending:
+                task.cancel()  # again and again: before Python 3.12 a client of Redis may swallow a cancellation
+            _, pending = await asyncio.wait(pending, timeout=0.5)
         await self.pool.close(0.0)
         if self._hooks is not None:
             await self._hooks.close()
@@ -235,7 +242,7 @@ class Host:
         self._fenced.clear()
         while self._who is None:
             try:
-                self._who = await identity.register(self._store, self._settings.host.name)
+                self._who = await identity.register(self._store, self.name)
             except REDIS_ERRORS as error:
                 _logger.warning("cannot register anew yet: %s", error)
                 await asyncio.sleep(1.0)
@@ -246,8 +253,10 @@ class Host:
         return self._who
 
     async def _publish_now(self) -> None:
+        if self._who is None:
+            return
         try:
-            self._on_beat(await self._heartbeat.beat(self._current()))
+            self._on_beat(await self._heartbeat.beat(self._who))
         except HostFenced:
             self._fenced.set()
         except REDIS_ERRORS as error:

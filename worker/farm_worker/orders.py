@@ -6,7 +6,7 @@ from typing import Any
 
 from farm.store.commands import commands
 from farm.store.connection import REDIS_ERRORS, connect_async
-from farm_worker.pool.pool import Pool
+from farm_worker.execution import Execution
 from farm_worker.pool.reasons import Reason
 from farm_worker.stopping import Stopping
 
@@ -16,10 +16,10 @@ _logger = logging.getLogger("farm.orders")
 class Orders:
     """Listens on the host's RQ channel, on its own connection."""
 
-    def __init__(self, redis_url: str, channel: str, pool: Pool, stopping: Stopping) -> None:
+    def __init__(self, redis_url: str, channel: str, execution: Execution, stopping: Stopping) -> None:
         self._redis_url = redis_url
         self._channel = channel
-        self._pool = pool
+        self._execution = execution
         self._stopping = stopping
 
     async def run(self) -> None:
@@ -40,12 +40,12 @@ class Orders:
         name = command.get("command")
         if name in ("stop-job", "stop-execution"):
             job_id = str(command.get("job_id", ""))
-            stopped = self._pool.kill_job(job_id.encode(), Reason.STOPPED)
+            stopped = self._execution.stop_job(job_id.encode())
             _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
         elif name == "shutdown":
             self._stopping.signal("shutdown command")
         elif name == "kill-horse":
-            for process in self._pool.processes:
+            for process in self._execution.pool.processes:
                 if process.assignments:
                     process.kill(Reason.CRASHED)
         else:

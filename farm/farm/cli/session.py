@@ -9,8 +9,8 @@ import click
 from farm.cli.failures import ADDRESS_IN_USE, told_in_one_line
 from farm.keys import Keys, RqKeys
 from farm.store.address import Address, resolve
-from farm.store.connection import check_version, connect, hide_password, readable_errors
-from farm_settings import Settings, load
+from farm.store.connection import check_version, connect, readable_errors
+from farm_settings import Settings, hide_password, load
 
 
 class Session:

@@ -12,12 +12,11 @@ from farm.flags import hand_over
 from farm.isolation import isolated_command, isolated_environment
 from farm.redis_server import RedisServer
 from farm.store.address import find_state_folder, left_for_others
-from farm.store.connection import hide_password
 from farm.up.child import Child
 from farm.up.sources import FILE_LIMIT, Sources
 from farm.up.supervisor import NAME, Supervisor
 from farm.up.terminal import Terminal
-from farm_settings import Settings, load
+from farm_settings import Settings, hide_password, load
 
 EXAMPLES = """
 \b

@@ -14,11 +14,11 @@ Function = Callable[..., Any] | str
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
-class InvalidCall(JobError, ValueError):  # noqa: N818  (named like the errors beside it)
+class InvalidCall(JobError, ValueError):
     """A job that no host could run was not enqueued. Nothing was written."""
 
 
-class DuplicateJob(JobError):  # noqa: N818  (named like the errors beside it)
+class DuplicateJob(JobError):
     """A job of this id exists, and `unique=True` was asked for. Nothing was written."""
 
 

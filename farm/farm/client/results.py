@@ -8,7 +8,7 @@ from farm.errors import JobError, JobFailed, JobNotFound, ResultTimeout
 from farm.store.job_status import JobStatus, Outcome
 
 
-class JobNotDecodable(JobError):  # noqa: N818  (named like the errors beside it)
+class JobNotDecodable(JobError):
     """The job ended well, but its result cannot be read with the serializer of this queue."""
 
 

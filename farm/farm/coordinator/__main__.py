@@ -13,8 +13,7 @@ from farm.flags import take_flags
 from farm.keys import Keys, RqKeys
 from farm.logs import configure
 from farm.store.address import resolve
-from farm.store.connection import hide_password
-from farm_settings import InvalidSetting, Settings, load
+from farm_settings import InvalidSetting, Settings, hide_password, load
 
 OK, FAILED, USAGE, NO_REDIS = 0, 1, 2, 3
 

@@ -15,7 +15,8 @@ from farm.store.scripts import Argument
 INDEX_SIZE = 10_000
 """Ids in the index of one queue. The queue itself holds all of them."""
 
-PAGE_SIZE = 1000
+PAGE_SIZE = 250
+"""Ids looked at in one call: about two milliseconds of Redis's time when all of them are new."""
 FAIL_AT_ONCE = 100
 
 

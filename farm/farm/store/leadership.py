@@ -27,7 +27,7 @@ REDIS_TROUBLE = (redis.RedisError, OSError, TimeoutError)
 """What a duty may meet while Redis is away, loading, full, or holds a key of a wrong type. The next turn tries anew."""
 
 
-class NotLeader(FarmError):  # noqa: N818  a state, as HostFenced is
+class NotLeader(FarmError):
     """Another coordinator leads, or nobody does: nothing was written."""
 
 

@@ -34,7 +34,7 @@ class Facts:
         object.__setattr__(self, "memory_share", share)
 
 
-class SamplingFailed(Exception):  # noqa: N818 - named as the errors of the farm are
+class SamplingFailed(Exception):
     """A source of the load could not be read. The text names the source and the cause."""
 
     def __init__(self, source: str, cause: object) -> None:

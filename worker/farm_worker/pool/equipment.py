@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from redis import Redis
 from rq.job import Job
 from rq.serializers import resolve_serializer
 from rq.utils import import_attribute, import_job_class
@@ -25,8 +24,8 @@ class Equipment:
     """What a process has for all its attempts."""
 
     process: CurrentProcess
-    connection: "Redis"
-    """Opens when something of a job uses it."""
+    connection: Any
+    """A client of Redis. Opens when something of a job uses it."""
     job_class: type[Job]
     serializer: Any
     """None: RQ's default."""

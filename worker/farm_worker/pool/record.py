@@ -7,7 +7,6 @@ from functools import lru_cache
 from operator import is_
 from typing import Any
 
-from redis import Redis
 from rq.job import Job
 from rq.utils import str_to_date
 
@@ -24,7 +23,7 @@ def to_record(fields: Sequence[bytes]) -> Record:
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
-def new_job(job_class: type[Job], job_id: bytes, connection: "Redis", serializer: Any) -> Job:
+def new_job(job_class: type[Job], job_id: bytes, connection: Any, serializer: Any) -> Job:
     """An empty job. Ids that RQ would not give out today, as older versions did, are kept as they are."""
     text = job_id.decode("utf-8", "surrogateescape")
     try:

@@ -12,7 +12,7 @@ MAX_BYTES = 512 * 1024 * 1024
 """Redis takes no longer values."""
 
 
-class ResultNotStorable(JobError):  # noqa: N818 - named as the errors of `farm.errors` are
+class ResultNotStorable(JobError):
     """A job ran to its end and returned what cannot be stored. Running it again would not help."""
 
 
