@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check lint types imports layout bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,11 +19,19 @@ demo: $(STAMP) ## the main job on real input: two hosts, deferral, a killed host
 test: $(STAMP) ## all tests, against a real Redis of their own
 	@$(BIN)/pytest -n $(PROCESSES) --dist worksteal
 
-check: $(STAMP) ## lint, format, types, who may import whom, layout, a hostile user folder
+check: lint types imports layout ## lint, format, types, who may import whom, layout, a hostile user folder
+
+lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	$(BIN)/mypy
+
+imports: $(STAMP)
 	$(BIN)/lint-imports
+
+layout: $(STAMP)
 	$(BIN)/pytest -q tests/unit/test_layout.py tests/host/test_hostile_folder.py
 
 bench: $(STAMP) ## the farm beside `rq worker`: jobs a second, CPU per job, idle cost

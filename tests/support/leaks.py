@@ -11,6 +11,8 @@ import redis
 
 PATIENCE_SECONDS = 5.0
 SESSION_MARK = "RQ_FARM_TEST_SESSION"
+SHARED_MARK = "RQ_FARM_TEST_SHARED"
+"""In the environment of processes that several tests share: the fixture that started them ends them."""
 
 PERMANENT_KEYS = (
     "farm:load",
@@ -82,10 +84,12 @@ def _started_here() -> set[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Not ended, and no tracker of multiprocessing, which lives as long as the test process and is nobody's leak."""
+    """Not ended, nobody else's: not shared by tests, and no tracker of multiprocessing, which lives as long as the tests."""
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and not any(
-            "multiprocessing.resource_tracker" in argument for argument in process.cmdline()
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and not any("multiprocessing.resource_tracker" in argument for argument in process.cmdline())
+            and SHARED_MARK not in process.environ()
         )
     except psutil.Error:
         return False

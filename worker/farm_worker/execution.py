@@ -37,6 +37,9 @@ MAX_BATCH = 100
 DEFAULT_TIMEOUT_SECONDS = 180.0
 """RQ's, for jobs that name none."""
 
+CALLBACK_TIMEOUT_SECONDS = 60.0
+"""RQ's, for callbacks that name none."""
+
 _BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 _logger = logging.getLogger("farm.execution")
@@ -293,6 +296,7 @@ def _assignment(job: StartedJob) -> Assignment:
         attempt=job.attempt,
         on_lost=job.on_lost,
         timeout=_timeout(job.fields),
+        callback_timeout=_callback_timeout(job.fields),
         fields=job.fields,
     )
     assignment.dispatched_at = time.monotonic()
@@ -306,3 +310,15 @@ def _timeout(fields: Sequence[bytes]) -> float | None:
     except ValueError:
         return DEFAULT_TIMEOUT_SECONDS
     return seconds if seconds > 0 else None
+
+
+def _callback_timeout(fields: Sequence[bytes]) -> float:
+    """The longest of the limits that the job's callbacks have."""
+    limits = [0.0]
+    for kind in (b"success_callback", b"failure_callback"):
+        if field(fields, kind + b"_name"):
+            try:
+                limits.append(float(field(fields, kind + b"_timeout") or CALLBACK_TIMEOUT_SECONDS))
+            except ValueError:
+                limits.append(CALLBACK_TIMEOUT_SECONDS)
+    return max(limits)

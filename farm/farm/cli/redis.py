@@ -10,8 +10,8 @@ import click
 from farm.cli import exit_codes
 from farm.cli.replies import as_json, as_text
 from farm.cli.session import Session, open_session
+from farm.store.connection import hide_password
 from farm.store.console import Console, ErrorReply, open_console
-from farm_settings import hide_password
 
 EXAMPLES = """
 \b

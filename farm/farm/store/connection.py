@@ -16,7 +16,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from farm.errors import RedisRefused, RedisTooOld, RedisUnavailable, SettingsError
-from farm_settings import hide_password
 
 MINIMUM_VERSION = (6, 2)
 """`LMOVE` and `BLMOVE` came with 6.2."""
@@ -30,6 +29,12 @@ CONNECTION_LOST = (redis.ConnectionError, redis.TimeoutError, ConnectionError, T
 
 REDIS_ERRORS = (redis.RedisError, ConnectionError, TimeoutError)
 """All that a command can raise: lost connections, and servers that answer and can't serve (loading, read-only)."""
+
+
+def hide_password(url: str) -> str:
+    """The address as it may be shown: a password in it replaced by `***`."""
+    without_login = re.sub(r"://([^:/@\s]*):\S*@", r"://\1:***@", url)
+    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", without_login)
 
 
 def _options() -> dict[str, Any]:

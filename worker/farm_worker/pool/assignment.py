@@ -18,6 +18,8 @@ class Assignment:
     """Seconds that the job may run. None: no limit."""
     fields: list[bytes]
     """The job's hash, flat: name, value, name, value …"""
+    callback_timeout: float = 0.0
+    """Seconds that its success or failure callback may run after it, by RQ a limit of its own."""
     sequence: int = 0
     """Given by the pool at each dispatch: grows, unique within the pool."""
     dispatched_at: float = 0.0

@@ -217,7 +217,8 @@ class ProcessHandle:
         first = self.assignments[0]
         if first.begun_at is None:
             first.begun_at = now
-            self.deadline = inf if first.timeout is None else now + first.timeout + HARD_KILL_GRACE_SECONDS
+            limit = inf if first.timeout is None else first.timeout + first.callback_timeout
+            self.deadline = now + limit + HARD_KILL_GRACE_SECONDS
 
     def _rest(self) -> None:
         """No job is left. If it is to close, that has a limit from now on."""

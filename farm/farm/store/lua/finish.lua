@@ -136,12 +136,16 @@ local function failed(job, status)
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
   redis.call('HSET', job.key, 'status', status)
-  write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
-  redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
-  expire_job(job, ttl)
   if status == 'failed' then
     release_waiting(job, 'failed')
   end
+  if ttl == 0 then
+    delete_job(job)
+    return status
+  end
+  write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
+  redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
+  expire_job(job, ttl)
   return status
 end
 
