@@ -4,9 +4,9 @@ import base64
 import signal
 import time
 import zlib
-from collections.abc import Sequence
 
 from farm.store.execution import Ending
+from farm_worker.beginnings import field
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
@@ -64,14 +64,6 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
 def stopped_ending(assignment: Assignment) -> Ending:
     """The job was stopped on request before it began."""
     return _ending(assignment, "stopped", STOPPED_TEXT)
-
-
-def field(fields: Sequence[bytes], name: bytes) -> bytes:
-    """The value of `name` in a flat hash, empty if it has none."""
-    for index in range(0, len(fields), 2):
-        if fields[index] == name:
-            return fields[index + 1]
-    return b""
 
 
 def encode_error(text: str) -> bytes:

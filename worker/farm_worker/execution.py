@@ -19,12 +19,12 @@ from farm.store.execution import (
     ExecutionStore,
     FinishBatch,
     StartBatch,
-    StartedJob,
     new_batch_name,
 )
 from farm.store.hosts import Registration
 from farm_worker import prefetch
-from farm_worker.endings import field, from_outcome, from_process_end, stopped_ending
+from farm_worker.beginnings import assign
+from farm_worker.endings import from_outcome, from_process_end, stopped_ending
 from farm_worker.job_log import JobLog
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -33,12 +33,6 @@ from farm_worker.pool.reasons import ProcessEnd, Reason
 
 MAX_BATCH = 100
 """Jobs in one exchange at most: keeps each script under some milliseconds."""
-
-DEFAULT_TIMEOUT_SECONDS = 180.0
-"""RQ's, for jobs that name none."""
-
-CALLBACK_TIMEOUT_SECONDS = 60.0
-"""RQ's, for callbacks that name none."""
 
 _BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -259,7 +253,7 @@ class Execution:
         self._inbox_since = time.monotonic()
         self._sequence += len(exchange.started)
         for job in exchange.started:
-            self._held.append(_assignment(job))
+            self._held.append(assign(job))
             self._job_log.started(job)
         self._deal_held()
 
@@ -286,39 +280,3 @@ class Execution:
             _logger.warning("Redis %s, running jobs go on: %s", "is away" if away else "cannot serve", error)
         pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-
-
-def _assignment(job: StartedJob) -> Assignment:
-    assignment = Assignment(
-        job_id=job.job_id,
-        token=job.token,
-        queue=job.queue,
-        attempt=job.attempt,
-        on_lost=job.on_lost,
-        timeout=_timeout(job.fields),
-        callback_timeout=_callback_timeout(job.fields),
-        fields=job.fields,
-    )
-    assignment.dispatched_at = time.monotonic()
-    return assignment
-
-
-def _timeout(fields: Sequence[bytes]) -> float | None:
-    """Seconds that the job may run: RQ's field, its default of 180 without one, None for -1."""
-    try:
-        seconds = float(field(fields, b"timeout") or DEFAULT_TIMEOUT_SECONDS)
-    except ValueError:
-        return DEFAULT_TIMEOUT_SECONDS
-    return seconds if seconds > 0 else None
-
-
-def _callback_timeout(fields: Sequence[bytes]) -> float:
-    """The longest of the limits that the job's callbacks have."""
-    limits = [0.0]
-    for kind in (b"success_callback", b"failure_callback"):
-        if field(fields, kind + b"_name"):
-            try:
-                limits.append(float(field(fields, kind + b"_timeout") or CALLBACK_TIMEOUT_SECONDS))
-            except ValueError:
-                limits.append(CALLBACK_TIMEOUT_SECONDS)
-    return max(limits)

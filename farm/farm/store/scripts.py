@@ -38,7 +38,7 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 
 
 class Scripts:
-    """Calls scripts on a synchronous client. A script that the server forgot did not run: it is loaded and sent again."""
+    """Calls scripts on a synchronous client; loads and sends again a script that the server forgot."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client

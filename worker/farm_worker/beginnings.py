@@ -1,0 +1,58 @@
+"""From a job that this host started to what the pool is given."""
+
+import time
+from collections.abc import Sequence
+
+from farm.store.execution import StartedJob
+from farm_worker.pool.assignment import Assignment
+
+DEFAULT_TIMEOUT_SECONDS = 180.0
+"""RQ's, for jobs that name none."""
+
+CALLBACK_TIMEOUT_SECONDS = 60.0
+"""RQ's, for callbacks that name none."""
+
+
+def assign(job: StartedJob) -> Assignment:
+    """The job as the pool takes it."""
+    assignment = Assignment(
+        job_id=job.job_id,
+        token=job.token,
+        queue=job.queue,
+        attempt=job.attempt,
+        on_lost=job.on_lost,
+        timeout=_timeout(job.fields),
+        callback_timeout=_callback_timeout(job.fields),
+        fields=job.fields,
+    )
+    assignment.dispatched_at = time.monotonic()
+    return assignment
+
+
+def field(fields: Sequence[bytes], name: bytes) -> bytes:
+    """The value of `name` in a flat hash, empty if it has none."""
+    for index in range(0, len(fields), 2):
+        if fields[index] == name:
+            return fields[index + 1]
+    return b""
+
+
+def _timeout(fields: Sequence[bytes]) -> float | None:
+    """Seconds that the job may run: RQ's field, its default of 180 without one, None for -1."""
+    try:
+        seconds = float(field(fields, b"timeout") or DEFAULT_TIMEOUT_SECONDS)
+    except ValueError:
+        return DEFAULT_TIMEOUT_SECONDS
+    return seconds if seconds > 0 else None
+
+
+def _callback_timeout(fields: Sequence[bytes]) -> float:
+    """The longest of the limits that the job's callbacks have."""
+    limits = [0.0]
+    for kind in (b"success_callback", b"failure_callback"):
+        if field(fields, kind + b"_name"):
+            try:
+                limits.append(float(field(fields, kind + b"_timeout") or CALLBACK_TIMEOUT_SECONDS))
+            except ValueError:
+                limits.append(CALLBACK_TIMEOUT_SECONDS)
+    return max(limits)
