@@ -65,7 +65,7 @@ class Host:
         self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
         self._standby = StandbyCoordinator(coordinator_environment)
         self._fenced = asyncio.Event()
-        self._job_log = JobLog()
+        self._job_log = JobLog(settings.logs.log_jobs)
         execution_store = ExecutionStore(
             self._client,
             self._keys,
@@ -159,7 +159,7 @@ class Host:
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
-            Limits(self._settings.host, self._store, self._execution, self.stopping).run(),
+            Limits(self._settings.host, self._store, lambda: self._who, self._execution, self.stopping).run(),
             keep_events(self._store, self.name, self._events),
         ]
 

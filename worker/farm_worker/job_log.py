@@ -1,6 +1,7 @@
 """Log lines about single jobs: failures always, the rest only as long as a person can read along."""
 
 import logging
+import math
 import time
 
 from farm.store.execution import Ending, StartedJob
@@ -11,9 +12,14 @@ _logger = logging.getLogger("farm.jobs")
 
 
 class JobLog:
-    """Writes a line per job start and end up to `LINES_PER_SECOND`, then one line with the number left out."""
+    """Writes what LOG_JOBS asks for.
 
-    def __init__(self) -> None:
+    `limited`: up to `LINES_PER_SECOND`, then one line with the number left out. `all`, or `failures` alone.
+    """
+
+    def __init__(self, log_jobs: str) -> None:
+        self._limit = {"failures": 0, "all": math.inf}.get(log_jobs, LINES_PER_SECOND)
+        self._counts_left_out = log_jobs != "failures"
         self._second = 0
         self._lines = 0
         self._left_out = 0
@@ -44,12 +50,12 @@ class JobLog:
         """Says how many lines were left out in the second that passed."""
         second = int(now)
         if second != self._second:
-            if self._left_out:
+            if self._left_out and self._counts_left_out:
                 _logger.info("%d more jobs started or finished", self._left_out)
             self._second, self._lines, self._left_out = second, 0, 0
 
     def _may_write(self) -> bool:
-        if self._lines >= LINES_PER_SECOND:
+        if self._lines >= self._limit:
             # Under load this line is all that a job costs here; the beat calls `tick`.
             self._left_out += 1
             return False

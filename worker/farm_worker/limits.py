@@ -2,9 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from farm.store.connection import REDIS_ERRORS
-from farm.store.hosts import HostStore
+from farm.store.hosts import HostStore, Registration
 from farm_settings import HostSettings
 from farm_worker.execution import Execution
 from farm_worker.stopping import Stopping
@@ -12,14 +13,22 @@ from farm_worker.stopping import Stopping
 CHECK_SECONDS = 0.1
 
 BURST_IDLE_SECONDS = 0.3
-"""A job that was just enqueued may be on its way from queue to inbox."""
+"""Who enqueues one job after the other is not done after each."""
 
 
 class Limits:
     """Watches what a host did, and requests its stop when a limit is reached."""
 
-    def __init__(self, settings: HostSettings, store: HostStore, execution: Execution, stopping: Stopping) -> None:
+    def __init__(
+        self,
+        settings: HostSettings,
+        store: HostStore,
+        who: Callable[[], Registration | None],
+        execution: Execution,
+        stopping: Stopping,
+    ) -> None:
         self._settings = settings
+        self._who = who
         self._store = store
         self._execution = execution
         self._stopping = stopping
@@ -44,12 +53,13 @@ class Limits:
             return f"{settings.max_jobs} jobs done"
         if settings.max_idle_time is not None and idle >= settings.max_idle_time:
             return f"idle for {settings.max_idle_time:g} s"
-        if settings.burst and idle >= BURST_IDLE_SECONDS and not await self._anything_waits():
+        if settings.burst and idle >= BURST_IDLE_SECONDS and not await self._anything_left():
             return "all queues are empty"
         return ""
 
-    async def _anything_waits(self) -> bool:
+    async def _anything_left(self) -> bool:
+        who = self._who()
         try:
-            return bool(await self._store.waiting(self._settings.queues))
+            return who is None or bool(await self._store.unfinished(who, self._settings.queues))
         except REDIS_ERRORS:
             return True

@@ -18,6 +18,8 @@ HEAVIEST = 10
 HEAVIEST_COUNTS = ("lines", "nodes", "functions", "classes")
 COUNTS = ("lines", "tokens", "nodes", "functions", "classes", "imports", "bytecode")
 
+_REQUESTS_TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 EPILOG = """
 \b
 The last line on stdout holds the numbers:
@@ -66,7 +68,8 @@ def _run() -> "Report":
         click.echo(f"Redis: {stage.url} (private, gone with this demo)", err=True)
         changed = ", ".join(f"{name}={value}" for name, value in SETTINGS.items())
         click.echo(f"{len(files)} source files of the Python standard library, one job each.")
-        click.echo(f"Settings are the defaults, but for {changed}: nobody has to wait long for a lost host.\n")
+        click.echo(f"Default settings, but for {changed}:")
+        click.echo("so nobody waits long for the jobs of a lost host.\n")
         with screen() as shown:
             return Show(stage, files, shown).run()
 
@@ -101,8 +104,8 @@ def _print(report: "Report") -> None:
 
 @contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """A request to end is taken like Ctrl-C: all that was started is ended first."""
-    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Every request to end is taken like Ctrl-C: all that was started is ended first."""
+    before = {number: signal.signal(number, _interrupt) for number in _REQUESTS_TO_END}
     try:
         yield
     finally:

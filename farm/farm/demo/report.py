@@ -30,6 +30,9 @@ class Report:
         """What is not as promised, as sentences; empty if all is well."""
         results = self.results
         problems = []
+        accounted_for = len(results.files) + len(results.failures) + len(results.lost)
+        if accounted_for != self.enqueued:
+            problems.append(f"{self.enqueued} jobs were enqueued, and {accounted_for} are accounted for")
         if results.lost:
             problems.append(f"{len(results.lost)} jobs have no outcome, as {results.lost[0]}")
         if results.failures:

@@ -192,9 +192,11 @@ class HostStore:
         entry: dict[Any, Any] = {"event": event, "at": iso_now(), **fields}
         await self._client.xadd(self._keys.events, entry, maxlen=10_000, approximate=True)
 
-    async def waiting(self, queues: Sequence[str]) -> int:
-        """How many jobs wait in `queues`."""
-        async with self._client.pipeline(transaction=False) as pipeline:
+    async def unfinished(self, who: Registration, queues: Sequence[str]) -> int:
+        """How many jobs wait in `queues` or are this host's, as of one moment: none is between the two."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            pipeline.llen(self._keys.inbox(who.host, who.identity))
+            pipeline.hlen(self._keys.running(who.host, who.identity))
             for queue in queues:
                 pipeline.llen(self._rq_keys.queue(queue))
             return sum(length for length in await pipeline.execute(raise_on_error=False) if isinstance(length, int))

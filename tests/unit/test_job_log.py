@@ -1,0 +1,58 @@
+"""Lines about single jobs: enough to read along, never a flood, failures always."""
+
+import logging
+
+import pytest
+
+from farm.store.execution import Ending, StartedJob
+from farm_worker.job_log import LINES_PER_SECOND, JobLog
+
+JOB = StartedJob(b"odd \xff id", "t" * 32, "default", 1, "rerun", [])
+
+
+def ended(kind: str = "finished", summary: str = "") -> Ending:
+    return Ending(job_id=b"job", token="t" * 32, kind=kind, summary=summary)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "farm.jobs")
+    return caplog
+
+
+def test_starts_and_ends_are_told_up_to_a_limit_and_then_counted(lines: pytest.LogCaptureFixture) -> None:
+    log = JobLog("limited")
+    for _ in range(5 * LINES_PER_SECOND):
+        log.started(JOB)
+    told = len(lines.messages)
+    assert LINES_PER_SECOND <= told <= 3 * LINES_PER_SECOND
+    log.tick(1e9)
+    assert lines.messages[-1].endswith("more jobs started or finished")
+
+
+def test_all_of_them_are_told_on_request(lines: pytest.LogCaptureFixture) -> None:
+    log = JobLog("all")
+    for _ in range(100):
+        log.ended(ended(), "default", "finished")
+    assert len(lines.messages) == 100
+
+
+@pytest.mark.parametrize("setting", ["limited", "all", "failures"])
+def test_a_failure_is_always_told_with_its_reason(lines: pytest.LogCaptureFixture, setting: str) -> None:
+    log = JobLog(setting)
+    for _ in range(100):
+        log.ended(ended("failed", "ValueError: no"), "default", "failed")
+    assert len([message for message in lines.messages if "ValueError: no" in message]) == 100
+
+
+def test_only_failures_are_told_on_request(lines: pytest.LogCaptureFixture) -> None:
+    log = JobLog("failures")
+    log.started(JOB)
+    log.ended(ended(), "default", "finished")
+    log.tick(1e9)
+    assert lines.messages == []
+
+
+def test_an_odd_id_is_shown_readably(lines: pytest.LogCaptureFixture) -> None:
+    JobLog("all").started(JOB)
+    assert "odd \\xff id" in lines.text
