@@ -101,8 +101,8 @@ def test_no_process_survives_it_when_it_is_killed(demo: Demo) -> None:
 
 def test_a_host_that_ends_by_itself_is_told_with_what_it_said_last(demo: Demo, environ: dict[str, str]) -> None:
     with demo() as command:
-        host = wait_until(lambda: host_process(command, HOSTS[0]), "the first host runs", timeout=30)
-        command.wait_for_line("demo-1 starting", timeout=30)
+        command.wait_for_line("A service enqueues", timeout=50)
+        host = wait_until(lambda: host_process(command, HOSTS[0]), "the first host runs")
         host.send_signal(signal.SIGKILL)
         assert command.wait() == 1
     assert f"Error: {HOSTS[0]} was killed by SIGKILL" in command.text

@@ -121,7 +121,7 @@ def test_a_job_of_our_client_gives_its_result(farm: Farm) -> None:
     with library.Client(farm.url) as client:
         handle = client.queue("default", timeout=60).enqueue("system_jobs.add", 2, 3)
         assert handle.result(timeout=20) == 5
-        many = client.queue("low").enqueue_many([library.Call("system_jobs.add", n, 1) for n in range(3)])
+        many = client.queue("low").enqueue_many([("system_jobs.add", (n, 1), {}) for n in range(3)])
         assert [one.result(timeout=20) for one in many] == [1, 2, 3]
 
 

@@ -47,7 +47,7 @@ class Execution:
         self.inbox = 0
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
         self.accepting = False
-        """Whether jobs are taken from the inbox: not before the pool is warm, not while draining."""
+        """Whether jobs are taken from the inbox. If not (draining, unhealthy), all that was not begun goes back."""
         self.running_limit = 0
         """Jobs that may run at once, says admission: a host that is full and holds starts no more than it had."""
         self.finished_jobs = 0
@@ -147,8 +147,8 @@ class Execution:
         while True:
             await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
             now = time.monotonic()
-            late = self._late(now)
-            inbox_is_late = self._inbox_is_late(now)
+            late = self._late(now) if self.accepting else self._take_all_back()
+            inbox_is_late = self._inbox_is_late(now) if self.accepting else bool(self.inbox)
             if not late and not inbox_is_late:
                 continue
             for job in self.running():
@@ -190,10 +190,8 @@ class Execution:
                 return
 
     async def hand_back_all(self) -> None:
-        """At a stop: everything that was not begun."""
-        held = list(self._held)
-        self._held.clear()
-        await self.hand_back([*self.pool.take_back(None), *held], inbox=1_000_000)
+        """At a stop: everything that was not begun, and what was placed without this host knowing."""
+        await self.hand_back(self._take_all_back(), inbox=1_000_000)
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
@@ -262,6 +260,11 @@ class Execution:
         while self._held and self.pool.dispatch(self._held[0], depth):
             self._held.popleft()
         self._peak = max(self._peak, self.pool.busy)
+
+    def _take_all_back(self) -> list[Assignment]:
+        back = [*self.pool.take_back(None), *self._held]
+        self._held.clear()
+        return back
 
     def _inbox_is_late(self, now: float) -> bool:
         """Ids wait, and no process has room for them or is about to have."""

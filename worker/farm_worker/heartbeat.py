@@ -162,6 +162,7 @@ class Heartbeat:
             time.monotonic(),
         )
         self._execution.running_limit = self.state.running_limit
+        self._execution.accepting = self.state.state in ("available", "full")
         self._tell_change(before)
 
     async def _load(self, facts: Facts) -> tuple[float, str | None]:

@@ -133,7 +133,6 @@ class Host:
             on_change=self._on_pool_change,
         )
         self._execution.attach(self.pool)
-        self._execution.accepting = True
         self._heartbeat = Heartbeat(
             self._store,
             self._settings,
