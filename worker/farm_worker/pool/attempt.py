@@ -20,7 +20,7 @@ from farm_worker.pool.call import call, decode, leave_fork
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.protocol import Outcome, RunJob
-from farm_worker.pool.record import Watch, changed_fields, new_job, restore, stamp, to_record
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, new_job, restore, stamp, to_record
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
@@ -69,7 +69,13 @@ class Attempt:
     def _restore(self) -> Job:
         equipment = self._equipment
         job = new_job(equipment.job_class, self._message.job_id, equipment.connection, equipment.serializer)
-        restore(job, self._record)
+        try:
+            restore(job, self._record)
+        except Exception as error:
+            raise UnreadableRecord(
+                f"the record of job {job.id} cannot be read ({failure.summarize(error)}). "
+                f"Correct the fields of its hash, {job.key.decode(errors='replace')}, or enqueue the job anew."
+            ) from error
         job.started_at = self._started_at
         self._payload = job.data
         self._job = job

@@ -18,6 +18,10 @@ _NEVER_SENT = frozenset({"status", "meta", "data", "started_at", "ended_at", "la
 """Written by other hands, or sent apart."""
 
 
+class UnreadableRecord(Exception):
+    """The job's hash makes no job: one of its fields cannot be read. The cause says which."""
+
+
 def to_record(fields: Sequence[bytes]) -> Record:
     """Name → value of a flat hash."""
     return dict(zip(fields[::2], fields[1::2], strict=True))
