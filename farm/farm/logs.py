@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 class _TextFormatter(logging.Formatter):
     def __init__(self, name: str) -> None:
-        super().__init__(f"%(asctime)s %(levelname)-7s {name} %(message)s", "%H:%M:%S")
+        super().__init__(f"%(asctime)s %(levelname)-7s {name}: %(message)s", "%H:%M:%S")
 
 
 class _JsonFormatter(logging.Formatter):

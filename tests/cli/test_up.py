@@ -22,10 +22,11 @@ Up = Callable[..., AbstractContextManager[TerminalCommand]]
 
 
 @pytest.fixture
-def environ(farm_environment: dict[str, str]) -> dict[str, str]:
-    """Of a user who named no Redis."""
+def environ(farm_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of a user who named no Redis, with a state folder whose path is short enough for a socket."""
     return {name: value for name, value in farm_environment.items() if name != "FARM_REDIS_URL"} | {
-        "FARM_PROCESSES": "1"
+        "FARM_PROCESSES": "1",
+        "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state")),
     }
 
 

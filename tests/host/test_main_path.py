@@ -75,6 +75,14 @@ def test_a_job_put_at_the_front_runs_before_those_that_wait(farm: Farm) -> None:
     for job in blocking:
         farm.pid_of(job)
     waiting = farm.enqueue_many("note", [("last", 0.3)] * 3)
+    # What was sent ahead, as jobs were short until now, comes back.
+    wait_until(
+        lambda: (
+            {farm.published(host)["prefetch"] for host in ("one", "two")} == {"0"}
+            and farm.waiting() == [job.id for job in waiting]
+        ),
+        "all three wait in the queue",
+    )
     first = farm.enqueue("note", "first", at_front=True)
 
     farm.go()

@@ -391,3 +391,20 @@ def test_a_job_that_runs_on_is_in_rqs_started_registry_until_it_ends(redis_url: 
         assert not redis_client.exists(f"rq:execution:{job.id}:{token}")
 
     run(redis_url, redis_client, body)
+
+
+def test_a_full_server_that_knows_no_script_flags_records_outcomes(redis_url: str, redis_client: redis.Redis) -> None:
+    job, other = (Queue("default", connection=redis_client).enqueue("time.time") for _ in range(2))
+
+    async def body(bench: Bench) -> None:
+        bench.store._scripts._flags = False
+        bench.place(job, other)
+        first, second = (await bench.start()).started
+        await bench.finish(finished(job, first.token))
+        redis_client.config_set("maxmemory", 1)
+        try:
+            assert await bench.finish(finished(other, second.token)) == ["finished"]
+        finally:
+            redis_client.config_set("maxmemory", 0)
+
+    run(redis_url, redis_client, body)

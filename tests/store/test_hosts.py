@@ -173,3 +173,42 @@ def test_a_clean_goodbye_leaves_nothing_and_one_with_jobs_leaves_them_to_be_reco
 @pytest.mark.parametrize("queue", ["default", "a|b", "odd|", "|", "ü"])
 def test_a_lease_is_read_back_as_it_was_written_whatever_its_queue_is_called(queue: str) -> None:
     assert Lease.parse(f"{'a' * 32}|{queue}|2|1700000000|fail|9") == Lease("a" * 32, queue, 2, 1700000000, "fail", 9)
+
+
+def test_a_registration_whose_reply_was_lost_is_repeated(redis_url: str, redis_client: redis.Redis) -> None:
+    async def scenario() -> None:
+        async with connect_async(redis_url) as client:
+            store = HostStore(client, KEYS, RQ_KEYS, host_timeout=10.0)
+            await registered(store, "zero")  # loads the script
+            send = client.evalsha
+
+            async def lose_the_reply(*arguments: object) -> None:
+                await send(*arguments)
+                raise redis.TimeoutError("no reply")
+
+            client.evalsha = lose_the_reply  # type: ignore[method-assign]
+            with pytest.raises(redis.TimeoutError):
+                await store.register("one")
+            client.evalsha = send  # type: ignore[method-assign]
+            who = await registered(store)
+            assert redis_client.hget(KEYS.identities, "one") == who.identity.encode()
+            assert redis_client.hget(KEYS.epochs, "one") == b"1"
+            assert isinstance(await store.register("one"), NameTaken), "only the one that is in doubt is repeated"
+
+    asyncio.run(scenario())
+
+
+def test_a_beat_is_accepted_by_a_full_server_that_knows_no_script_flags(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def body(store: HostStore) -> None:
+        store._scripts._flags = False
+        who = await registered(store)
+        await store.beat(who, RECORD, "idle", campaigns=False)
+        redis_client.config_set("maxmemory", 1)
+        try:
+            await store.beat(who, RECORD, "idle", campaigns=False)
+        finally:
+            redis_client.config_set("maxmemory", 0)
+
+    run(redis_url, body)

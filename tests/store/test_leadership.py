@@ -78,3 +78,15 @@ def test_a_script_of_the_leader_refuses_everybody_else(redis_client: redis.Redis
         call(redis_url, lambda client: LeaderScripts(client, KEYS, LEADER).run(script, ["x"] * 12, ["1"] * 12))
 
     assert redis_client.dbsize() == 1
+
+
+def test_a_coordinator_that_did_not_hear_that_it_leads_asks_again(redis_client: redis.Redis, redis_url: str) -> None:
+    async def work(client):
+        store = LeadershipStore(client, KEYS, RQ_KEYS)
+        unheard = await store.lead("", "a", "one", 3.0)
+        return unheard, await store.lead("", "a", "one", 3.0)
+
+    unheard, heard = call(redis_url, work)
+
+    assert heard == unheard
+    assert event_names(redis_client) == ["coordinator.elected"]

@@ -224,3 +224,16 @@ def test_an_identity_that_is_not_lost_keeps_its_jobs(redis_client: redis.Redis, 
 
     assert recover(redis_url) == Recovered()
     assert redis_client.llen(KEYS.inbox("a", identity)) == 1
+
+
+def test_a_job_that_was_enqueued_anew_and_runs_elsewhere_is_not_given_back(
+    redis_client: redis.Redis, redis_url: str
+) -> None:
+    lead(redis_client)
+    identity = lose(redis_client)
+    plant_record(redis_client, "default", "twice")
+    plant_lease(redis_client, "a", identity, "twice", 1)
+    plant_lease(redis_client, "b", "1-b", "twice", 1)
+
+    assert recover(redis_url) == Recovered(dropped=1)
+    assert (status(redis_client, "twice"), queue_ids(redis_client)) == ("started", [])

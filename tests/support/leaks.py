@@ -84,7 +84,7 @@ def _started_here() -> set[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Not ended, nobody else's: not shared by tests, no tracker of multiprocessing, which lives as long as the tests."""
+    """Not ended, not shared by tests, and no tracker of multiprocessing, which lives as long as the test process."""
     try:
         return (
             process.status() != psutil.STATUS_ZOMBIE

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from farm.cli import command_line
+from farm.cli.setting_options import WITHOUT_EFFECT
 from farm.keys import Keys
 from farm_settings import SETTINGS, Setting
 from farm_settings.catalogue import HANDED_OVER
@@ -81,6 +82,10 @@ def test_the_page_of_settings_names_those_without_effect() -> None:
     (paragraph,) = re.findall(r"^Without effect in this version.*?\n\n", _settings_page(), re.MULTILINE | re.DOTALL)
 
     assert set(re.findall(r"FARM_[A-Z_]+", paragraph)) == {setting.variables[0] for setting in _settings_never_read()}
+
+
+def test_a_setting_that_nothing_reads_is_not_taken_in_silence() -> None:
+    assert {setting.name for setting in _settings_never_read()} == WITHOUT_EFFECT
 
 
 def test_the_architecture_fits_on_a_few_screens() -> None:

@@ -196,7 +196,7 @@ def _running_limit(decided: AdmissionState, facts: AdmissionFacts) -> int:
 
 def _reason(decided: AdmissionState, facts: AdmissionFacts, settings: AdmissionLines, failure: str | None) -> str:
     if decided.state == "draining":
-        return "drains: takes no new jobs, ends those it has"
+        return "takes no new jobs, running ones may end"
     if decided.state == "unhealthy":
         return failure or ""
     if decided.state == "starting":

@@ -190,8 +190,8 @@ class Heartbeat:
 
     def _tell_change(self, before: AdmissionState) -> None:
         after = self.state
-        if after.state != before.state:
-            _logger.info("%s%s (load %.3f)", after.state, f": {after.reason}" if after.reason else "", self.load)
+        if after.state not in (before.state, "draining"):  # that the host says itself
+            _logger.info("%s%s", after.state, f": {after.reason}" if after.reason else f" (load {self.load:.3f})")
         if after.starved and not before.starved:
             _logger.warning("%s", after.starved)
             self.starved(after.starved)

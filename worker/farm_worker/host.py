@@ -96,7 +96,7 @@ class Host:
 
     def recycle(self) -> None:
         """Replaces all processes, so that they import the code anew: idle ones now, busy ones after their job."""
-        _logger.info("replacing all processes")
+        _logger.info("replacing all processes, busy ones after their job")
         self.pool.recycle()
 
     async def _register(self) -> None:
@@ -144,10 +144,10 @@ class Host:
         )
         self.pool.start()
         _logger.info(
-            "host %s: %d processes, queues %s, threshold %g",
+            "%s serves %s with %s, threshold %g",
             self.name,
-            slots,
             ", ".join(self._record.queues),
+            "1 process" if slots == 1 else f"{slots} processes",
             self._record.threshold,
         )
 
@@ -174,7 +174,7 @@ class Host:
     async def _drain(self) -> None:
         """Takes nothing new, gives back what was not begun, lets running jobs end; asked again, gives those back."""
         limit = time.monotonic() + self._settings.host.drain_timeout
-        _logger.info("draining (%s): %d jobs run", self.stopping.reason, self.pool.busy)
+        _logger.info("draining (%s): takes no new jobs, still running: %d", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
         self._execution.accepting = False
         await self._publish_now()
@@ -182,7 +182,7 @@ class Host:
         while self.pool.busy and time.monotonic() < limit and not self.stopping.at_once:
             await self.stopping.wait_at_once(0.1)
         if self.pool.busy:
-            _logger.warning("stopping at once: %d running jobs go back to their queues", self.pool.busy)
+            _logger.warning("stopping at once: running jobs go back to their queues: %d", self.pool.busy)
         await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout)
         await self._hand_back_all()
         self._execution.wake()
@@ -213,7 +213,7 @@ class Host:
             except REDIS_ERRORS as error:
                 _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
         await self._client.aclose()
-        _logger.info("host ended after %d jobs", self._execution.finished_jobs)
+        _logger.info("ended; jobs done: %d", self._execution.finished_jobs)
 
     async def _beat_and_reregister(self) -> None:
         beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))

@@ -8,6 +8,11 @@ from farm.store.execution import Ending, StartedJob
 
 LINES_PER_SECOND = 20
 
+_NO_END = ("again", "recovered", "refused", "deleted", "stopped")
+"""Answers after which nobody has to look for what went wrong."""
+
+_NAME_LIMIT = 80
+
 _logger = logging.getLogger("farm.jobs")
 
 
@@ -27,7 +32,8 @@ class JobLog:
     def started(self, job: StartedJob) -> None:
         """A job was handed to a process."""
         if self._may_write():
-            _logger.info("started %s queue=%s attempt=%d", _shown(job.job_id), job.queue, job.attempt)
+            shown, called = _shown(job.job_id), _called(job.fields)
+            _logger.info("started %s %squeue=%s attempt=%d", shown, called, job.queue, job.attempt)
 
     def ended(self, ending: Ending, queue: str, answer: str) -> None:
         """Redis accepted (or refused) how a job ended."""
@@ -35,16 +41,12 @@ class JobLog:
             if self._may_write():
                 _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), queue, ending.seconds)
             return
-        level = logging.WARNING if answer in ("again", "recovered", "refused", "deleted", "stopped") else logging.ERROR
-        _logger.log(
-            level,
-            "%s %s queue=%s seconds=%.3f: %s",
-            answer,
-            _shown(ending.job_id),
-            queue,
-            ending.seconds,
-            ending.summary,
-        )
+        job_id = _shown(ending.job_id)
+        text = f"{answer} {job_id} queue={queue} seconds={ending.seconds:.3f}: {ending.summary}"
+        if answer in _NO_END:
+            _logger.warning("%s", text)
+        else:
+            _logger.error("%s (traceback: farm job %s --traceback)", text, job_id)
 
     def tick(self, now: float) -> None:
         """Says how many lines were left out in the second that passed."""
@@ -66,3 +68,10 @@ class JobLog:
 
 def _shown(job_id: bytes) -> str:
     return job_id.decode(errors="backslashreplace")
+
+
+def _called(fields: list[bytes]) -> str:
+    """What the job says it calls, without the arguments: they may be anything, secrets too."""
+    description = dict(zip(fields[::2], fields[1::2], strict=False)).get(b"description", b"")
+    name = description.partition(b"(")[0][:_NAME_LIMIT].decode(errors="replace").strip()
+    return f"{name} " if name and name.isprintable() else ""

@@ -10,6 +10,7 @@ import click
 from farm.cli.output import print_json
 from farm.cli.session import Session, open_session
 from farm.client import Client, DuplicateJob, InvalidCall, JobHandle, QueueOptions
+from farm.client.results import timed_out
 from farm.errors import JobFailed, ResultTimeout
 
 LOOK_SECONDS = 1.0
@@ -139,8 +140,8 @@ def _wait(handle: JobHandle[Any], seconds: float | None) -> Any:
             if status.deferred_since is not None and told != status.deferred_reason:
                 click.echo(f"Waiting: {status.sentence()}", err=True)
                 told = status.deferred_reason
-            if deadline is not None and time.monotonic() >= deadline:
-                raise
+            if seconds is not None and deadline is not None and time.monotonic() >= deadline:
+                raise timed_out(handle.id, seconds, status) from None
 
 
 def _as_json(result: Any) -> Any:

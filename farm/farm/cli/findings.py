@@ -14,7 +14,7 @@ def findings(farm: FarmSnapshot) -> list[str]:
     return [
         *standstills(farm),
         *(_unserved(queue) for queue in farm.unserved if farm.live_hosts),
-        *(_deferred(queue, queue.deferral, farm.at) for queue in farm.queues if queue.deferral),
+        *(_deferred(queue, queue.deferral, farm.at) for queue in farm.queues if queue.deferral and queue.hosts),
         *(line for host in farm.hosts if (line := _host(host))),
         *_leftovers(farm),
     ]
@@ -54,7 +54,9 @@ def _unserved(queue: QueueView) -> str:
         others = (
             "; one `rq worker` listens" if queue.other_workers == 1 else f"; {queue.other_workers} `rq worker` listen"
         )
-    return f"no host serves queue {queue.name} ({_jobs_wait(queue.queued or 0)}{others})"
+    return (
+        f"no host serves queue {queue.name} ({_jobs_wait(queue.queued or 0)}{others}): `farm worker {queue.name}` does"
+    )
 
 
 def _deferred(queue: QueueView, deferral: Deferral, now: float) -> str:

@@ -21,13 +21,13 @@ class Entry(NamedTuple):
 COMMANDS: Mapping[str, Entry] = {
     "up": Entry("farm.cli.up", "Start everything on this machine: Redis, coordinator, host."),
     "worker": Entry("farm.cli.worker", "Start a host that runs jobs. Takes the options of `rq worker`."),
-    "coordinator": Entry("farm.cli.coordinator", "Start a coordinator of its own. Hosts start one when none leads."),
+    "coordinator": Entry("farm.cli.coordinator", "Start a coordinator. Hosts start one when none leads."),
     "enqueue": Entry("farm.cli.enqueue", "Enqueue a job."),
     "status": Entry("farm.cli.status", "Show hosts, queues and what waits for what."),
     "job": Entry("farm.cli.job", "Show one job: where it is and why."),
     "events": Entry("farm.cli.events", "Show what happened in the farm."),
-    "redis": Entry("farm.cli.redis", "Tell about the Redis in use."),
-    "settings": Entry("farm.cli.settings", "Show every setting, its value, and where that came from."),
+    "redis": Entry("farm.cli.redis", "Send commands to the Redis in use, as redis-cli does."),
+    "settings": Entry("farm.cli.settings", "Show each setting, its value, and where that came from."),
     "demo": Entry("farm.cli.demo", "See the farm at work, with a Redis of its own."),
 }
 

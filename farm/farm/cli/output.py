@@ -10,6 +10,9 @@ import click
 NOTHING = "-"
 """Stands for a value that there is none of, so that columns stay in place."""
 
+SHORT = 12
+"""Columns of cells this long at most keep their width where room is scarce; the others are folded."""
+
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints the rows on stdout.
@@ -46,9 +49,11 @@ def _print_for_people(title: str, columns: Sequence[str], rows: Iterable[Sequenc
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    shown = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        shown.add_column(Text(column), overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(_text(cell)) for cell in row))
+    cells = [[_text(cell) for cell in row] for row in rows]
+    shown = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        widest = max([len(column), *(len(row[number]) for row in cells)])
+        shown.add_column(Text(column), overflow="fold", no_wrap=widest <= SHORT)
+    for row in cells:
+        shown.add_row(*map(Text, row))
     Console().print(shown)

@@ -9,8 +9,7 @@ import click
 
 from farm.cli import exit_codes
 from farm.cli.replies import as_json, as_text
-from farm.cli.session import Session, open_session
-from farm.store.connection import hide_password
+from farm.cli.session import open_session
 from farm.store.console import Console, ErrorReply, open_console
 
 EXAMPLES = """
@@ -36,16 +35,16 @@ def command(redis_url: str | None, json_wanted: bool, words: tuple[str, ...]) ->
     Ends with code 1 if Redis answered with an error.
     """
     with open_session({"redis_url": redis_url}) as session, open_console(session.redis_client) as console:
-        commands = [words] if words else _commands_from_input(session)
+        commands = [words] if words else _commands_from_input()
         succeeded = True
         for typed in commands:
             succeeded = _run(console, typed, json_wanted) and succeeded
     raise click.exceptions.Exit(exit_codes.OK if succeeded else exit_codes.FAILED)
 
 
-def _commands_from_input(session: Session) -> Iterator[Sequence[str]]:
+def _commands_from_input() -> Iterator[Sequence[str]]:
     """The words of each line. A line that cannot be split ends the command where a script wrote it."""
-    for line in _lines_with_prompt(session) if sys.stdin.isatty() else sys.stdin:
+    for line in _lines_with_prompt() if sys.stdin.isatty() else sys.stdin:
         try:
             words = shlex.split(line, comments=False)
         except ValueError as error:
@@ -59,12 +58,12 @@ def _commands_from_input(session: Session) -> Iterator[Sequence[str]]:
             yield words
 
 
-def _lines_with_prompt(session: Session) -> Iterator[str]:
+def _lines_with_prompt() -> Iterator[str]:
     import readline  # noqa: F401, PLC0415  gives input() its history; only a terminal needs it
 
     while True:
         try:
-            yield input(f"{hide_password(session.address.url)}> ")
+            yield input("redis> ")
         except (EOFError, KeyboardInterrupt):
             click.echo()
             return

@@ -29,7 +29,7 @@ REFUSED: Mapping[tuple[str, ...], str] = {
     ("--worker-ttl",): "a silent host is given up sooner than RQ's worker: see --host-timeout (10 s).",
     ("--maintenance-interval",): "the coordinator looks after RQ's registries at all times: there is nothing to set.",
     ("--job-monitoring-interval",): "a host watches its jobs all the time: see --heartbeat-interval, --ping-interval.",
-    ("--date-format",): "times in the log are ISO 8601 and cannot be changed: see --log-format text or json.",
+    ("--date-format",): "times in the log cannot be changed: see --log-format text or json (ISO 8601).",
 }
 """Options with a value."""
 

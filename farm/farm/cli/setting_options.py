@@ -5,10 +5,16 @@ from typing import Any
 
 import click
 
-from farm_settings import SETTINGS, Setting, show
+from farm_settings import SETTINGS, Setting, Settings, show
 
 REPEATABLE = ("path", "exception_handlers")
 """Lists that are given one item at a time, as with rq."""
+
+WITHOUT_EFFECT = frozenset(
+    {"dequeue_strategy", "executor", "start_method", "preload_timeout", "ping_interval", "ping_timeout"}
+    | {"high_ping_threshold", "http_proxy", "async_concurrency", "queue_class"}
+)
+"""Settings that nothing reads in this version. They are taken, and a warning says so."""
 
 TITLES = {
     "redis": "Redis",
@@ -44,7 +50,7 @@ class SettingsCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the groups of settings, then the command's other options."""
-        shown = [(option, record) for option in self.get_params(ctx) if (record := option.get_help_record(ctx))]
+        shown = [(option, record) for option in _options(self, ctx) if (record := option.get_help_record(ctx))]
         for section, title in TITLES.items():
             _write_group(formatter, title, [record for option, record in shown if _section(option) == section])
         _write_group(formatter, "Other options", [record for option, record in shown if _section(option) is None])
@@ -63,10 +69,23 @@ def given_settings(parameters: Mapping[str, Any]) -> dict[str, object]:
     return {name: value for name, value in parameters.items() if name in SETTINGS and value not in (None, ())}
 
 
+def without_effect(settings: Settings) -> Iterator[str]:
+    """A warning for each setting that was given and does nothing in this version."""
+    for name in sorted(WITHOUT_EFFECT):
+        if (origin := settings.origins[name]) != "default":
+            yield f"{name} (from the {origin}) has no effect in this version"
+
+
 def _help(setting: Setting) -> str:
     text = f"{setting.description[0].upper()}{setting.description[1:]}."
+    if setting.name in WITHOUT_EFFECT:
+        return f"{text} No effect in this version."
     default = setting.default
     return text if default in (None, ()) else f"{text} [default: {show(default)}]"
+
+
+def _options(command: click.Command, ctx: click.Context) -> list[click.Option]:
+    return [parameter for parameter in command.get_params(ctx) if isinstance(parameter, click.Option)]
 
 
 def _section(option: click.Parameter) -> str | None:

@@ -86,6 +86,7 @@ def _introduce(terminal: Terminal, settings: Settings, url: str, server: RedisSe
         click.echo(f"Redis: {hide_password(url)} (private, data kept in {server.folder})", err=True)
         for warning in settings.warnings:
             click.echo(f"Warning: {warning}", err=True)
+    terminal.leave_out(f"Redis: {hide_password(url)} ")  # each child says it
     queue = settings.host.queues[0]
     option = "" if queue == "default" else f" --queue {queue}"
     shown = hide_password(url) if server is None else url

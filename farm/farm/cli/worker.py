@@ -8,7 +8,7 @@ import click
 
 from farm.cli.rq_config import below_the_environment, read_config
 from farm.cli.rq_options import SPELLINGS, log_level_of, rq_options, unused_variables
-from farm.cli.setting_options import SettingsCommand, given_settings, setting_options
+from farm.cli.setting_options import SettingsCommand, given_settings, setting_options, without_effect
 from farm.flags import hand_over
 from farm.isolation import run_isolated
 from farm_settings import load
@@ -34,8 +34,8 @@ def _run(**parameters: Any) -> None:
     Drains on SIGTERM or SIGINT: takes nothing more, lets running jobs finish, ends. A second signal ends them.
     """
     flags = worker_flags(parameters, os.environ)
-    load(flags=flags)  # a mistake is told here, before anything starts
-    for warning in unused_variables(os.environ):
+    settings = load(flags=flags)  # a mistake is told here, before anything starts
+    for warning in (*unused_variables(os.environ), *without_effect(settings)):
         click.echo(f"Warning: {warning}", err=True)
     run_isolated("farm_worker", [], hand_over(flags))
 

@@ -30,7 +30,7 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return USAGE
     name = f"{socket.gethostname().replace(':', '-')}-{os.getpid()}"
-    configure(settings.logs.log_level, settings.logs.log_format, f"coordinator {name}" if is_child else "coordinator")
+    configure(settings.logs.log_level, settings.logs.log_format, "coordinator")
     try:
         asyncio.run(_run(settings, name, is_child))
     except RedisRefused as error:

@@ -97,7 +97,7 @@ class Coordinator:
 
     async def _lead(self) -> None:
         """Does all duties until the lead is lost."""
-        LOG.info("coordinator %s leads (epoch %s)", self._name, self._leadership.value.partition(":")[0])
+        LOG.info("%s leads (epoch %s)", self._name, self._leadership.value.partition(":")[0])
         leader = LeaderScripts(self._client, self._keys, self._leadership.value)
         wake_ups = WakeUps(self._client, self._keys, self._rq_keys)
         async with Waking(wake_ups, self._trouble) as waking:

@@ -67,7 +67,7 @@ class Deferrer:
             return
         self._deferred.add(queue)
         if progress.began:
-            LOG.warning("queue %s is deferred: %s; %d jobs wait", queue, reason, progress.length)
+            LOG.warning("queue %s is deferred: %s; jobs that wait: %d", queue, reason, progress.length)
         if self._max_deferral is not None:
             await self._limit(leader, queue, now, self._max_deferral)
 
@@ -77,7 +77,7 @@ class Deferrer:
         if queue not in self._deferred:
             return
         if await self._store.undefer(leader, queue, "a host takes jobs again" if waiting > 0 else "nothing waits"):
-            LOG.info("queue %s is not deferred any more; %d jobs wait", queue, max(waiting, 0))
+            LOG.info("queue %s is not deferred any more; jobs that wait: %d", queue, max(waiting, 0))
         self._deferred.discard(queue)
         self._exceeded.discard(queue)
 
@@ -91,4 +91,4 @@ class Deferrer:
             await self._store.announce_exceeded(queue, longest, max_deferral)
             LOG.warning("jobs of queue %s are deferred for more than %g s", queue, max_deferral)
         if self._max_deferral_action == "fail" and (failed := await self._store.fail(leader, queue, max_deferral)):
-            LOG.warning("failed %d jobs of queue %s, deferred for more than %g s", failed, queue, max_deferral)
+            LOG.warning("jobs of queue %s failed, deferred for more than %g s: %d", queue, max_deferral, failed)

@@ -86,19 +86,28 @@ def readable_errors(url: str) -> Iterator[None]:
         yield
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise RedisRefused(
-            f"Redis at {shown} refused the login: {error}. Check user and password in FARM_REDIS_URL."
+            f"Redis at {shown} refused the login: {_told(error)}. Check user and password in FARM_REDIS_URL."
+        ) from error
+    except redis.exceptions.InvalidResponse as error:
+        raise RedisUnavailable(
+            f"what answers at {shown} is no Redis: {_told(error)}. Check host and port in FARM_REDIS_URL."
         ) from error
     except redis.ResponseError as error:
         if str(error).startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
             raise RedisRefused(
-                f"Redis at {shown} refused the login: {error}. Check user and password in FARM_REDIS_URL."
+                f"Redis at {shown} refused the login: {_told(error)}. Check user and password in FARM_REDIS_URL."
             ) from error
         raise
     except CONNECTION_LOST as error:
         raise RedisUnavailable(
-            f"Redis at {shown} does not answer: {error}. Start one (`farm up` does), "
+            f"Redis at {shown} does not answer: {_told(error)}. Start one (`farm up` does), "
             "or say where it is: FARM_REDIS_URL=redis://HOST:6379/0."
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """What redis-py says, ready to stand within a sentence."""
+    return str(error).rstrip(". ")
 
 
 def check_version(information: dict[str, Any], url: str) -> tuple[int, int]:

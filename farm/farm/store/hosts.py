@@ -63,6 +63,8 @@ class HostStore:
         self._keys = keys
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
+        self._suffix = new_identity_suffix()
+        """Of the next identity. Kept until its registration is known, so that one whose reply was lost can be repeated."""
 
     async def register(self, host: str, dead_pid: int | None = None) -> Registration | NameTaken:
         """A new identity for `host`, or who holds the name. `dead_pid` is a registered process known to be dead."""
@@ -70,9 +72,10 @@ class HostStore:
         answer = await self._scripts.run(
             "register",
             [keys.identities, keys.epochs, keys.hosts, keys.host(host), keys.load, keys.lost, keys.events],
-            [host, new_identity_suffix(), self._host_timeout, "" if dead_pid is None else dead_pid, iso_now()],
+            [host, self._suffix, self._host_timeout, "" if dead_pid is None else dead_pid, iso_now()],
         )
         if answer[0] == b"registered":
+            self._suffix = new_identity_suffix()
             return Registration(host, answer[1].decode())
         _, pid, hostname, boot_id, age = (part.decode() for part in answer)
         return NameTaken(int(pid or 0), hostname, boot_id, float(age))

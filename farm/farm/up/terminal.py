@@ -18,6 +18,7 @@ class Terminal:
         self._colored = self._stream.isatty() and not environ.get("NO_COLOR")
         self._color_of: dict[str, str] = {}
         self._width = 0
+        self._known: list[str] = []
 
     def register(self, *names: str) -> None:
         """Names that will write, so that their lines are aligned."""
@@ -25,8 +26,14 @@ class Terminal:
             self._color_of.setdefault(name, _COLORS[len(self._color_of) % len(_COLORS)])
             self._width = max(self._width, len(name))
 
+    def leave_out(self, beginning: str) -> None:
+        """Lines that begin so are not written any more: it was said already."""
+        self._known.append(beginning)
+
     def line(self, name: str, text: str) -> None:
         """One line said by `name`."""
+        if text.startswith(tuple(self._known)):
+            return
         prefix = f"{name:<{self._width}} |"
         if self._colored:
             prefix = f"\x1b[{self._color_of.get(name, '0')}m{prefix}\x1b[0m"

@@ -71,10 +71,10 @@ class Attempt:
         job = new_job(equipment.job_class, self._message.job_id, equipment.connection, equipment.serializer)
         try:
             restore(job, self._record)
-        except Exception as error:
+        except (ValueError, TypeError, AssertionError) as error:  # what RQ raises for a field that makes no sense
             raise UnreadableRecord(
                 f"the record of job {job.id} cannot be read ({failure.summarize(error)}). "
-                f"Correct the fields of its hash, {job.key.decode(errors='replace')}, or enqueue the job anew."
+                f"Correct the hash {job.key}, or enqueue the job anew."
             ) from error
         job.started_at = self._started_at
         self._payload = job.data

@@ -23,19 +23,21 @@ end
 
 local inbox = redis.call('LLEN', KEYS[8])
 local assigned = inbox + redis.call('HLEN', KEYS[9])
+-- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
+redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[2], now, host)
-redis.call('ZADD', KEYS[4], ARGV[5], host)
 redis.call('HSET', KEYS[3], 'assigned', assigned, unpack(ARGV, 11))
 redis.call('EXPIRE', KEYS[3], ARGV[4])
+redis.pcall('ZADD', KEYS[4], ARGV[5], host)
 
 local has_worker = redis.call('EXISTS', KEYS[11])
 if has_worker == 1 then
-  redis.call('HSET', KEYS[11], 'last_heartbeat', ARGV[7], 'state', ARGV[8])
+  redis.pcall('HSET', KEYS[11], 'last_heartbeat', ARGV[7], 'state', ARGV[8])
   redis.call('EXPIRE', KEYS[11], ARGV[9])
   redis.call('EXPIRE', KEYS[12], ARGV[9])
 end
 
-if tonumber(ARGV[10]) > assigned and redis.call('LLEN', KEYS[10]) == 0 then
+if tonumber(ARGV[10]) > assigned and redis.pcall('LLEN', KEYS[10]) == 0 then
   redis.call('LPUSH', KEYS[10], '1')
 end
 

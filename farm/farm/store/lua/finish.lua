@@ -64,35 +64,40 @@ end
 
 local function remove_execution(job)
   if job.recorded then
-    redis.call('ZREM', rq_prefix .. ':wip:' .. job.queue, job.id .. ':' .. job.token)
-    redis.call('ZREM', rq_prefix .. ':executions:' .. job.id, job.token)
+    redis.pcall('ZREM', rq_prefix .. ':wip:' .. job.queue, job.id .. ':' .. job.token)
+    redis.pcall('ZREM', rq_prefix .. ':executions:' .. job.id, job.token)
     redis.call('DEL', rq_prefix .. ':execution:' .. job.id .. ':' .. job.token)
-    redis.call('SREM', KEYS[7], job.id .. ':' .. job.token)
+    redis.pcall('SREM', KEYS[7], job.id .. ':' .. job.token)
   end
 end
 
--- The job's own sets follow its hash. RQ spells the second key with two colons.
-local function expire_job(job, ttl)
+-- The job's own sets follow its hash, but for dependents that are left to release. RQ spells the last key with two colons.
+local function expire_job(job, ttl, left)
   keep(job.key, ttl)
-  keep(rq_prefix .. ':job:' .. job.id .. ':dependents', ttl)
+  keep(job.key .. ':dependents', left > 0 and -1 or ttl)
   keep(rq_prefix .. ':job::' .. job.id .. ':dependencies', ttl)
 end
 
-local function delete_job(job)
+local function delete_job(job, left)
+  if left == 0 then
+    redis.call('DEL', job.key .. ':dependents')
+  end
   redis.call('DEL', job.key, rq_prefix .. ':job::' .. job.id .. ':dependencies', rq_prefix .. ':results:' .. job.id)
   if job.group ~= '' then
     redis.call('SREM', rq_prefix .. ':group:' .. job.group, job.id)
   end
 end
 
+-- Returns how many dependents are left to release; the coordinator does that in pages.
 local function release_waiting(job, outcome)
   if redis.call('EXISTS', job.key .. ':dependents') == 0 then
-    return
+    return 0
   end
-  if release_dependents(rq_prefix, job.id, outcome, now_iso, 100) > 0 then
+  local left = release_dependents(rq_prefix, job.id, outcome, now_iso, 100)
+  if left > 0 then
     redis.call('ZADD', KEYS[9], now, outcome .. ':' .. job.id)
-    redis.call('LPUSH', KEYS[5], '1')
   end
+  return left
 end
 
 local function go_again(job)
@@ -122,11 +127,11 @@ local function finished(job)
     go_again(job)
     return 'again'
   end
-  release_waiting(job, 'finished')
+  local left = release_waiting(job, 'finished')
   if ttl == 0 then
-    delete_job(job)
+    delete_job(job, left)
   else
-    expire_job(job, ttl)
+    expire_job(job, ttl, left)
   end
   return 'finished'
 end
@@ -136,16 +141,14 @@ local function failed(job, status)
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
   redis.call('HSET', job.key, 'status', status)
-  if status == 'failed' then
-    release_waiting(job, 'failed')
-  end
+  local left = status == 'failed' and release_waiting(job, 'failed') or 0
   if ttl == 0 then
-    delete_job(job)
+    delete_job(job, left)
     return status
   end
   write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
   redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
-  expire_job(job, ttl)
+  expire_job(job, ttl, left)
   return status
 end
 
@@ -165,7 +168,10 @@ local function crashed(job, on_lost)
     return failed(job, 'failed')
   end
   if crashes < tonumber(ARGV[8]) then
-    give_back(rq_prefix, job.id)
+    local outcome, why = give_back(rq_prefix, job.id)
+    if outcome == 'unreadable' then
+      error(why, 0)
+    end
     return 'recovered'
   end
   failed(job, 'failed')
@@ -175,10 +181,28 @@ local function crashed(job, on_lost)
   return 'poisoned'
 end
 
+-- The statuses of a job that its owner enqueued anew while it ran.
+local waits_again = { queued = true, scheduled = true, deferred = true, rate_limited = true, ready_to_enqueue = true }
+
+-- That run is still to come: of this one only the result is kept, the record belongs to the next.
+local function superseded(job)
+  count(job.queue, job.kind)
+  if job.kind == 'crashed' then
+    return 'recovered'
+  end
+  if job.result_type ~= 0 and job.ttl ~= 0 then
+    write_result(job, job.result_type, job.ttl)
+  end
+  return job.again == '' and job.kind or 'again'
+end
+
 local function record(job, on_lost)
   if redis.call('EXISTS', job.key) == 0 then
     count(job.queue, 'dropped')
     return 'deleted'
+  end
+  if waits_again[redis.call('HGET', job.key, 'status')] then
+    return superseded(job)
   end
   if #job.fields > 0 then
     redis.call('HSET', job.key, unpack(job.fields))
@@ -233,6 +257,8 @@ end
 local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
   'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields' }
 local answers = {}
+-- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
+redis.call('EXPIRE', KEYS[3], 86400)
 for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
   local job = {}
   for place, name in ipairs(names) do
@@ -241,21 +267,22 @@ for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
   answers[i] = finish(job)
 end
 
+-- The outcomes are written: from here on a key of the wrong type is passed over, so that the receipt is kept.
 for _, entry in pairs(counts) do
-  redis.call('HINCRBY', counts_prefix .. entry[1], entry[2], entry[3])
+  redis.pcall('HINCRBY', counts_prefix .. entry[1], entry[2], entry[3])
 end
 if redis.call('EXISTS', KEYS[6]) == 1 then
   if succeeded > 0 then
-    redis.call('HINCRBY', KEYS[6], 'successful_job_count', succeeded)
+    redis.pcall('HINCRBY', KEYS[6], 'successful_job_count', succeeded)
   end
   if unsuccessful > 0 then
-    redis.call('HINCRBY', KEYS[6], 'failed_job_count', unsuccessful)
+    redis.pcall('HINCRBY', KEYS[6], 'failed_job_count', unsuccessful)
   end
-  redis.call('HINCRBYFLOAT', KEYS[6], 'total_working_time', working_time)
+  redis.pcall('HINCRBYFLOAT', KEYS[6], 'total_working_time', working_time)
 end
 redis.call('HSET', KEYS[3], ARGV[3], cmsgpack.pack({ batch = ARGV[4], answers = answers }))
 redis.call('EXPIRE', KEYS[3], 86400)
-if redis.call('LLEN', KEYS[5]) == 0 then
+if redis.pcall('LLEN', KEYS[5]) == 0 then
   redis.call('LPUSH', KEYS[5], '1')
 end
 return { 'ok', redis.call('LLEN', KEYS[4]), unpack(answers) }

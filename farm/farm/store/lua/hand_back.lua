@@ -19,12 +19,13 @@ end
 local now = redis.call('TIME')[1]
 local given = 0
 
+-- The id was taken from where it was: from here on nothing may raise but a server that can write nothing.
 local function back(id, expected)
   local outcome, detail = give_back(rq_prefix, id, expected)
   if outcome == 'queued' then
     given = given + 1
     if ARGV[7] ~= '' then
-      redis.call('HINCRBY', ARGV[6] .. detail, ARGV[7], 1)
+      redis.pcall('HINCRBY', ARGV[6] .. detail, ARGV[7], 1)
     end
   elseif outcome == 'unreadable' then
     quarantine({ KEYS[6], KEYS[7], KEYS[8] }, id, detail, now, ARGV[4])
@@ -44,15 +45,15 @@ for i = #ARGV - 1, 8, -2 do
   if lease and string.match(lease, '^[^|]*') == token then
     local queue = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|[^|]*|[^|]*$')
     redis.call('HDEL', KEYS[3], id)
-    redis.call('ZREM', rq_prefix .. ':wip:' .. queue, id .. ':' .. token)
-    redis.call('ZREM', rq_prefix .. ':executions:' .. id, token)
+    redis.pcall('ZREM', rq_prefix .. ':wip:' .. queue, id .. ':' .. token)
+    redis.pcall('ZREM', rq_prefix .. ':executions:' .. id, token)
     redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. token)
-    redis.call('SREM', KEYS[5], id .. ':' .. token)
+    redis.pcall('SREM', KEYS[5], id .. ':' .. token)
     back(id, 'started')
   end
 end
 if given > 0 then
-  redis.call('LPUSH', KEYS[4], '1')
-  redis.call('LTRIM', KEYS[4], 0, 0)
+  redis.pcall('LPUSH', KEYS[4], '1')
+  redis.pcall('LTRIM', KEYS[4], 0, 0)
 end
 return { 'ok', given, redis.call('LLEN', KEYS[2]) }

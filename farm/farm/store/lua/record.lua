@@ -5,7 +5,8 @@
 -- ARGV   1 host  2 identity  3 seconds until a record expires  4 now, ISO 8601  5 RQ's prefix  6… id, token
 -- RETURN number of records written, -1 if the lease is gone
 --
--- GUARANTEE  Only for leases that this host holds, and never for a job that was deleted: nothing is recreated.
+-- GUARANTEE  Only for leases that this host holds, and never for a job that was deleted: nothing is recreated. A key of
+--            the wrong type is passed over: what is only shown must not hold up a beat.
 local host, identity, ttl, rq_prefix = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return -1
@@ -21,13 +22,13 @@ for i = 6, #ARGV, 2 do
     local queue, since = string.match(lease, '^[^|]*|(.*)|[^|]*|([^|]*)|[^|]*|[^|]*$')
     local name = id .. ':' .. token
     local execution = rq_prefix .. ':execution:' .. name
-    redis.call('HSET', execution, 'id', token, 'job_id', id, 'created_at', since, 'last_heartbeat', now, 'worker_name', host)
+    redis.pcall('HSET', execution, 'id', token, 'job_id', id, 'created_at', since, 'last_heartbeat', now, 'worker_name', host)
     redis.call('EXPIRE', execution, ttl)
-    redis.call('ZADD', rq_prefix .. ':executions:' .. id, now + ttl + 60, token)
+    redis.pcall('ZADD', rq_prefix .. ':executions:' .. id, now + ttl + 60, token)
     redis.call('EXPIRE', rq_prefix .. ':executions:' .. id, ttl + 60)
-    redis.call('ZADD', rq_prefix .. ':wip:' .. queue, now + ttl, name)
-    redis.call('SADD', KEYS[3], name)
-    redis.call('HSET', key, 'last_heartbeat', ARGV[4])
+    redis.pcall('ZADD', rq_prefix .. ':wip:' .. queue, now + ttl, name)
+    redis.pcall('SADD', KEYS[3], name)
+    redis.pcall('HSET', key, 'last_heartbeat', ARGV[4])
     written = written + 1
   end
 end

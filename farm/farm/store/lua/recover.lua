@@ -62,8 +62,14 @@ local function end_lease(id, lease)
   redis.pcall('ZREM', rq_prefix .. ':wip:' .. lease.queue, id .. ':' .. lease.token)
   redis.pcall('ZREM', rq_prefix .. ':executions:' .. id, lease.token)
   redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. lease.token)
-  if redis.pcall('HGET', job, 'status') ~= 'started' then
+  local fields = redis.pcall('HMGET', job, 'status', 'worker_name')
+  if fields[1] ~= 'started' then
     return back(id, nil, lease.queue)
+  end
+  if fields[2] and fields[2] ~= '' and fields[2] ~= host then
+    -- Enqueued anew while it ran here, and started elsewhere: that host answers for it.
+    dropped = dropped + 1
+    return count(lease.queue, 'dropped')
   end
   if lease.on_lost == 'fail' then
     return fail(id, lease.queue, lease.token, ARGV[10], 'failed')

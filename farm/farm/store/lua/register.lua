@@ -3,7 +3,8 @@
 -- KEYS   1 identities  2 epochs  3 hosts  4 host hash  5 load  6 lost  7 events
 -- ARGV   1 host  2 random part of the identity  3 HOST_TIMEOUT seconds  4 pid of a registration known to be dead, or ''
 --        5 now, ISO 8601
--- RETURN {'registered', identity} or {'in use', pid, hostname, boot id, seconds since its last beat}
+-- RETURN {'registered', identity}; again the same one to the caller whose random part it has, whose reply was lost; or
+--         {'in use', pid, hostname, boot id, seconds since its last beat}
 --
 -- GUARANTEE  A name has one identity at a time, and a number is never given twice. An older identity that is dead goes
 --            to `lost` in the same step, so that its jobs are given back. One that is alive is left alone.
@@ -13,6 +14,9 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 
 local old = redis.call('HGET', KEYS[1], host)
+if old and string.match(old, '^%d+%-(.*)$') == ARGV[2] then
+  return { 'registered', old }
+end
 if old then
   local age = now - (tonumber(redis.call('ZSCORE', KEYS[3], host)) or 0)
   local published = redis.call('HMGET', KEYS[4], 'pid', 'hostname', 'boot_id')

@@ -24,8 +24,9 @@ local function repeated(ids)
   for _, id in ipairs(cmsgpack.unpack(ids)) do
     local lease = redis.call('HGET', KEYS[3], id)
     if lease and string.sub(lease, 1, 24) == batch then
+      local hash = redis.pcall('HGETALL', rq_prefix .. ':job:' .. id)
       local token, queue, attempt, on_lost = string.match(lease, '^([^|]*)|(.*)|([^|]*)|[^|]*|([^|]*)|[^|]*$')
-      jobs[#jobs + 1] = { id, token, queue, attempt, on_lost, redis.call('HGETALL', rq_prefix .. ':job:' .. id) }
+      jobs[#jobs + 1] = { id, token, queue, attempt, on_lost, hash.err and {} or hash }
     end
   end
   return jobs
@@ -76,7 +77,7 @@ local function begin(id)
   if #hash == 0 or (status ~= 'queued' and status) then
     dropped = dropped + 1
     if queue and queue ~= '' then
-      redis.call('HINCRBY', ARGV[8] .. queue, 'dropped', 1)
+      redis.pcall('HINCRBY', ARGV[8] .. queue, 'dropped', 1)
     end
     return
   end

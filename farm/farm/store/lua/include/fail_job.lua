@@ -17,7 +17,10 @@ local function fail_job(prefix, id, queue, text, worker, token, seconds, now_iso
     'execution_id', token)
   redis.pcall('ZADD', prefix .. ':failed:' .. queue, ttl < 0 and '+inf' or math.floor(seconds) + ttl, id)
   local left = release_dependents(prefix, id, 'failed', now_iso, 100)
-  for _, key in ipairs({ job, result, job .. ':dependents', prefix .. ':job::' .. id .. ':dependencies' }) do
+  local keys = { job, result, prefix .. ':job::' .. id .. ':dependencies' }
+  -- What is left to release must not expire before it was: `release_page` sees to its end.
+  if left == 0 then keys[#keys + 1] = job .. ':dependents' else redis.call('PERSIST', job .. ':dependents') end
+  for _, key in ipairs(keys) do
     if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
   end
   local concurrency = tonumber(fields[3] or '')

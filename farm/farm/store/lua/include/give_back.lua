@@ -23,7 +23,7 @@ local function give_back(prefix, id, expected)
     if not string.find(pushed.err, 'WRONGTYPE', 1, true) then error(pushed.err) end
     return 'unreadable', 'the key of queue ' .. origin .. ' is not a list'
   end
-  redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. origin)
   redis.call('HSET', job, 'status', 'queued', 'started_at', '', 'worker_name', '')
+  redis.pcall('SADD', prefix .. ':queues', prefix .. ':queue:' .. origin)
   return 'queued', origin
 end
