@@ -24,8 +24,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from farm.app import App as App
     from farm.client import AsyncClient as AsyncClient
+    from farm.client import Call as Call
     from farm.client import Client as Client
     from farm.client import JobHandle as JobHandle
+    from farm.client import JobStatus as JobStatus
     from farm.context import current_job as current_job
     from farm.context import current_process as current_process
 
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "App": "farm.app",
     "AsyncClient": "farm.client",
+    "Call": "farm.client",
     "Client": "farm.client",
     "JobHandle": "farm.client",
+    "JobStatus": "farm.client",
     "current_job": "farm.context",
     "current_process": "farm.context",
     "__version__": "farm.version",
@@ -45,6 +49,7 @@ __all__ = [
     "App",
     "AppError",
     "AsyncClient",
+    "Call",
     "Client",
     "FarmError",
     "HostFenced",
@@ -52,6 +57,7 @@ __all__ = [
     "JobFailed",
     "JobHandle",
     "JobNotFound",
+    "JobStatus",
     "NameInUse",
     "RedisError",
     "RedisRefused",

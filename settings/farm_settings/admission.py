@@ -11,7 +11,9 @@ from farm_settings.values import Admission, DeferralAction, DurationOrOff, Margi
 class AdmissionSettings(Section):
     """The lines above which a host is full, as shares from 0 to 1 of what it has."""
 
-    threshold: Share = Field(default=0.75, description="load at which the host is full")
+    threshold: Share = Field(
+        default=0.75, description="load at which the host is full; at 1 only a load function of the app makes it so"
+    )
     memory_threshold: Share = Field(default=0.9, description="share of the memory limit at which the host is full")
     resume_margin: Margin = Field(
         default=0.05, description="how far below the threshold the load must fall before the host takes more"

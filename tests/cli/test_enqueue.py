@@ -102,6 +102,7 @@ def test_wait_says_that_the_job_is_deferred_and_ends_with_5(redis_client: redis.
     assert run.exit_code == 5
     assert "Waiting: deferred since " in run.stderr
     assert run.stderr.count("Waiting: ") == 1
+    assert "did not end within 1.5 s" in run.stderr
     assert "every host is full" in run.stderr
 
 

@@ -1,5 +1,8 @@
 """A command's session: which Redis, said first; and errors as one line and a code."""
 
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -78,6 +81,28 @@ def test_a_connection_lost_in_the_middle_ends_the_command_likewise(
 
     assert code == exit_codes.NO_REDIS
     assert "does not answer: connection reset by peer" in stderr
+
+
+def test_what_answers_and_is_no_redis_is_told_as_such(commands: dict[str, click.Command]) -> None:
+    @click.command()
+    def command() -> None:
+        open_session()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as threads:
+        said = threads.submit(_answer_like_a_web_server, server)
+        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        code, _, stderr = invoke(commands, command, FARM_REDIS_URL=url)
+        said.result(timeout=10)
+
+    assert code == exit_codes.NO_REDIS
+    assert f"Error: what answers at {url} is no Redis" in stderr
+
+
+def _answer_like_a_web_server(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(1024)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,8 @@ class Member:
 
     def wait(self, timeout: float = END_SECONDS) -> int:
         """The exit code, once it ended by itself."""
-        return wait_until(lambda: (self.process.poll(),) if self.process.poll() is not None else None, "end", timeout)[
-            0
-        ]
+        wait_until(lambda: self.process.poll() is not None, f"{self.name} has ended", timeout)
+        return self.process.wait()
 
     def stop(self, timeout: float = END_SECONDS) -> int:
         """Asks it to end. Returns its exit code."""

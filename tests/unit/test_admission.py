@@ -275,3 +275,10 @@ def test_the_measured_load_never_flaps_faster_than_the_rules_allow(walk):
 def test_every_state_but_available_has_a_reason(walk, lines):
     for _, _, _, state in walked(walk, lines):
         assert state.reason or state.state == "available"
+
+
+def test_a_threshold_of_one_is_no_line_for_measured_load_and_one_for_the_apps_own() -> None:
+    lines = Lines(threshold=1.0)
+    measured = decide(AdmissionState(), facts(load=1.0, others_load=1.0), lines, 0.0)
+    own = decide(AdmissionState(), facts(load=1.0, user_load=True), lines, 0.0)
+    assert (measured.state, own.state, own.capacity) == ("available", "full", 0)

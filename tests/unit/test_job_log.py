@@ -56,3 +56,16 @@ def test_only_failures_are_told_on_request(lines: pytest.LogCaptureFixture) -> N
 def test_an_odd_id_is_shown_readably(lines: pytest.LogCaptureFixture) -> None:
     JobLog("all").started(JOB)
     assert "odd \\xff id" in lines.text
+
+
+def test_a_start_names_the_function_and_keeps_its_arguments_to_itself(lines: pytest.LogCaptureFixture) -> None:
+    JobLog("all").started(StartedJob(b"id", "t", "default", 2, "rerun", [b"description", b"shop.bill(7, 'secret')"]))
+    assert lines.messages == ["started id shop.bill queue=default attempt=2"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "hint"), [("failed", True), ("poisoned", True), ("again", False), ("stopped", False)]
+)
+def test_a_failure_says_how_to_see_its_traceback(lines: pytest.LogCaptureFixture, answer: str, hint: bool) -> None:
+    JobLog("limited").ended(ended("failed", "ValueError: no"), "default", answer)
+    assert ("farm job job --traceback" in lines.text) is hint

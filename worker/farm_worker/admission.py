@@ -98,7 +98,8 @@ def decide(previous: AdmissionState, facts: AdmissionFacts, settings: AdmissionL
     load_latch, memory_latch = previous.load_latch, previous.memory_latch
     if failure is None:
         guard = 0.0 if facts.user_load else GUARD_SECONDS
-        load_latch = _turn(load_latch, facts.load, (settings.threshold, settings.resume_margin, guard), now)
+        line = _load_line(facts, settings)
+        load_latch = _turn(load_latch, facts.load, (line, settings.resume_margin, guard), now)
         memory_latch = _turn(
             memory_latch, facts.memory_share, (settings.memory_threshold, settings.resume_margin, 0.0), now
         )
@@ -146,6 +147,11 @@ def _turn(latch: Latch, value: float, lines: tuple[float, float, float], now: fl
     return latch
 
 
+def _load_line(facts: AdmissionFacts, settings: AdmissionLines) -> float:
+    """Measured load is never more than 1, and 1 on a machine that is fully used: a threshold of 1 is no line there."""
+    return settings.threshold if settings.threshold < 1 or facts.user_load else math.inf
+
+
 def _resume_line(line: float, margin: float) -> float:
     """A margin as great as the line would keep the latch closed for ever."""
     return line - margin if margin < line else line / 2
@@ -183,7 +189,11 @@ def _capacity(decided: AdmissionState, facts: AdmissionFacts, settings: Admissio
         return 0
     # what runs is not the cause then, so one job may try; memory that only has to fall further does not stop it
     first_job = 1 if facts.busy == 0 else 0
-    if decided.memory_latch.closed or settings.admission == "strict" or facts.others_load >= settings.threshold:
+    if (
+        decided.memory_latch.closed
+        or settings.admission == "strict"
+        or facts.others_load >= _load_line(facts, settings)
+    ):
         return min(first_job, room)
     return min(max(decided.held + facts.prefetch, first_job), room)
 
@@ -210,7 +220,7 @@ def _reason(decided: AdmissionState, facts: AdmissionFacts, settings: AdmissionL
         reasons.append(_over(name, facts.load, settings.threshold, settings.resume_margin))
         if not facts.user_load and facts.others_load >= settings.threshold:
             reasons.append(f"{_number(facts.others_load)} of it is not caused by this host")
-    if not reasons and facts.load >= settings.threshold:
+    if not reasons and facts.load >= _load_line(facts, settings):
         return f"load {_number(facts.load)} is over the threshold, but it was available only just now"
     return "; ".join(reasons)
 

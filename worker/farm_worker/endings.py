@@ -21,6 +21,10 @@ _RUN_AGAIN = {Reason.DRAINED, Reason.CLOSED, Reason.RECYCLED, Reason.SURPLUS}
 STOPPED_TEXT = "Job stopped by user, work-horse terminated."
 """RQ's own words."""
 
+STOPPED_HOST_TEXT = "The host was stopped while it ran the job, which must not run twice (on_lost=fail)."
+
+LOST_OUTCOME_TEXT = "Redis lost the outcome of the job, which must not run twice (on_lost=fail)."
+
 
 def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
     """The process said how the job ended."""
@@ -46,9 +50,12 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
 
 
 def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
-    """The process ended while it ran the job. None if the job is to be given back instead: nobody is to blame."""
+    """The process ended while it ran the job. None if the job is to be given back instead: nobody is to blame.
+
+    A job that must not run twice is not given back once it has begun.
+    """
     if end.reason in _RUN_AGAIN:
-        return None
+        return None if assignment.on_lost == "rerun" else _ending(assignment, "failed", STOPPED_HOST_TEXT)
     if end.reason is Reason.STOPPED:
         kind, text = "stopped", STOPPED_TEXT
     elif end.reason is Reason.JOB_TIMEOUT:
@@ -64,6 +71,11 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
 def stopped_ending(assignment: Assignment) -> Ending:
     """The job was stopped on request before it began."""
     return _ending(assignment, "stopped", STOPPED_TEXT)
+
+
+def lost_ending(assignment: Assignment) -> Ending:
+    """Redis had accepted how the job ended, and came back without it."""
+    return _ending(assignment, "failed", LOST_OUTCOME_TEXT)
 
 
 def encode_error(text: str) -> bytes:

@@ -6,13 +6,14 @@ Redis answered, so after a lost reply it is sent again and changes nothing twice
 
 import asyncio
 import logging
-import random
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import chain
+from math import inf
 
 from farm.errors import HostFenced
-from farm.store.connection import CONNECTION_LOST, REDIS_ERRORS
+from farm.store.connection import REDIS_ERRORS
 from farm.store.execution import (
     Ending,
     Exchange,
@@ -24,8 +25,9 @@ from farm.store.execution import (
 from farm.store.hosts import Registration
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
-from farm_worker.endings import from_outcome, from_process_end, stopped_ending
+from farm_worker.endings import from_outcome, from_process_end, lost_ending, stopped_ending
 from farm_worker.job_log import JobLog
+from farm_worker.patience import back_off
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
@@ -33,8 +35,6 @@ from farm_worker.pool.reasons import ProcessEnd, Reason
 
 MAX_BATCH = 100
 """Jobs in one exchange at most: keeps each script under some milliseconds."""
-
-_BACK_OFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 _logger = logging.getLogger("farm.execution")
 
@@ -61,6 +61,7 @@ class Execution:
         self._held: deque[Assignment] = deque()
         """Started, and without a process: their process died before it began them."""
         self._to_hand_back: list[Assignment] = []
+        self._handing_back = 0
         self._finish: FinishBatch | None = None
         self._finish_queues: list[str] = []
         self._start: StartBatch | None = None
@@ -75,14 +76,19 @@ class Execution:
         self._pool = pool
 
     def begin(self, who: Registration) -> None:
-        """A new registration: what belonged to the one before is forgotten, it is others' now."""
+        """A new registration: what belonged to the one before is forgotten."""
+        self.give_up()
         self._who = who
+        self._wake.set()
+
+    def give_up(self) -> None:
+        """The registration is gone, and what was held under it is others' now: nothing more is dealt or said of it."""
+        self._who = None
         self._endings.clear()
         self._held.clear()
         self._to_hand_back.clear()
         self._finish = self._start = None
         self.inbox = 0
-        self._wake.set()
 
     @property
     def pool(self) -> Pool:
@@ -94,7 +100,7 @@ class Execution:
         """Jobs whose lease this host still holds, as far as it knows."""
         running = sum(len(process.assignments) for process in self.pool.processes)
         writing = len(self._finish.endings) if self._finish else 0
-        return running + writing + len(self._endings) + len(self._held) + len(self._to_hand_back)
+        return running + writing + len(self._endings) + len(self._held) + len(self._to_hand_back) + self._handing_back
 
     def placed(self, inbox: int) -> None:
         """The inbox has this many ids, says a beat or the bell."""
@@ -147,14 +153,14 @@ class Execution:
         while True:
             await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
             now = time.monotonic()
-            late = self._late(now) if self.accepting else self._take_all_back()
             inbox_is_late = self._inbox_is_late(now) if self.accepting else bool(self.inbox)
-            if not late and not inbox_is_late:
+            if not inbox_is_late and not self._is_any_late(now):
                 continue
             for job in self.running():
                 self.durations.observe_running(job.queue, now - (job.begun_at or now), now)
             # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
             await publish()
+            late = self._late(time.monotonic()) if self.accepting else self._take_all_back()
             await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
 
     def stop_job(self, job_id: bytes) -> bool:
@@ -169,29 +175,56 @@ class Execution:
         self._wake.set()
         return bool(stopped) or self.pool.kill_job(job_id, Reason.STOPPED)
 
+    def unknown(self, tokens: Iterable[str]) -> set[str]:
+        """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
+        given = (one for process in self.pool.processes for one in process.assignments)
+        known = {one.token for one in chain(given, self._held, self._to_hand_back)}
+        written = self._finish.endings if self._finish else ()
+        known.update(ending.token for ending in chain(written, (ending for ending, _ in self._endings)))
+        taking = self._start.name if self._start else None
+        return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
+
+    def disown(self, assignments: Sequence[Assignment]) -> None:
+        """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
+        for assignment in assignments:
+            if assignment.on_lost == "fail":
+                self._endings.append((lost_ending(assignment), assignment.queue))
+            else:
+                self._to_hand_back.append(assignment)
+        self._wake.set()
+
     async def hand_back(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> None:
         """Gives back leases and up to `inbox` placed ids, until Redis accepted it. No attempt is counted."""
-        if self._who is None or not (assignments or inbox):
+        who = self._who
+        if who is None or not (assignments or inbox):
             return
         leases = [(assignment.job_id, assignment.token) for assignment in assignments]
-        attempt = 0
-        while True:
-            try:
-                given = await self._store.hand_back(self._who, leases, inbox, counted_as)
-            except HostFenced:
-                self._on_fenced()
-                return
-            except REDIS_ERRORS as error:
-                await self._back_off(error, attempt)
-                attempt += 1
-            else:
-                self.inbox = 0 if inbox else self.inbox
-                _logger.debug("handed back %d jobs", given)
-                return
+        attempt, given = 0, None
+        self._handing_back += len(leases)
+        try:
+            while given is None and self._who is who:
+                try:
+                    given = await self._store.hand_back(who, leases, inbox, counted_as)
+                except REDIS_ERRORS as error:
+                    await back_off(_logger, error, attempt)
+                    attempt += 1
+        except HostFenced:
+            self._refused(who)
+        finally:
+            self._handing_back -= len(leases)
+        if given is not None:
+            self.inbox = 0 if inbox else self.inbox
+            _logger.debug("handed back %d jobs", given)
 
     async def hand_back_all(self) -> None:
         """At a stop: everything that was not begun, and what was placed without this host knowing."""
-        await self.hand_back(self._take_all_back(), inbox=1_000_000)
+        back = self._take_all_back()
+        try:
+            await self.hand_back(back, inbox=1_000_000)
+        except asyncio.CancelledError:  # Redis is away for too long to wait for it here
+            self._to_hand_back += back
+            self._wake.set()
+            raise
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
@@ -202,22 +235,28 @@ class Execution:
         if self._to_hand_back:
             back, self._to_hand_back = self._to_hand_back, []
             await self.hand_back(back, inbox=0)
-        finish, start = self._next_finish(), self._next_start()
-        if self._who is None or (finish is None and start is None):
+        who, finish, start = self._who, self._next_finish(), self._next_start()
+        if who is None or (finish is None and start is None):
             return False
         try:
-            exchange = await self._store.exchange(self._who, finish, start, self.inbox)
+            exchange = await self._store.exchange(who, finish, start, self.inbox)
         except HostFenced:
-            self._on_fenced()
+            self._refused(who)
             return False
         except REDIS_ERRORS as error:
-            await self._back_off(error, self._failures)
+            await back_off(_logger, error, self._failures)
             self._failures += 1
             return True
         self._failures = 0
         if finish is self._finish and start is self._start:
             self._apply(exchange)
-        return True
+        # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
+        return finish is not None or bool(exchange.started or exchange.dropped)
+
+    def _refused(self, who: Registration) -> None:
+        """This registration was given up. Of one that this host has left behind already that is no news."""
+        if self._who is who:
+            self._on_fenced()
 
     def _next_finish(self) -> FinishBatch | None:
         if self._finish is None and self._endings:
@@ -271,15 +310,13 @@ class Execution:
         waits = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS
         return waits and self._room(now) <= 0 and not self.pool.starting
 
+    def _is_any_late(self, now: float) -> bool:
+        sent_before = now - prefetch.RECALL_SECONDS if self.accepting else inf
+        held_since = self._held[0].dispatched_at if self._held else inf
+        return held_since < sent_before or any(one.unread_since() < sent_before for one in self.pool.processes)
+
     def _late(self, now: float) -> list[Assignment]:
         late = self.pool.take_back(prefetch.RECALL_SECONDS)
         while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
             late.append(self._held.popleft())
         return late
-
-    async def _back_off(self, error: Exception, attempt: int) -> None:
-        if attempt == 0:
-            away = isinstance(error, CONNECTION_LOST)
-            _logger.warning("Redis %s, running jobs go on: %s", "is away" if away else "cannot serve", error)
-        pause = _BACK_OFF_SECONDS[min(attempt, len(_BACK_OFF_SECONDS) - 1)]
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)

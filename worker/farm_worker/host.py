@@ -20,6 +20,7 @@ from farm.store.execution import ExecutionStore
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm_settings import Settings
 from farm_worker import identity
+from farm_worker.audit import Audit
 from farm_worker.bell import Bell
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
@@ -159,6 +160,7 @@ class Host:
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
             Limits(self._settings.host, self._store, lambda: self._who, self._execution, self.stopping).run(),
+            Audit(self._store, lambda: self._who, self._execution).run(),
             keep_events(self._store, self.name, self._events),
         ]
 
@@ -192,9 +194,10 @@ class Host:
 
     async def _hand_back_all(self) -> None:
         try:
-            await asyncio.wait_for(self._execution.hand_back_all(), SETTLE_SECONDS)
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._execution.hand_back_all()
         except TimeoutError:
-            _logger.warning("Redis is away: what was not begun is given back by the coordinator")
+            _logger.warning("Redis is away: what was not begun is given back as soon as it answers")
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         pending = set(tasks)
@@ -213,7 +216,7 @@ class Host:
             except REDIS_ERRORS as error:
                 _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
         await self._client.aclose()
-        _logger.info("ended; jobs done: %d", self._execution.finished_jobs)
+        _logger.info("ended; attempts run: %d", self._execution.finished_jobs)
 
     async def _beat_and_reregister(self) -> None:
         beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
@@ -234,17 +237,18 @@ class Host:
         """This host was given up: its jobs run elsewhere, so they stop here before anything else is written."""
         _logger.error("this host was given up (no beat for HOST_TIMEOUT): its jobs went back, it registers anew")
         self._who = None
+        self._execution.give_up()
         self.pool.take_back(None)
         for process in self.pool.processes:
             if process.assignments:
                 process.kill(Reason.HOST_LOST)
-        self._fenced.clear()
         while self._who is None:
             try:
                 self._who = await identity.register(self._store, self.name)
             except REDIS_ERRORS as error:
                 _logger.warning("cannot register anew yet: %s", error)
                 await asyncio.sleep(1.0)
+        self._fenced.clear()
         self._execution.begin(self._who)
 
     def _current(self) -> Registration:
@@ -252,12 +256,14 @@ class Host:
         return self._who
 
     async def _publish_now(self) -> None:
-        if self._who is None:
+        who = self._who
+        if who is None:
             return
         try:
-            self._on_beat(await self._heartbeat.beat(self._who))
+            self._on_beat(await self._heartbeat.beat(who))
         except HostFenced:
-            self._fenced.set()
+            if who is self._who:
+                self._fenced.set()
         except REDIS_ERRORS as error:
             _logger.debug("no beat: %s", error)
 

@@ -11,6 +11,9 @@ LINES_PER_SECOND = 20
 _NO_END = ("again", "recovered", "refused", "deleted", "stopped")
 """Answers after which nobody has to look for what went wrong."""
 
+_WORDS = {"again": "retry"}
+"""Answers whose name says too little on its own."""
+
 _NAME_LIMIT = 80
 
 _logger = logging.getLogger("farm.jobs")
@@ -42,7 +45,7 @@ class JobLog:
                 _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), queue, ending.seconds)
             return
         job_id = _shown(ending.job_id)
-        text = f"{answer} {job_id} queue={queue} seconds={ending.seconds:.3f}: {ending.summary}"
+        text = f"{_WORDS.get(answer, answer)} {job_id} queue={queue} seconds={ending.seconds:.3f}: {ending.summary}"
         if answer in _NO_END:
             _logger.warning("%s", text)
         else:

@@ -10,7 +10,13 @@ from farm.flags import hand_over
 from farm.isolation import run_isolated
 from farm_settings import load
 
-SECTIONS = ("redis", "admission", "lease", "jobs", "logs")
+SECTIONS = ("redis", "admission", "lease", "logs")
+READ = frozenset(
+    {"redis_url", "prefix", "max_deferral", "max_deferral_action", "suspect_after", "host_timeout", "leader_ttl"}
+    | {"max_host_losses", "log_level", "log_format"}
+)
+"""Settings of these sections that a coordinator reads; the others are for hosts."""
+
 SPELLINGS = {"redis_url": ("-u", "--url")}
 
 EPILOG = """
@@ -38,7 +44,7 @@ command = SettingsCommand(
     "coordinator",
     callback=_run,
     params=[
-        *setting_options(SECTIONS, SPELLINGS),
+        *(option for option in setting_options(SECTIONS, SPELLINGS) if option.name in READ),
         click.Option(["--verbose", "-v"], is_flag=True, help="The same as --log-level=debug."),
         click.Option(["--quiet", "-q"], is_flag=True, help="The same as --log-level=warning."),
     ],

@@ -1,6 +1,7 @@
 """What commands print: tables for people in a terminal, plain columns in a pipe, JSON when asked for."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ SHORT = 12
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints the rows on stdout.
 
-    In a terminal: a table with its title, in colours unless `NO_COLOR` is set. Elsewhere: one line with the names of
+    In a terminal: a table with its title, with styles unless `NO_COLOR` is set. Elsewhere: one line with the names of
     the columns, then one line a row, with tabs between; tabs and line ends within a cell become blanks.
     """
     if sys.stdout.isatty():
@@ -56,4 +57,4 @@ def _print_for_people(title: str, columns: Sequence[str], rows: Iterable[Sequenc
         shown.add_column(Text(column), overflow="fold", no_wrap=widest <= SHORT)
     for row in cells:
         shown.add_row(*map(Text, row))
-    Console().print(shown)
+    Console(color_system=None if os.environ.get("NO_COLOR") else "auto").print(shown)

@@ -131,11 +131,12 @@ class Coordinator:
         ]
 
     async def _place(self, leader: LeaderScripts, waking: Waking) -> None:
+        activity = "placing jobs"
         while True:
             try:
-                await self._placer.run(leader, waking)
+                await self._placer.run(leader, waking, lambda: self._trouble.end(activity))
             except REDIS_TROUBLE as error:
-                await self._trouble.back_off("placing jobs", error)
+                await self._trouble.back_off(activity, error)
 
     async def _repeat(self, duty: Duty, leader: LeaderScripts) -> None:
         activity = type(duty).__name__.lower()

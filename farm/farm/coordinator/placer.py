@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.coordinator.placement import plan, takes_jobs
@@ -46,11 +46,12 @@ class Placer:
         """Seconds since a job was last placed from the queue; infinite if none was."""
         return time.monotonic() - self._placed_at.get(queue, float("-inf"))
 
-    async def run(self, leader: LeaderScripts, waking: Waking) -> None:
-        """Goes on until cancelled. Raises what `run_once` raises."""
+    async def run(self, leader: LeaderScripts, waking: Waking, on_contact: Callable[[], None]) -> None:
+        """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
         while True:
             started = time.monotonic()
             outcome = await self.run_once(leader)
+            on_contact()
             if outcome.placed and outcome.prefetching:
                 pace = PACE_WITH_BACKLOG_SECONDS if outcome.backlog else PACE_SECONDS
                 await asyncio.sleep(max(0.0, started + pace - time.monotonic()))

@@ -67,8 +67,11 @@ class Waking:
             del self._watchers[queue]
 
     async def _wait(self, wait: Callable[[], Awaitable[bool]]) -> bool:
+        activity = "waiting for jobs"
         try:
-            return await wait()
+            came = await wait()
         except REDIS_TROUBLE as error:
-            await self._trouble.back_off("waiting for jobs", error)
+            await self._trouble.back_off(activity, error)
             return False
+        self._trouble.end(activity)
+        return came

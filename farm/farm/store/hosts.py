@@ -1,6 +1,7 @@
 """A host's own life in Redis: register, beat, leave, and the records by which RQ's tools see it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ import redis.asyncio
 
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
-from farm.records import iso_now, new_identity_suffix
+from farm.records import Lease, iso_now, new_identity_suffix
 from farm.store.scripts import AsyncScripts
 
 HOST_HASH_TTL_SECONDS = 60
@@ -64,7 +65,7 @@ class HostStore:
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
         self._suffix = new_identity_suffix()
-        """Of the next identity. Kept until its registration is known, so that one whose reply was lost can be repeated."""
+        """Of the next identity. Kept until a registration is known: one whose reply was lost can be repeated."""
 
     async def register(self, host: str, dead_pid: int | None = None) -> Registration | NameTaken:
         """A new identity for `host`, or who holds the name. `dead_pid` is a registered process known to be dead."""
@@ -194,6 +195,15 @@ class HostStore:
         """One entry on the events stream. For rare things only."""
         entry: dict[Any, Any] = {"event": event, "at": iso_now(), **fields}
         await self._client.xadd(self._keys.events, entry, maxlen=10_000, approximate=True)
+
+    async def leases(self, who: Registration) -> dict[bytes, Lease]:
+        """Id → lease of all jobs that this host runs, says Redis. What is no lease is left out."""
+        entries: dict[Any, Any] = await self._client.hgetall(self._keys.running(who.host, who.identity))
+        leases: dict[bytes, Lease] = {}
+        for job_id, text in entries.items():
+            with suppress(ValueError):
+                leases[job_id] = Lease.parse(text.decode(errors="replace"))
+        return leases
 
     async def unfinished(self, who: Registration, queues: Sequence[str]) -> int:
         """How many jobs wait in `queues` or are this host's, as of one moment: none is between the two."""

@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import os
 import signal
-import sys
 import threading
 import time
 
@@ -100,22 +99,6 @@ def on_success(job, connection, result):
 
 def on_failure(job, connection, kind, error, trace):
     connection.rpush("test:callbacks", f"failure {job.id} {kind.__name__}")
-
-
-class Trap:
-    """Leaves a key named after the program that unpickles it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-
-    def __reduce__(self):
-        return _spring, (self.folder,)
-
-
-def _spring(folder):
-    with open(os.path.join(folder, f"sprung-{os.getpid()}"), "w") as file:
-        file.write(" ".join(sys.orig_argv))
-    return "harmless"
 
 
 def _count_run():

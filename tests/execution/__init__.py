@@ -1,0 +1,1 @@
+"""How a host takes jobs and says how they ended."""

@@ -1,0 +1,255 @@
+"""What a host does with its jobs when Redis, or its own registration, goes other ways than planned."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import redis
+
+from farm.errors import HostFenced
+from farm.records import Lease
+from farm.store.execution import Exchange, StartedJob
+from farm.store.hosts import Registration
+from farm_worker.audit import Audit
+from farm_worker.endings import from_process_end
+from farm_worker.execution import Execution
+from farm_worker.job_log import JobLog
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
+
+OLD, NEW = Registration("one", "1-old"), Registration("one", "2-new")
+NOTHING = Exchange((), (), 0, 0)
+
+
+class Store:
+    """Answers as told. `calls` are the registrations under which it was asked."""
+
+    def __init__(self) -> None:
+        self.exchange_answers: Callable[[], Awaitable[Exchange]] = self._nothing
+        self.hand_back_answers: Callable[[], Awaitable[int]] = self._one
+        self.exchanges: list[Registration] = []
+        self.handed_back: list[tuple[Registration, list[str]]] = []
+
+    async def exchange(self, who: Registration, *_: Any) -> Exchange:
+        self.exchanges.append(who)
+        return await self.exchange_answers()
+
+    async def hand_back(self, who: Registration, leases: Sequence[tuple[bytes, str]], *_: Any) -> int:
+        given = await self.hand_back_answers()
+        self.handed_back.append((who, [token for _, token in leases]))
+        return given
+
+    async def _nothing(self) -> Exchange:
+        return NOTHING
+
+    async def _one(self) -> int:
+        return 1
+
+
+class Pool:
+    """Ten idle processes that never end a job."""
+
+    processes: Sequence[Any] = ()
+    busy = starting = 0
+
+    def __init__(self) -> None:
+        self.given: list[Assignment] = []
+        self.has_room = True
+
+    def room(self, depth: int) -> int:
+        return 10 * self.has_room
+
+    def want(self, count: int) -> None: ...
+
+    def dispatch(self, assignment: Assignment, depth: int) -> bool:
+        if self.has_room:
+            self.given.append(assignment)
+        return self.has_room
+
+    def take_back(self, older_than: float | None) -> list[Assignment]:
+        return []
+
+
+def run(body: Callable[[Execution, Store, Pool, list[str]], Awaitable[None]]) -> None:
+    async def scenario() -> None:
+        store, pool, fenced = Store(), Pool(), list[str]()
+        execution = Execution(store, JobLog("failures"), lambda: fenced.append("fenced"))  # type: ignore[arg-type]
+        execution.attach(pool)  # type: ignore[arg-type]
+        execution.accepting, execution.running_limit = True, 10
+        execution.begin(OLD)
+        running = asyncio.create_task(execution.run())
+        try:
+            await body(execution, store, pool, fenced)
+        finally:
+            running.cancel()
+
+    asyncio.run(scenario())
+
+
+def started(job_id: str = "a", on_lost: str = "rerun") -> StartedJob:
+    return StartedJob(job_id.encode(), f"token of {job_id}", "default", 1, on_lost, [])
+
+
+def assignment(job_id: str = "a", on_lost: str = "rerun") -> Assignment:
+    return Assignment(job_id.encode(), f"token of {job_id}", "default", 1, on_lost, timeout=None, fields=[])
+
+
+async def turns(count: int = 20) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_suspended_farm_is_asked_once_a_beat_and_not_without_rest() -> None:
+    async def body(execution: Execution, store: Store, *_: Any) -> None:
+        async def suspended() -> Exchange:
+            return Exchange((), (), 0, 3)
+
+        store.exchange_answers = suspended
+        for beat in range(1, 4):
+            execution.placed(3)
+            await turns()
+            assert len(store.exchanges) == beat
+
+    run(body)
+
+
+def test_a_refusal_that_comes_after_the_next_registration_is_no_news() -> None:
+    async def body(execution: Execution, store: Store, _: Pool, fenced: list[str]) -> None:
+        answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        store.exchange_answers = lambda: answer
+        execution.placed(1)
+        await turns()
+        execution.begin(NEW)
+        answer.set_exception(HostFenced("the old one"))
+        await turns()
+        assert (store.exchanges[0], fenced) == (OLD, [])
+
+    run(body)
+
+
+def test_a_refusal_of_the_registration_in_force_is_told_at_once() -> None:
+    async def body(execution: Execution, store: Store, _: Pool, fenced: list[str]) -> None:
+        async def refuse() -> Exchange:
+            raise HostFenced("this one")
+
+        store.exchange_answers = refuse
+        execution.placed(1)
+        await turns()
+        assert fenced == ["fenced"]
+
+    run(body)
+
+
+def test_a_host_that_was_given_up_deals_no_job_any_more() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        pool.has_room = False
+        execution.process_ended(_end(Reason.CRASHED), None, [assignment("held")])
+        answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        store.exchange_answers = lambda: answer
+        pool.has_room = True
+        execution.placed(1)
+        execution.give_up()
+        answer.set_result(Exchange((), [started("late")], 0, 0))
+        execution.wake()
+        await turns()
+        assert pool.given == []
+
+    run(body)
+
+
+def test_jobs_that_come_with_a_late_answer_to_a_host_given_up_are_not_dealt() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        store.exchange_answers = lambda: answer
+        execution.placed(1)
+        await turns()
+        execution.give_up()
+        answer.set_result(Exchange((), [started("late")], 0, 0))
+        await turns()
+        assert (store.exchanges, pool.given) == ([OLD], [])
+
+    run(body)
+
+
+def test_what_is_being_handed_back_counts_until_redis_has_it_and_ends_with_the_registration() -> None:
+    async def body(execution: Execution, store: Store, *_: Any) -> None:
+        async def away() -> int:
+            raise redis.ConnectionError("away")
+
+        store.hand_back_answers = away
+        handing_back = asyncio.create_task(execution.hand_back([assignment()], inbox=0))
+        await turns()
+        assert execution.unsettled == 1
+        execution.begin(NEW)
+        await asyncio.wait_for(handing_back, 5)
+        assert (execution.unsettled, store.handed_back) == (0, [])
+
+    run(body)
+
+
+def test_what_could_not_be_handed_back_in_time_is_handed_back_when_redis_is_there_again() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        pool.has_room = execution.accepting = False
+        gate = asyncio.Event()
+
+        async def later() -> int:
+            await gate.wait()
+            return 1
+
+        store.hand_back_answers = later
+        execution.process_ended(_end(Reason.CRASHED), None, [assignment("a"), assignment("b")])
+        at_the_stop = asyncio.create_task(execution.hand_back_all())
+        await turns()
+        at_the_stop.cancel()
+        await turns()
+        assert execution.unsettled == 2
+        gate.set()
+        await turns()
+        assert store.handed_back[-1] == (OLD, ["token of a", "token of b"])
+        assert execution.unsettled == 0
+
+    run(body)
+
+
+def test_a_lease_that_nobody_knows_at_two_audits_is_given_up() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        pool.has_room = False
+        store.exchange_answers = asyncio.get_running_loop().create_future  # type: ignore[assignment]
+        execution.process_ended(_end(Reason.CRASHED), None, [assignment("held")])
+        leases = {
+            name.encode(): Lease(f"token of {name}", "default", 1, 1, on_lost, number)
+            for number, (name, on_lost) in enumerate([("held", "rerun"), ("b", "rerun"), ("a", "rerun"), ("c", "fail")])
+        }
+        audit = Audit(SimpleNamespace(), lambda: OLD, execution)  # type: ignore[arg-type]
+        audit.compare({b"gone next time": Lease("x", "default", 1, 1, "rerun", 9)} | leases)
+        await turns()
+        assert store.handed_back == []
+        audit.compare(leases)
+        await turns()
+        assert store.handed_back == [(OLD, ["token of b", "token of a"])]
+        assert [ending.job_id for ending in execution._finish.endings] == [b"c"]  # type: ignore[union-attr]
+
+    run(body)
+
+
+def test_a_job_that_must_not_run_twice_fails_when_its_host_stops_at_once() -> None:
+    assert from_process_end(assignment(on_lost="rerun"), _end(Reason.CLOSED)) is None
+    ending = from_process_end(assignment(on_lost="fail"), _end(Reason.CLOSED))
+    assert ending is not None
+    assert ending.kind == "failed"
+    assert "must not run twice" in ending.summary
+
+
+def _end(reason: Reason) -> ProcessEnd:
+    return ProcessEnd(
+        reason=reason,
+        pid=1,
+        number=1,
+        phase=Phase.JOB,
+        exit_code=None,
+        signal="SIGKILL",
+        age=1.0,
+        jobs_done=0,
+        last_memory=None,
+    )
