@@ -33,7 +33,10 @@ def test_waiting_that_works_again_ends_the_trouble(caplog: pytest.LogCaptureFixt
 
     asyncio.run(scenario())
     said = [record.message for record in caplog.records]
-    assert [text.partition(":")[0] for text in said] == ["Redis trouble while waiting for jobs", "Redis answers again"] * 2
+    assert [text.partition(":")[0] for text in said] == [
+        "Redis trouble while waiting for jobs",
+        "Redis answers again",
+    ] * 2
 
 
 def test_a_placer_tells_of_each_contact() -> None:

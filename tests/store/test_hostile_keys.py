@@ -29,8 +29,11 @@ def test_outcomes_are_written_though_a_key_beside_the_job_is_of_the_wrong_type(
         await bench.hosts.record_executions(bench.who, [(job.job_id, job.token) for job in started])
         redis_client.delete(key)
         redis_client.set(key, "text", ex=60)
-        batch = FinishBatch(1, new_batch_name(), [finished(jobs[0], started[0].token, recorded=True),
-                                                  finished(jobs[1], started[1].token, recorded=True)])
+        batch = FinishBatch(
+            1,
+            new_batch_name(),
+            [finished(jobs[0], started[0].token, recorded=True), finished(jobs[1], started[1].token, recorded=True)],
+        )
         for _ in range(2):
             exchange = await bench.store.exchange(bench.who, batch, None, 0)
             assert list(exchange.answers) == ["finished", "finished"]

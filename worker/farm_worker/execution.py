@@ -51,6 +51,8 @@ class Execution:
         self.running_limit = 0
         """Jobs that may run at once, says admission: a host that is full and holds starts no more than it had."""
         self.finished_jobs = 0
+        self.max_jobs: int | None = None
+        """Jobs that this host runs in its life; None for no limit."""
         self._peak = 0
         self._store = store
         self._job_log = job_log
@@ -271,6 +273,8 @@ class Execution:
             room = self._room(time.monotonic())
             if room <= 0:
                 self.pool.want(self.inbox)
+            if self.max_jobs is not None:
+                room = min(room, self.max_jobs - self.finished_jobs - self.unsettled)
             if room > 0:
                 self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH), self._sequence)
         return self._start

@@ -110,11 +110,13 @@ class Heartbeat:
             record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
             answer = await self._store.beat(who, record, self._rq_state(), self._settings.host.standby_coordinator)
             if not answer.rq_record_present:
-                await self._store.write_rq_record(
-                    who.host, self._record.queues, rq_record(self._record, self._rq_state())
-                )
+                await self._write_rq_record(who)
             await self._record_executions(who)
             return answer
+
+    async def _write_rq_record(self, who: Registration) -> None:
+        record = rq_record(self._record, self._rq_state(), await self._store.own_address())
+        await self._store.write_rq_record(who.host, self._record.queues, record)
 
     async def _measure(self) -> None:
         now = time.monotonic()

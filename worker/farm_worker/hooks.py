@@ -14,11 +14,11 @@ from typing import Any
 
 from farm.errors import AppError
 from farm_settings import Settings
+from farm_worker.initialization import first_message
 from farm_worker.pool.protocol import (
     CallLoad,
     DescribeApp,
     FrameReader,
-    Initialize,
     InitializeFailed,
     LoadAnswer,
     Message,
@@ -39,7 +39,9 @@ class Hooks:
     """One hooks process, replaced when it breaks. `start` makes it; its event loop runs in the main thread."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        self._initialize = _initialize(settings, environment)
+        self._initialize = first_message(
+            settings, environment, redis_url=settings.redis.url or "", host=settings.host.name or "", process=0
+        )
         self._start_timeout = settings.pool.initialize_timeout
         self._environment = environment
         self._process: _HooksProcess | None = None
@@ -141,23 +143,6 @@ class Hooks:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 return
-
-
-def _initialize(settings: Settings, environment: Mapping[str, str]) -> Initialize:
-    return Initialize(
-        redis_url=settings.redis.url or "",
-        rq_prefix=settings.redis.rq_prefix,
-        host=settings.host.name or "",
-        process=0,
-        path=list(settings.host.path),
-        python_path=environment.get("FARM_USER_PYTHONPATH"),
-        app=settings.host.app,
-        serializer=None,
-        job_class=None,
-        result_ttl=0,
-        exception_handlers=[],
-        log_level=settings.logs.log_level,
-    )
 
 
 class _HooksProcess:

@@ -26,12 +26,12 @@ from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.hooks import Hooks
+from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
 from farm_worker.limits import Limits
 from farm_worker.load.cpu import allowed_cpus
 from farm_worker.orders import Orders
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.published import HostRecord
 from farm_worker.standby import StandbyCoordinator
@@ -127,7 +127,9 @@ class Host:
             self._settings.pool,
             slots=slots,
             idle_target=min(slots, max(1, int(allowed_cpus()))) if idle is None else idle,
-            initialize=self._initialize,
+            initialize=lambda number: first_message(
+                self._settings, self._environment, redis_url=self._redis_url, host=self.name, process=number
+            ),
             environment=self._environment,
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
@@ -297,20 +299,3 @@ class Host:
     def _extra_pids(self) -> list[int]:
         pids = [self._hooks.pid if self._hooks else None, self._standby.pid]
         return [pid for pid in pids if pid is not None]
-
-    def _initialize(self, number: int) -> Initialize:
-        settings = self._settings
-        return Initialize(
-            redis_url=self._redis_url,
-            rq_prefix=settings.redis.rq_prefix,
-            host=self.name,
-            process=number,
-            path=list(settings.host.path),
-            python_path=self._environment.get("FARM_USER_PYTHONPATH"),
-            app=settings.host.app,
-            serializer=settings.jobs.serializer,
-            job_class=settings.jobs.job_class,
-            result_ttl=settings.jobs.result_ttl,
-            exception_handlers=list(settings.jobs.exception_handlers),
-            log_level=settings.logs.log_level,
-        )

@@ -33,6 +33,7 @@ class Limits:
         self._execution = execution
         self._stopping = stopping
         self._idle_since = time.monotonic()
+        execution.max_jobs = settings.max_jobs
 
     async def run(self) -> None:
         """Until cancelled; does nothing where no limit is set."""

@@ -52,7 +52,7 @@ class HostRecord:
         }
 
 
-def rq_record(record: HostRecord, state: str) -> dict[str, str | int | float]:
+def rq_record(record: HostRecord, state: str, address: str) -> dict[str, str | int | float]:
     """The host as an RQ worker: the fields of `rq:worker:<name>`."""
     now = iso_now()
     return {
@@ -61,7 +61,7 @@ def rq_record(record: HostRecord, state: str) -> dict[str, str | int | float]:
         "queues": ",".join(record.queues),
         "pid": record.pid,
         "hostname": record.hostname,
-        "ip_address": "unknown",
+        "ip_address": address,
         "version": version("rq"),
         "python_version": sys.version,
         "state": state,

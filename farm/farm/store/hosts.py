@@ -158,6 +158,11 @@ class HostStore:
                 pipeline.sadd(rq_keys.queue_workers(queue), worker)
             await pipeline.execute()
 
+    async def own_address(self) -> str:
+        """The address from which this host reaches Redis, as Redis sees it: what RQ shows as a worker's."""
+        information: dict[str, Any] = await self._client.client_info()
+        return str(information.get("addr", "")).rpartition(":")[0] or "unknown"
+
     async def remove_rq_record(self, host: str, queues: Sequence[str]) -> None:
         """Takes the RQ worker away. RQ keeps the hash of a dead worker for a minute, so this does too."""
         rq_keys = self._rq_keys

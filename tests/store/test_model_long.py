@@ -1,0 +1,321 @@
+"""The scripts against a model: whatever hosts, owners and the coordinator do, each job has one place, and all counts add up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable
+from typing import Any, TypeVar
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from rq import Queue
+from rq.job import Job
+
+from farm.coordinator.placement import plan
+from farm.errors import HostFenced
+from farm.keys import Keys, RqKeys
+from farm.store.connection import connect, connect_async
+from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
+from farm.store.hosts import HostStore, Registration
+from farm.store.leadership import LeaderScripts
+from farm.store.placement import PlacementStore
+from farm.store.recovery import RecoveryStore, SilentHost
+from farm.store.upkeep import UpkeepStore
+from tests.support.coordinated import LEADER, lead
+
+KEYS, RQ_KEYS = Keys(), RqKeys()
+QUEUES = ("high", "low")
+HOSTS = ("one", "two")
+CAPACITY = 3
+LONG = 3600.0
+MAX_CRASHES, MAX_LOSSES = 2, 2
+
+T = TypeVar("T")
+Held = tuple[Registration, StartedJob]
+hosts = st.sampled_from(HOSTS)
+queues = st.sampled_from(QUEUES)
+
+
+class Farm(RuleBasedStateMachine):
+    """Two hosts, two queues. What the model remembers is only what Redis cannot tell."""
+
+    jobs: Bundle[str] = Bundle("jobs")
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.redis: redis.Redis = connect(self.url)
+        self.redis.flushall()
+        lead(self.redis)
+        self.client = connect_async(self.url)
+        self.leader = LeaderScripts(self.client, KEYS, LEADER)
+        self.host_store = HostStore(self.client, KEYS, RQ_KEYS, host_timeout=LONG)
+        self.store = ExecutionStore(
+            self.client, KEYS, RQ_KEYS, max_crashes=MAX_CRASHES, on_lost="rerun", on_lost_of_queues={}
+        )
+        self.placement = PlacementStore(self.client, KEYS, RQ_KEYS)
+        self.recovery = RecoveryStore(self.client, KEYS, RQ_KEYS)
+        self.upkeep = UpkeepStore(self.client, KEYS, RQ_KEYS)
+        self.who: dict[str, Registration] = {}
+        self.given_up: list[Registration] = []
+        self.held: list[Held] = []
+        """What hosts believe that they run, in the order of starting."""
+        self.accepted: set[str] = set()
+        self.planted_twice: set[str] = set()
+        self.deleted: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self.batches = 0
+        for name in HOSTS:
+            self.register(name)
+
+    def teardown(self) -> None:
+        self.wait(self.client.aclose())
+        self.loop.close()
+        self.redis.close()
+
+    def wait(self, work: Awaitable[T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def register(self, name: str) -> None:
+        who = self.wait(self.host_store.register(name))
+        assert isinstance(who, Registration)
+        self.who[name] = who
+        record = {"load": 0.0, "state": "available", "slots": 2, "capacity": CAPACITY, "queues": ",".join(QUEUES)}
+        self.wait(self.host_store.beat(who, record, "idle", campaigns=False))
+
+    # --- the owners of jobs
+
+    @rule(target=jobs, queue=queues, fails_when_lost=st.booleans(), at_front=st.booleans())
+    def enqueue(self, queue: str, fails_when_lost: bool, at_front: bool) -> str:
+        job_id = f"job-{len(self.accepted)}"
+        job = Queue(queue, connection=self.redis).enqueue("time.time", job_id=job_id, at_front=at_front)
+        if fails_when_lost:
+            self.redis.hset(job.key, "farm_on_lost", "fail")
+        self.accepted.add(job_id)
+        return job_id
+
+    @rule(job_id=jobs, queue=queues)
+    def enqueue_again(self, job_id: str, queue: str) -> None:
+        Queue(queue, connection=self.redis).enqueue("time.time", job_id=job_id)
+        self.planted_twice.add(job_id)
+        self.deleted.discard(job_id)
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        if self.status(job_id) == "queued":
+            Job.fetch(job_id, connection=self.redis).cancel()
+
+    @rule(job_id=jobs)
+    def delete(self, job_id: str) -> None:
+        if self.status(job_id):
+            Job.fetch(job_id, connection=self.redis).delete()
+            self.deleted.add(job_id)
+
+    # --- the coordinator
+
+    @rule()
+    def place(self) -> None:
+        survey = self.wait(self.placement.survey())
+        able = [host for host in survey.hosts if host.room > 0]
+        order = plan(able, survey.waiting)
+        if order:
+            self.wait(self.placement.place(self.leader, able, order, LONG))
+        for who in self.who.values():
+            inbox, running = self.redis.llen(self.inbox(who)), self.redis.hlen(self.running(who))
+            assert inbox + running <= CAPACITY
+
+    @rule(name=hosts)
+    def lose_a_host(self, name: str) -> None:
+        who = self.who[name]
+        self.redis.zincrby(KEYS.hosts, -2 * LONG, name)
+        assert self.wait(self.recovery.fence(self.leader, SilentHost(name, who.identity), LONG))
+        self.given_up.append(who)
+        self.register(name)
+
+    @rule(name=hosts)
+    def leave_and_return(self, name: str) -> None:
+        who = self.who[name]
+        self.wait(self.host_store.leave(who))
+        self.given_up.append(who)
+        self.register(name)
+
+    @rule()
+    def recover(self) -> None:
+        for member in self.wait(self.recovery.lost()):
+            host, _, identity = member.rpartition(":")
+            before = {queue: self.waiting(queue) for queue in QUEUES}
+            back = self.expected_back(Registration(host, identity))
+            page = self.wait(self.recovery.recover(self.leader, member, MAX_LOSSES, 0))
+            assert page.left == 0
+            self.counts["recovered"] += page.given_back
+            self.counts["failed"] += page.failed
+            for queue in QUEUES:
+                returned = self.waiting(queue)[: len(self.waiting(queue)) - len(before[queue])]
+                assert self.waiting(queue) == returned + before[queue]
+                assert [job_id for job_id in back if job_id in returned] == [one for one in returned if one in back]
+
+    @rule()
+    def release_scheduled(self) -> None:
+        self.wait(self.upkeep.release_scheduled(self.leader, QUEUES))
+
+    # --- the hosts
+
+    @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
+    def start(self, name: str, limit: int, replies_lost: int) -> None:
+        batch = StartBatch(new_batch_name(), limit, len(self.held))
+        answers = [self.wait(self.store.exchange(self.who[name], None, batch, 9)) for _ in range(replies_lost + 1)]
+        tokens = [[job.token for job in answer.started] for answer in answers]
+        assert all(each == tokens[0] for each in tokens), "the same batch brings the same jobs"
+        self.held += [(self.who[name], job) for job in answers[-1].started]
+
+    @precondition(lambda self: self.held)
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["finished", "failed", "crashed"]),
+        replies_lost=st.integers(0, 1),
+        again=st.sampled_from(["", "", "back", "front", "scheduled"]),
+        kept=st.booleans(),
+    )
+    def finish(self, data: Any, kind: str, replies_lost: int, again: str, kept: bool) -> None:
+        who, job = held = data.draw(st.sampled_from(self.held))
+        self.held.remove(held)
+        ending = Ending(
+            job_id=job.job_id,
+            token=job.token,
+            kind=kind,
+            result_type=1 if kind == "finished" else 2,
+            again="" if kind == "crashed" else again,
+            ttl=500 if kept else 0,
+        )
+        self.batches += 1
+        batch = FinishBatch(self.batches, new_batch_name(), [ending])
+        if who in self.given_up:
+            with pytest.raises(HostFenced):
+                self.wait(self.store.exchange(who, batch, None, 0))
+            return
+        answers = [tuple(self.wait(self.store.exchange(who, batch, None, 0)).answers) for _ in range(replies_lost + 1)]
+        assert len(set(answers)) == 1, "the same batch gets the same answers"
+        self.note(job.job_id.decode(), ending, answers[0][0], kept)
+
+    @rule(name=hosts, data=st.data())
+    def hand_back(self, name: str, data: Any) -> None:
+        who = self.who[name]
+        mine = [job for owner, job in self.held if owner == who]
+        unbegun = mine[data.draw(st.integers(0, len(mine))) :]
+        back = self.expected_back(who, {job.job_id.decode() for job in unbegun})
+        before = {queue: self.waiting(queue) for queue in QUEUES}
+        for _ in range(2):
+            self.wait(self.store.hand_back(who, [(job.job_id, job.token) for job in unbegun], 100))
+        self.held = [one for one in self.held if one[1] not in unbegun]
+        for queue in QUEUES:
+            returned = [job_id for job_id in back if self.origin(job_id) == queue]
+            if not self.planted_twice & set(returned):
+                assert self.waiting(queue) == returned + before[queue]
+
+    # --- what holds at any time
+
+    @invariant()
+    def each_job_has_one_place(self) -> None:
+        places = self.places()
+        for job_id in self.accepted:
+            status, found = self.status(job_id), places[job_id]
+            active = sum(found.values())
+            if job_id not in self.planted_twice:
+                assert active <= 1, f"{job_id} ({status}) is in {found}"
+            if status == "queued":
+                assert found["queue"] + found["inbox"] >= 1, f"{job_id} is nowhere: {found}"
+            elif status == "started":
+                assert found["running"] >= 1, f"{job_id} is nowhere: {found}"
+            elif status == "scheduled":
+                assert found["scheduled"] >= 1, f"{job_id} is nowhere: {found}"
+            elif status in ("finished", "failed") and job_id not in self.planted_twice:
+                assert active == 0, f"{job_id} has ended and is in {found}"
+            elif not status:
+                assert job_id in self.deleted, f"{job_id} is gone and nobody deleted it"
+
+    @invariant()
+    def all_counts_add_up(self) -> None:
+        counted: Counter[str] = Counter()
+        for queue in QUEUES:
+            counted.update({key.decode(): int(value) for key, value in self.redis.hgetall(KEYS.counts(queue)).items()})
+        for what in ("finished", "failed", "recovered"):
+            assert counted[what] == self.counts[what], what
+        assert self.redis.zcard(KEYS.quarantine) == 0
+
+    # --- reading
+
+    def note(self, job_id: str, ending: Ending, answer: str, kept: bool) -> None:
+        """What the answer to an outcome means for the counts, and for the job's record."""
+        assert answer in ("finished", "failed", "again", "recovered", "poisoned", "deleted", "refused")
+        if answer == "refused":
+            assert job_id in self.planted_twice, "only a lease that a second start replaced is refused"
+        elif answer == "finished" or (answer == "again" and ending.kind == "finished"):
+            self.counts["finished"] += 1
+        elif answer in ("failed", "poisoned"):
+            self.counts["failed"] += 1
+        if answer in ("finished", "failed", "poisoned") and not self.status(job_id):
+            assert not kept
+            self.deleted.add(job_id)
+
+    def status(self, job_id: str) -> str:
+        return (self.redis.hget(RQ_KEYS.job(job_id), "status") or b"").decode()
+
+    def origin(self, job_id: str) -> str:
+        return (self.redis.hget(RQ_KEYS.job(job_id), "origin") or b"").decode()
+
+    def waiting(self, queue: str) -> list[str]:
+        return [job_id.decode() for job_id in self.redis.lrange(RQ_KEYS.queue(queue), 0, -1)]
+
+    def inbox(self, who: Registration) -> str:
+        return KEYS.inbox(who.host, who.identity)
+
+    def running(self, who: Registration) -> str:
+        return KEYS.running(who.host, who.identity)
+
+    def expected_back(self, who: Registration, leases: set[str] | None = None) -> list[str]:
+        """What `who` would give back, in order: leases (all, or these), then the inbox."""
+        running = {
+            key.decode(): int(text.decode().rpartition("|")[2])
+            for key, text in self.redis.hgetall(self.running(who)).items()
+        }
+        started = sorted((one for one in running if leases is None or one in leases), key=lambda one: running[one])
+        inbox = [job_id.decode() for job_id in self.redis.lrange(self.inbox(who), 0, -1)]
+        return [one for one in started if self.status(one) == "started"] + [
+            one for one in inbox if self.status(one) == "queued"
+        ]
+
+    def places(self) -> dict[str, Counter[str]]:
+        found: dict[str, Counter[str]] = {job_id: Counter() for job_id in self.accepted}
+        for queue in QUEUES:
+            for job_id in self.waiting(queue):
+                found[job_id]["queue"] += 1
+            for job_id in self.redis.zrange(RQ_KEYS.scheduled(queue), 0, -1):
+                found[job_id.decode()]["scheduled"] += 1
+        for who in (*self.who.values(), *self.given_up):
+            for job_id in self.redis.lrange(self.inbox(who), 0, -1):
+                found[job_id.decode()]["inbox"] += 1
+            for job_id in self.redis.hkeys(self.running(who)):
+                found[job_id.decode()]["running"] += 1
+        return found
+
+
+@pytest.mark.keys_without_ttl("*")
+@pytest.mark.timeout(500)
+def test_each_job_has_one_place_whatever_happens(redis_url: str) -> None:
+    class Here(Farm):
+        url = redis_url
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=600,
+            stateful_step_count=60,
+            deadline=None,
+            database=None,
+            derandomize=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

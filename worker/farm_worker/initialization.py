@@ -1,0 +1,26 @@
+"""The first message to a process of this host: what it needs to warm up."""
+
+from collections.abc import Mapping
+
+from farm_settings import Settings
+from farm_worker.pool.protocol import Initialize
+
+
+def first_message(
+    settings: Settings, environment: Mapping[str, str], *, redis_url: str, host: str, process: int
+) -> Initialize:
+    """For process number `process` of `host`; 0 is the hooks process. `environment`: what the host was started with."""
+    return Initialize(
+        redis_url=redis_url,
+        rq_prefix=settings.redis.rq_prefix,
+        host=host,
+        process=process,
+        path=list(settings.host.path),
+        python_path=environment.get("FARM_USER_PYTHONPATH"),
+        app=settings.host.app,
+        serializer=settings.jobs.serializer,
+        job_class=settings.jobs.job_class,
+        result_ttl=settings.jobs.result_ttl,
+        exception_handlers=list(settings.jobs.exception_handlers),
+        log_level=settings.logs.log_level,
+    )
