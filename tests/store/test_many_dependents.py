@@ -1,7 +1,10 @@
 """Jobs that more jobs wait for than one page holds: none of those is forgotten, however short the job is kept."""
 
+from functools import partial
+
 import pytest
 import redis
+import redis.asyncio
 from rq import Queue
 from rq.job import Dependency, Job
 
@@ -37,14 +40,13 @@ def release_all(url: str, client: redis.Redis) -> None:
     cursor = "0"
     for member in client.zrange(KEYS.dependents, 0, -1):
         for _ in range(MANY):
-            cursor, _ = call(
-                url,
-                lambda one, at=cursor, of=member.decode(): UpkeepStore(one, KEYS, RQ_KEYS).release_dependents(
-                    leader(one), of, at
-                ),
-            )
+            cursor, _ = call(url, partial(release_page, member.decode(), cursor))
             if cursor == "0":
                 break
+
+
+async def release_page(member: str, cursor: str, client: redis.asyncio.Redis) -> tuple[str, int]:
+    return await UpkeepStore(client, KEYS, RQ_KEYS).release_dependents(leader(client), member, cursor)
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed"])
