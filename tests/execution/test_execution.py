@@ -52,6 +52,7 @@ class Pool:
 
     processes: Sequence[Any] = ()
     busy = starting = 0
+    ready = idle_target = 0
 
     def __init__(self) -> None:
         self.given: list[Assignment] = []
@@ -229,6 +230,26 @@ def test_a_lease_that_nobody_knows_at_two_audits_is_given_up() -> None:
         await turns()
         assert store.handed_back == [(OLD, ["token of b", "token of a"])]
         assert [ending.job_id for ending in execution._finish.endings] == [b"c"]  # type: ignore[union-attr]
+
+    run(body)
+
+
+def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        async def publish() -> None: ...
+
+        async def one_of_three() -> Exchange:
+            return Exchange((), [started()], 0, 2)
+
+        store.exchange_answers = one_of_three
+        execution.max_jobs = 1
+        pool.processes = [SimpleNamespace(assignments=[assignment()], begun=None, unread_since=lambda: float("inf"))]
+        execution.placed(2)
+        recalling = asyncio.create_task(execution.recall(publish))
+        while not store.handed_back:
+            await asyncio.sleep(0.05)
+        recalling.cancel()
+        assert (store.exchanges, execution.inbox, execution.allowance) == ([], 0, 1)
 
     run(body)
 

@@ -17,7 +17,7 @@ RQ_KEYS = RqKeys()
 PUBLISHED = {
     *("state", "reason", "load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "idle"),
     *("prefetch", "capacity", "assigned", "queues", "labels", "identity", "pid", "hostname", "boot_id", "version"),
-    *("started_at", "beat_at"),
+    *("pid_namespace", "started_at", "beat_at"),
 }
 
 pytestmark = pytest.mark.usefixtures("logs_of_shared_farm")

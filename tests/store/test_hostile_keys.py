@@ -6,6 +6,7 @@ from rq import Queue
 from rq.job import Job
 
 from farm.store.execution import FinishBatch, new_batch_name
+from farm_worker.beginnings import acceptance
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run, status
 
 pytestmark = pytest.mark.every_engine
@@ -131,9 +132,9 @@ def test_a_job_enqueued_anew_while_it_runs_is_not_ended_by_the_older_run(
 
     async def body(bench: Bench) -> None:
         bench.place(job)
-        token = (await bench.start()).started[0].token
+        (begun,) = (await bench.start()).started
         again = queue.enqueue("time.time", job_id="nightly")
-        await bench.finish(ending(job, token))
+        await bench.finish(ending(job, begun.token, accepted=acceptance(begun.fields)))
         assert (status(again), queue.get_job_ids()) == ("queued", ["nightly"])
         assert redis_client.ttl(again.key) == -1
         bench.place(again)
@@ -141,5 +142,19 @@ def test_a_job_enqueued_anew_while_it_runs_is_not_ended_by_the_older_run(
         assert [one.job_id for one in started] == [b"nightly"]
         assert await bench.finish(finished(again, started[0].token)) == ["finished"]
         assert status(again) == "finished"
+
+    run(redis_url, redis_client, body)
+
+
+def test_a_job_that_its_owner_saves_while_it_runs_is_ended(redis_url: str, redis_client: redis.Redis) -> None:
+    (job,) = jobs_of(redis_client, 1)
+
+    async def body(bench: Bench) -> None:
+        bench.place(job)
+        (begun,) = (await bench.start()).started
+        job.save()
+        assert status(job) == "queued", "that is what the owner's copy says"
+        assert await bench.finish(finished(job, begun.token, accepted=acceptance(begun.fields))) == ["finished"]
+        assert status(job) == "finished"
 
     run(redis_url, redis_client, body)

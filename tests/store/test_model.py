@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from rq import Queue
-from rq.job import Job
+from rq.job import Job, JobStatus
 
 from farm.coordinator.placement import plan
 from farm.errors import HostFenced
@@ -23,6 +23,7 @@ from farm.store.leadership import LeaderScripts
 from farm.store.placement import PlacementStore
 from farm.store.recovery import RecoveryStore, SilentHost
 from farm.store.upkeep import UpkeepStore
+from farm_worker.beginnings import acceptance
 from tests.support.coordinated import LEADER, lead
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
@@ -65,6 +66,7 @@ class Farm(RuleBasedStateMachine):
         """What hosts believe that they run, in the order of starting."""
         self.accepted: set[str] = set()
         self.planted_twice: set[str] = set()
+        self.saved: set[str] = set()
         self.deleted: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.batches = 0
@@ -102,6 +104,13 @@ class Farm(RuleBasedStateMachine):
         Queue(queue, connection=self.redis).enqueue("time.time", job_id=job_id)
         self.planted_twice.add(job_id)
         self.deleted.discard(job_id)
+
+    @rule(job_id=jobs)
+    def save_an_older_copy_while_it_runs(self, job_id: str) -> None:
+        job = Job.fetch(job_id, connection=self.redis) if self.status(job_id) == "started" else None
+        if job is not None:
+            job.set_status(JobStatus.QUEUED)
+            self.saved.add(job_id)
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
@@ -189,6 +198,7 @@ class Farm(RuleBasedStateMachine):
             result_type=1 if kind == "finished" else 2,
             again="" if kind == "crashed" else again,
             ttl=500 if kept else 0,
+            accepted=acceptance(job.fields),
         )
         self.batches += 1
         batch = FinishBatch(self.batches, new_batch_name(), [ending])
@@ -226,7 +236,8 @@ class Farm(RuleBasedStateMachine):
             if job_id not in self.planted_twice:
                 assert active <= 1, f"{job_id} ({status}) is in {found}"
             if status == "queued":
-                assert found["queue"] + found["inbox"] >= 1, f"{job_id} is nowhere: {found}"
+                also = found["running"] if job_id in self.saved else 0
+                assert found["queue"] + found["inbox"] + also >= 1, f"{job_id} is nowhere: {found}"
             elif status == "started":
                 assert found["running"] >= 1, f"{job_id} is nowhere: {found}"
             elif status == "scheduled":

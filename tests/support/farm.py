@@ -16,6 +16,7 @@ from rq.job import Job
 
 from farm.keys import Keys, RqKeys
 from farm.store.connection import connect
+from farm.tether import tethered
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -37,7 +38,7 @@ class Member:
         self.log = log
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                command,
+                tethered(command),  # a test process that is killed takes its farm with it
                 env=dict(environment),
                 cwd=log.parent,
                 stdin=subprocess.DEVNULL,

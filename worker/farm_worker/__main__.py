@@ -47,7 +47,10 @@ async def _run() -> None:
     host = Host(settings, url, hooks, queue_options, environment, _coordinator_environment(settings, url, environment))
     _listen_to_signals(host)
     _write_pid_file(settings)
-    await host.run()
+    try:
+        await host.run()
+    finally:
+        _hear_no_more_signals()
 
 
 def _connect_once(settings: Settings) -> str:
@@ -79,6 +82,14 @@ def _listen_to_signals(host: Host) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.stopping.signal, signal.Signals(number).name)
     loop.add_signal_handler(signal.SIGHUP, host.recycle)
+
+
+def _hear_no_more_signals() -> None:
+    """The end is near: one more request must not turn a clean end into a death by a signal."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _write_pid_file(settings: Settings) -> None:

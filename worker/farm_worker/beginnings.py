@@ -37,6 +37,11 @@ def field(fields: Sequence[bytes], name: bytes) -> bytes:
     return b""
 
 
+def acceptance(fields: Sequence[bytes]) -> bytes:
+    """What tells one enqueueing of a job from the next: its times of creation and of enqueueing."""
+    return field(fields, b"created_at") + field(fields, b"enqueued_at")
+
+
 def _timeout(fields: Sequence[bytes]) -> float | None:
     """Seconds that the job may run: RQ's field, its default of 180 without one, None for -1."""
     try:

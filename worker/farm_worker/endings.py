@@ -6,7 +6,7 @@ import time
 import zlib
 
 from farm.store.execution import Ending
-from farm_worker.beginnings import field
+from farm_worker.beginnings import acceptance, field
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
@@ -46,6 +46,7 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         group=outcome.group,
         summary=outcome.summary,
         fields=outcome.fields,
+        accepted=acceptance(assignment.fields),
     )
 
 
@@ -99,6 +100,7 @@ def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
         seconds=seconds,
         rate_limit_key=field(assignment.fields, b"rate_limit_key"),
         summary=text,
+        accepted=acceptance(assignment.fields),
     )
 
 

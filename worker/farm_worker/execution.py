@@ -6,6 +6,7 @@ Redis answered, so after a lost reply it is sent again and changes nothing twice
 
 import asyncio
 import logging
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -111,6 +112,11 @@ class Execution:
         self.inbox = inbox
         if inbox:
             self._wake.set()
+
+    @property
+    def allowance(self) -> int:
+        """Jobs that this host may still hold, the running ones counted: what is left of `max_jobs`."""
+        return sys.maxsize if self.max_jobs is None else max(0, self.max_jobs - self.finished_jobs)
 
     def take_peak(self) -> int:
         """The greatest number of processes that were busy at once since the last call."""
@@ -273,8 +279,6 @@ class Execution:
             room = self._room(time.monotonic())
             if room <= 0:
                 self.pool.want(self.inbox)
-            if self.max_jobs is not None:
-                room = min(room, self.max_jobs - self.finished_jobs - self.unsettled)
             if room > 0:
                 self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH), self._sequence)
         return self._start
@@ -282,7 +286,8 @@ class Execution:
     def _room(self, now: float) -> int:
         depth = prefetch.depth(self.durations.expected(now))
         sent = sum(len(process.assignments) for process in self.pool.processes)
-        return min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
+        room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
+        return room if self.max_jobs is None else min(room, self.max_jobs - self.finished_jobs - self.unsettled)
 
     def _apply(self, exchange: Exchange) -> None:
         if self._finish is not None:

@@ -163,6 +163,7 @@ class Heartbeat:
             self._settings.admission,
             time.monotonic(),
         )
+        self.state = dataclasses.replace(self.state, capacity=min(self.state.capacity, self._execution.allowance))
         self._execution.running_limit = self.state.running_limit
         self._execution.accepting = self.state.state in ("available", "full")
         self._tell_change(before)

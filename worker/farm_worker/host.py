@@ -110,6 +110,7 @@ class Host:
             pid=os.getpid(),
             hostname=identity.hostname(),
             boot_id=identity.boot_id(),
+            pid_namespace=identity.pid_namespace(),
             started_at=iso_now(),
         )
         self._execution.begin(self._who)

@@ -26,6 +26,14 @@ def boot_id() -> str:
         return f"{platform.node()}-{int(psutil.boot_time())}"
 
 
+def pid_namespace() -> str:
+    """Where process ids mean what they mean here: containers of one machine have each their own."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 async def register(store: HostStore, name: str | None) -> Registration:
     """Registers as `name`, or as the machine with a suffix when that is taken. Raises NameInUse for a given name."""
     wanted = name or hostname()
@@ -46,5 +54,7 @@ async def register(store: HostStore, name: str | None) -> Registration:
 
 
 def _is_dead_here(taken: NameTaken) -> bool:
-    """The name's holder ran on this machine since its last start, and is gone."""
-    return taken.boot_id == boot_id() and taken.pid != os.getpid() and not psutil.pid_exists(taken.pid)
+    """The name's holder ran on this machine since its last start, where we would see its process, and is gone."""
+    if (taken.boot_id, taken.pid_namespace) != (boot_id(), pid_namespace()):
+        return False
+    return taken.pid != os.getpid() and not psutil.pid_exists(taken.pid)

@@ -47,7 +47,8 @@ class Limits:
 
     async def _reached(self) -> str:
         settings, execution = self._settings, self._execution
-        if execution.unsettled or execution.inbox or not execution.pool.ready:
+        warms_up = execution.pool.idle_target and not execution.pool.ready
+        if execution.unsettled or execution.inbox or warms_up:
             self._idle_since = time.monotonic()
         idle = time.monotonic() - self._idle_since
         if settings.max_jobs is not None and execution.finished_jobs >= settings.max_jobs:

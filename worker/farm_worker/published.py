@@ -20,6 +20,7 @@ class HostRecord:
     pid: int
     hostname: str
     boot_id: str
+    pid_namespace: str
     started_at: str
 
     def fields(
@@ -46,6 +47,7 @@ class HostRecord:
             "pid": self.pid,
             "hostname": self.hostname,
             "boot_id": self.boot_id,
+            "pid_namespace": self.pid_namespace,
             "version": version("rq-farm"),
             "started_at": self.started_at,
             "beat_at": iso_now(),

@@ -57,6 +57,8 @@ class Ending:
     group: bytes = b""
     summary: str = ""
     fields: Sequence[bytes] = ()
+    accepted: bytes = b""
+    """`created_at` and `enqueued_at` at the start, empty if unknown. Others by now: it was enqueued anew meanwhile."""
 
     def packed(self) -> tuple[object, ...]:
         """The values in the order in which the script reads them."""
@@ -78,6 +80,7 @@ class Ending:
             _text(self.group),
             self.summary,
             [_text(part) for part in self.fields],
+            _text(self.accepted),
         )
 
 

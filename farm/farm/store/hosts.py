@@ -38,6 +38,7 @@ class NameTaken:
     pid: int
     hostname: str
     boot_id: str
+    pid_namespace: str
     age: float
 
 
@@ -78,8 +79,8 @@ class HostStore:
         if answer[0] == b"registered":
             self._suffix = new_identity_suffix()
             return Registration(host, answer[1].decode())
-        _, pid, hostname, boot_id, age = (part.decode() for part in answer)
-        return NameTaken(int(pid or 0), hostname, boot_id, float(age))
+        _, pid, hostname, boot_id, pid_namespace, age = (part.decode() for part in answer)
+        return NameTaken(int(pid or 0), hostname, boot_id, pid_namespace, float(age))
 
     async def beat(
         self, who: Registration, record: Mapping[str, str | int | float], rq_state: str, campaigns: bool

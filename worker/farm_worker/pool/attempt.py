@@ -77,6 +77,8 @@ class Attempt:
                 f"Correct the hash {job.key}, or enqueue the job anew."
             ) from error
         job.started_at = self._started_at
+        job._status = JobStatus.STARTED  # noqa: SLF001 - should the job save itself: the hash is from before the start
+        job.worker_name = equipment.process.host
         self._payload = job.data
         self._job = job
         return job
@@ -195,7 +197,7 @@ class Attempt:
             ended_at=self._ended_at.timestamp(),
             seconds=self._seconds,
             result_type=result_type,
-            ttl=ttl,
+            ttl=int(ttl),  # whatever the job made of it
             fields=self._fields(),
             again=then.again,
             delay=then.delay,

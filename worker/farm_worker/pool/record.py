@@ -14,7 +14,7 @@ Record = dict[bytes, bytes]
 
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
 _DATE_FIELDS = [(name, name.encode()) for name in _DATES]
-_NEVER_SENT = frozenset({"status", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
+_NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
 
 

@@ -181,12 +181,20 @@ local function crashed(job, on_lost)
   return 'poisoned'
 end
 
--- The statuses of a job that its owner enqueued anew while it ran.
-local waits_again = { queued = true, scheduled = true, deferred = true, rate_limited = true, ready_to_enqueue = true }
+local waiting = { queued = true, scheduled = true, deferred = true, rate_limited = true, ready_to_enqueue = true }
+
+-- Whether its owner enqueued the job anew while it ran. The status alone does not tell: `save` on the owner's older copy of
+-- the job writes that it is queued, too, but not new times.
+local function is_accepted_anew(job)
+  local now_kept = redis.call('HMGET', job.key, 'status', 'created_at', 'enqueued_at')
+  return waiting[now_kept[1]] and job.accepted ~= '' and (now_kept[2] or '') .. (now_kept[3] or '') ~= job.accepted
+end
 
 -- That run is still to come: of this one only the result is kept, the record belongs to the next.
 local function superseded(job)
-  count(job.queue, job.kind)
+  if job.kind == 'finished' or job.again == '' then
+    count(job.queue, job.kind)
+  end
   if job.kind == 'crashed' then
     return 'recovered'
   end
@@ -201,7 +209,7 @@ local function record(job, on_lost)
     count(job.queue, 'dropped')
     return 'deleted'
   end
-  if waits_again[redis.call('HGET', job.key, 'status')] then
+  if is_accepted_anew(job) then
     return superseded(job)
   end
   if #job.fields > 0 then
@@ -255,7 +263,8 @@ local function finish(job)
 end
 
 local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
-  'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields' }
+  'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields',
+  'accepted' }
 local answers = {}
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
 redis.call('EXPIRE', KEYS[3], 86400)

@@ -4,7 +4,7 @@
 -- ARGV   1 host  2 random part of the identity  3 HOST_TIMEOUT seconds  4 pid of a registration known to be dead, or ''
 --        5 now, ISO 8601
 -- RETURN {'registered', identity}; again the same one to the caller whose random part it has, whose reply was lost; or
---         {'in use', pid, hostname, boot id, seconds since its last beat}
+--         {'in use', pid, hostname, boot id, pid namespace, seconds since its last beat}
 --
 -- GUARANTEE  A name has one identity at a time, and a number is never given twice. An older identity that is dead goes
 --            to `lost` in the same step, so that its jobs are given back. One that is alive is left alone.
@@ -19,10 +19,10 @@ if old and string.match(old, '^%d+%-(.*)$') == ARGV[2] then
 end
 if old then
   local age = now - (tonumber(redis.call('ZSCORE', KEYS[3], host)) or 0)
-  local published = redis.call('HMGET', KEYS[4], 'pid', 'hostname', 'boot_id')
+  local published = redis.call('HMGET', KEYS[4], 'pid', 'hostname', 'boot_id', 'pid_namespace')
   local is_dead = ARGV[4] ~= '' and published[1] == ARGV[4]
   if age < tonumber(ARGV[3]) and not is_dead then
-    return { 'in use', published[1] or '', published[2] or '', published[3] or '', tostring(age) }
+    return { 'in use', published[1] or '', published[2] or '', published[3] or '', published[4] or '', tostring(age) }
   end
   redis.call('ZADD', KEYS[6], now, host .. ':' .. old)
 end
