@@ -113,5 +113,5 @@ def test_a_job_over_its_time_that_python_cannot_interrupt_is_killed(farm: Farm) 
     farm.wait_for(job, status="failed", timeout=30)  # 1 s, and 10 s of grace
     assert farm.error_of(job).startswith("Task exceeded maximum timeout value (1 seconds).")
     assert farm.count("crashed") == crashed
-    assert ends_of(farm, job.id) == ["job_timeout"]
+    wait_until(lambda: ends_of(farm, job.id) == ["job_timeout"], "the event")
     assert farm.wait_for(farm.enqueue("add", 1, 2)).return_value() == 3
