@@ -420,7 +420,7 @@ class TestRecords:
             },
         )
         outcome = child.run(job)
-        assert (outcome.group, outcome.rate_limit_key, outcome.has_dependencies) == (b"g", b"k", True)
+        assert (outcome.group, outcome.rate_limit_key) == (b"g", b"k")
 
     def test_a_job_class_of_the_user_runs_its_jobs(self, redis_url: str, queue: Queue, user_folder: Path) -> None:
         (user_folder / "own_jobs.py").write_text(

@@ -203,7 +203,6 @@ class Attempt:
             delay=then.delay,
             rate_limit_key=record.get(b"rate_limit_key", b"") if record.get(b"rate_limit_concurrency") else b"",
             group=record.get(b"group_id", b""),
-            has_dependencies=b"dependency_ids" in record or b"dependency_id" in record,
             **values,
         )
 

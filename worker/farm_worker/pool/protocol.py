@@ -100,7 +100,6 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
     """True when it goes again because it repeats (it finished), False when it is retried."""
     rate_limit_key: bytes = b""
     group: bytes = b""
-    has_dependencies: bool = False
     summary: str = ""
     """One line for the log: the error's type and text."""
 
