@@ -5,6 +5,8 @@ that the list in tests/support/leaks.py does not.
 """
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +20,16 @@ from tests.support.redis_server import ServerPark, engines
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_interrupts()
     config.addinivalue_line("markers", "every_engine: runs on each engine of Redis that is installed")
     config.addinivalue_line("markers", "keys_without_ttl(*patterns): keys that this test may leave without a TTL")
     leaks.mark_processes()
+
+
+def _heed_interrupts() -> None:
+    """A shell starts what it puts into the background with SIGINT ignored, and commands under test inherit that."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
