@@ -1,6 +1,8 @@
 """Values that are kept in Redis, and their text form there."""
 
+import base64
 import secrets
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -37,6 +39,11 @@ class Lease:
 def new_identity_suffix() -> str:
     """The random part of a host's identity."""
     return secrets.token_hex(4)
+
+
+def failure_text(reason: str) -> bytes:
+    """`reason` as RQ's results hold the text of a failure (`exc_string`): base64 of the compressed text."""
+    return base64.b64encode(zlib.compress(reason.encode("utf-8", "backslashreplace")))
 
 
 def iso_now() -> str:

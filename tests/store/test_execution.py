@@ -14,11 +14,10 @@ from rq.job import Dependency, Job
 
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
-from farm.records import Lease
+from farm.records import Lease, failure_text
 from farm.store.connection import connect_async
 from farm.store.execution import Ending, Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import HostStore, Registration
-from farm_worker.endings import encode_error
 
 pytestmark = pytest.mark.every_engine
 
@@ -73,7 +72,7 @@ def finished(job: Job, token: str, **changes: Any) -> Ending:
 
 
 def failed(job: Job, token: str, **changes: Any) -> Ending:
-    values: dict[str, Any] = {"kind": "failed", "result_type": 2, "ttl": 60, "error": encode_error("boom")}
+    values: dict[str, Any] = {"kind": "failed", "result_type": 2, "ttl": 60, "error": failure_text("boom")}
     return Ending(job_id=job.id.encode(), token=token, **values | changes)
 
 

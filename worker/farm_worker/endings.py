@@ -1,10 +1,9 @@
 """From what happened to a job to the record that is written of it."""
 
-import base64
 import signal
 import time
-import zlib
 
+from farm.records import failure_text
 from farm.store.execution import Ending
 from farm_worker.beginnings import acceptance, field
 from farm_worker.pool.assignment import Assignment
@@ -79,11 +78,6 @@ def lost_ending(assignment: Assignment) -> Ending:
     return _ending(assignment, "failed", LOST_OUTCOME_TEXT)
 
 
-def encode_error(text: str) -> bytes:
-    """A text as RQ's `exc_string` field holds it."""
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "replace")))
-
-
 def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
     now = time.time()
     seconds = max(0.0, time.monotonic() - (assignment.begun_at or assignment.dispatched_at))
@@ -93,7 +87,7 @@ def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
         kind=kind,
         recorded=assignment.recorded,
         result_type=2,
-        error=encode_error(text),
+        error=failure_text(text),
         ttl=_failure_ttl(assignment),
         started_at=repr(now - seconds),
         ended_at=repr(now),

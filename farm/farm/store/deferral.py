@@ -7,9 +7,9 @@ from typing import Any
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
+from farm.records import failure_text
 from farm.store.events import announce
 from farm.store.leadership import LeaderScripts
-from farm.store.recovery import failure_text
 from farm.store.scripts import Argument
 
 INDEX_SIZE = 10_000

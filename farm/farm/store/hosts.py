@@ -10,6 +10,7 @@ import redis.asyncio
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import Lease, iso_now, new_identity_suffix
+from farm.store.events import announce
 from farm.store.scripts import AsyncScripts
 
 HOST_HASH_TTL_SECONDS = 60
@@ -197,10 +198,9 @@ class HostStore:
             [who.host, who.identity, iso_now()],
         )
 
-    async def publish_event(self, event: str, fields: Mapping[str, Any]) -> None:
+    async def publish_event(self, event: str, fields: Mapping[str, str | int | float]) -> None:
         """One entry on the events stream. For rare things only."""
-        entry: dict[Any, Any] = {"event": event, "at": iso_now(), **fields}
-        await self._client.xadd(self._keys.events, entry, maxlen=10_000, approximate=True)
+        await announce(self._client, self._keys, event, fields)
 
     async def leases(self, who: Registration) -> dict[bytes, Lease]:
         """Id → lease of all jobs that this host runs, says Redis. What is no lease is left out."""

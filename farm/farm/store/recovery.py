@@ -1,23 +1,17 @@
 """Giving up hosts whose beat stopped, and giving their jobs back."""
 
-import base64
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
+from farm.records import failure_text
 from farm.store.leadership import LeaderScripts
 from farm.store.scripts import Argument
 
 PAGE_SIZE = 100
 """Jobs given back in one call of the script."""
-
-
-def failure_text(reason: str) -> bytes:
-    """`reason` as RQ's results hold the text of a failure: base64 of the compressed text."""
-    return base64.b64encode(zlib.compress(reason.encode()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from rq.job_lifecycle import call_exception_handlers
 from rq.queue import Queue
 
 from farm.context import CurrentJob, running_job
+from farm.records import failure_text
 from farm_worker.pool import continuation, failure, result
 from farm_worker.pool.call import call, decode, leave_fork
 from farm_worker.pool.continuation import NOWHERE, Next
@@ -170,7 +171,7 @@ class Attempt:
         summary = failure.summarize(error)
         if then.again:  # RQ records no result of an attempt that is followed by another
             return self._outcome("failed", 0, ttl, then, summary=summary)
-        return self._outcome("failed", FAILED, ttl, then, error=failure.encode_text(self._error_text), summary=summary)
+        return self._outcome("failed", FAILED, ttl, then, error=failure_text(self._error_text), summary=summary)
 
     def _call_exception_handlers(self, job: Job, error: BaseException) -> None:
         try:

@@ -1,8 +1,6 @@
 """What is told of an exception: the text that is stored, and the line that is logged."""
 
-import base64
 import traceback
-import zlib
 from types import TracebackType
 
 from farm.errors import FarmError
@@ -37,11 +35,6 @@ def explain(error: BaseException) -> str:
 def last_lines(error: BaseException) -> str:
     """The end of the traceback, where the reason stands."""
     return "\n".join(full_text(error).rstrip().splitlines()[-LAST_LINES:])
-
-
-def encode_text(text: str) -> bytes:
-    """RQ's `exc_string` field."""
-    return base64.b64encode(zlib.compress(text.encode("utf-8", "backslashreplace")))
 
 
 def summarize(error: BaseException) -> str:
