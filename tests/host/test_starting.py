@@ -1,11 +1,19 @@
 """A host that cannot start says what is wrong and what to do, and leaves nothing."""
 
+import os
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
+import redis
+from rq import Queue
 
+import farm
+import farm_settings
+import farm_worker
 from farm.redis_server import RedisServer
 from tests.support.farm import COMMANDS
 
@@ -87,3 +95,29 @@ def test_an_app_that_cannot_be_used_is_named(
     assert run.stderr.rstrip().count("Error: ") >= 1
     assert "broken_app" in run.stderr or "App(" in run.stderr
     assert said in run.stderr
+
+
+def test_a_farm_that_is_not_installed_and_only_on_the_path_runs_jobs_too(
+    farm_environment: dict[str, str], redis_client: redis.Redis, tmp_path: Path, user_folder: Path
+) -> None:
+    # Its coordinator, too, has to be found by an interpreter that knows nothing of PYTHONPATH.
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    (packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    (user_folder / "user_jobs.py").write_text("def hello(): return 'hello'")
+    job = Queue("default", connection=redis_client).enqueue("user_jobs.hello", result_ttl=60)
+
+    folders = [*(str(Path(package.__file__).parents[1]) for package in (farm, farm_worker, farm_settings)), user_folder]
+    run = subprocess.run(
+        [python, "-m", "farm", "worker", "--burst", "--processes", "1", "--threshold", "1"],
+        env=farm_environment | {"PYTHONPATH": os.pathsep.join(map(str, folders))},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=40,
+    )
+
+    assert run.returncode == 0, run.stderr
+    assert job.return_value(refresh=True) == "hello"

@@ -3,8 +3,9 @@
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
+
+from farm.isolation import isolated_command
 
 _logger = logging.getLogger("farm.standby")
 
@@ -25,9 +26,10 @@ class StandbyCoordinator:
         """Starts it unless it runs."""
         if self.pid is None:
             _logger.info("nobody leads: this host starts a coordinator")
+            environment = {**self._environment, "FARM_PARENT_PID": str(os.getpid())}
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "farm.coordinator"],
-                env={**self._environment, "FARM_PARENT_PID": str(os.getpid())},
+                isolated_command("farm.coordinator", [], environment),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 process_group=0,
             )
