@@ -18,6 +18,7 @@ from farm.records import iso_now
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
 from farm.store.hosts import BeatAnswer, HostStore, Registration
+from farm.tasks import end
 from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.audit import Audit
@@ -203,11 +204,7 @@ class Host:
             _logger.warning("Redis is away: what was not begun is given back as soon as it answers")
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        pending = set(tasks)
-        while pending:
-            for task in pending:
-                task.cancel()  # again and again: before Python 3.12 a client of Redis may swallow a cancellation
-            _, pending = await asyncio.wait(pending, timeout=0.5)
+        await end(tasks)
         await self.pool.close(0.0)
         if self._hooks is not None:
             await self._hooks.close()
@@ -230,13 +227,14 @@ class Host:
                 fenced.cancel()
                 if beats.done() and not isinstance(beats.exception(), HostFenced):
                     await beats
-                beats.cancel()
-                await self._give_up_jobs_and_register()
+                self._give_up_jobs()
+                await end([beats])
+                await self._register_anew()
                 beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
         finally:
-            beats.cancel()
+            await end([beats])
 
-    async def _give_up_jobs_and_register(self) -> None:
+    def _give_up_jobs(self) -> None:
         """This host was given up: its jobs run elsewhere, so they stop here before anything else is written."""
         _logger.error("this host was given up (no beat for HOST_TIMEOUT): its jobs went back, it registers anew")
         self._who = None
@@ -245,6 +243,8 @@ class Host:
         for process in self.pool.processes:
             if process.assignments:
                 process.kill(Reason.HOST_LOST)
+
+    async def _register_anew(self) -> None:
         while self._who is None:
             try:
                 self._who = await identity.register(self._store, self.name)

@@ -11,7 +11,6 @@ from farm.coordinator.freeze import Freeze
 from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
 from farm.coordinator.placer import Placer
 from farm.coordinator.recoverer import Recoverer
-from farm.coordinator.tasks import end
 from farm.coordinator.trouble import Trouble
 from farm.coordinator.upkeep import Upkeep
 from farm.coordinator.waking import Waking
@@ -24,6 +23,7 @@ from farm.store.placement import PlacementStore
 from farm.store.recovery import RecoveryStore
 from farm.store.upkeep import UpkeepStore
 from farm.store.waking import WakeUps
+from farm.tasks import end
 from farm_settings.admission import AdmissionSettings
 from farm_settings.farm import LeaseSettings
 

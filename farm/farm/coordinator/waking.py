@@ -7,10 +7,10 @@ jobs; a queue with jobs is never waited on, since that wait would end at once.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
-from farm.coordinator.tasks import end
 from farm.coordinator.trouble import Trouble
 from farm.store.leadership import REDIS_TROUBLE
 from farm.store.waking import WakeUps
+from farm.tasks import end
 
 BLOCK_SECONDS = 2.0
 
