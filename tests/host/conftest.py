@@ -53,6 +53,14 @@ def shared_farm(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
+def clean_shared_farm(shared_farm: Farm) -> Iterator[Farm]:
+    """The shared farm without traces of other tests' jobs; jobs that still wait for a go get it at the end."""
+    shared_farm.redis.delete("test:go", "test:notes", "test:callbacks")
+    yield shared_farm
+    shared_farm.go()
+
+
+@pytest.fixture
 def logs_of_shared_farm(shared_farm: Farm) -> Iterator[None]:
     """Shows what the shared hosts said during the test, if it fails."""
     before = {member.name: len(member.says) for member in shared_farm.members}

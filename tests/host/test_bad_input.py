@@ -1,7 +1,6 @@
 """Jobs and records that make no sense: each is failed or set aside with the reason, and the others go on."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,8 @@ pytestmark = pytest.mark.usefixtures("logs_of_shared_farm")
 
 
 @pytest.fixture
-def farm(shared_farm: Farm) -> Iterator[Farm]:
-    shared_farm.redis.delete("test:go", "test:notes", "test:callbacks")
-    yield shared_farm
-    shared_farm.go()
+def farm(clean_shared_farm: Farm) -> Farm:
+    return clean_shared_farm
 
 
 def still_works(farm: Farm) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 from rq.command import send_stop_job_command
@@ -17,10 +16,8 @@ pytestmark = pytest.mark.usefixtures("logs_of_shared_farm")
 
 
 @pytest.fixture
-def farm(shared_farm: Farm) -> Iterator[Farm]:
-    shared_farm.redis.delete("test:go", "test:notes", "test:callbacks")
-    yield shared_farm
-    shared_farm.go()
+def farm(clean_shared_farm: Farm) -> Farm:
+    return clean_shared_farm
 
 
 def ends_of(farm: Farm, job_id: str) -> list[str]:

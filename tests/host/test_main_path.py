@@ -1,6 +1,5 @@
 """The main job: enqueued by plain rq, placed on hosts, run in their processes, read back by plain rq."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,10 +23,8 @@ pytestmark = pytest.mark.usefixtures("logs_of_shared_farm")
 
 
 @pytest.fixture
-def farm(shared_farm: Farm) -> Iterator[Farm]:
-    shared_farm.redis.delete("test:go", "test:notes", "test:callbacks")
-    yield shared_farm
-    shared_farm.go()
+def farm(clean_shared_farm: Farm) -> Farm:
+    return clean_shared_farm
 
 
 def test_two_hundred_jobs_of_two_queues_run_on_two_hosts_and_rq_shows_it(farm: Farm) -> None:

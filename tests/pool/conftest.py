@@ -2,21 +2,37 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import redis
+from rq import Queue
 
 from farm_settings import PoolSettings
 from farm_worker.pool import process, spawn
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize, Outcome
+from farm_worker.pool.protocol import Initialize, Outcome, Ready
 from farm_worker.pool.reasons import ProcessEnd
+from tests.support.child_harness import USER_MODULES, ChildHarness
 
 SUPPORT = Path(__file__).parents[1] / "support"
 _job_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def child(redis_url: str) -> Iterator[ChildHarness]:
+    """A warm process without an app."""
+    with ChildHarness(redis_url, path=[USER_MODULES]) as harness:
+        harness.receive(Ready)
+        yield harness
+
+
+@pytest.fixture
+def queue(redis_client: redis.Redis) -> Queue:
+    return Queue("default", connection=redis_client)
 
 
 @pytest.fixture

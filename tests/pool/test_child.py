@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from textwrap import dedent
@@ -15,28 +14,12 @@ from typing import Any
 
 import psutil
 import pytest
-import redis
 from rq import Queue
 from rq.webhook import Webhook
 
 from farm_worker.pool.protocol import InitializeFailed, Outcome, Ready
-from tests.support.child_harness import ChildHarness
+from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.waiting import wait_until
-
-USER_MODULES = str(Path(__file__).parents[1] / "support" / "user_modules")
-
-
-@pytest.fixture
-def child(redis_url: str) -> Iterator[ChildHarness]:
-    """A warm process without an app."""
-    with ChildHarness(redis_url, path=[USER_MODULES]) as harness:
-        harness.receive(Ready)
-        yield harness
-
-
-@pytest.fixture
-def queue(redis_client: redis.Redis) -> Queue:
-    return Queue("default", connection=redis_client)
 
 
 def value(outcome: Outcome) -> Any:
@@ -299,7 +282,7 @@ class TestEnd:
             "import redis, os\n"
             "from rq.job import Job\n"
             "from farm_worker.pool.protocol import Ready\n"
-            "from tests.support.child_harness import ChildHarness\n"
+            "from tests.support.child_harness import USER_MODULES, ChildHarness\n"
             f"child = ChildHarness({redis_url!r}, path=[{USER_MODULES!r}])\n"
             "child.receive(Ready)\n"
             f"child.start(Job.fetch({job.id!r}, connection=redis.Redis.from_url({redis_url!r})))\n"

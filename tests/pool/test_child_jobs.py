@@ -4,7 +4,6 @@ import base64
 import os
 import pickle
 import zlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,9 @@ from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job
 
 from farm_worker.pool.protocol import Outcome, Ready
-from tests.support.child_harness import ChildHarness
+from tests.support.child_harness import USER_MODULES, ChildHarness
 
-USER_MODULES = str(Path(__file__).parents[1] / "support" / "user_modules")
 YEAR = 31536000
-
-
-@pytest.fixture
-def child(redis_url: str) -> Iterator[ChildHarness]:
-    """A warm process without an app."""
-    with ChildHarness(redis_url, path=[USER_MODULES]) as harness:
-        harness.receive(Ready)
-        yield harness
-
-
-@pytest.fixture
-def queue(redis_client: redis.Redis) -> Queue:
-    return Queue("default", connection=redis_client)
 
 
 def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job:

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import termios
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -15,6 +16,7 @@ from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, O
 from farm_worker.pool.spawn import Spawned, spawn
 
 PATIENCE_SECONDS = 20.0
+USER_MODULES = str(Path(__file__).parent / "user_modules")
 Wanted = TypeVar("Wanted")
 
 

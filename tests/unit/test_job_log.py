@@ -33,7 +33,7 @@ def test_starts_and_ends_are_told_up_to_a_limit_and_then_counted(lines: pytest.L
 def test_all_of_them_are_told_on_request(lines: pytest.LogCaptureFixture) -> None:
     log = JobLog("all")
     for _ in range(100):
-        log.ended(ended(), "default", "finished")
+        log.ended(ended(), "finished")
     assert len(lines.messages) == 100
 
 
@@ -41,14 +41,14 @@ def test_all_of_them_are_told_on_request(lines: pytest.LogCaptureFixture) -> Non
 def test_a_failure_is_always_told_with_its_reason(lines: pytest.LogCaptureFixture, setting: str) -> None:
     log = JobLog(setting)
     for _ in range(100):
-        log.ended(ended("failed", "ValueError: no"), "default", "failed")
+        log.ended(ended("failed", "ValueError: no"), "failed")
     assert len([message for message in lines.messages if "ValueError: no" in message]) == 100
 
 
 def test_only_failures_are_told_on_request(lines: pytest.LogCaptureFixture) -> None:
     log = JobLog("failures")
     log.started(JOB)
-    log.ended(ended(), "default", "finished")
+    log.ended(ended(), "finished")
     log.tick(1e9)
     assert lines.messages == []
 
@@ -67,5 +67,5 @@ def test_a_start_names_the_function_and_keeps_its_arguments_to_itself(lines: pyt
     ("answer", "hint"), [("failed", True), ("poisoned", True), ("again", False), ("stopped", False)]
 )
 def test_a_failure_says_how_to_see_its_traceback(lines: pytest.LogCaptureFixture, answer: str, hint: bool) -> None:
-    JobLog("limited").ended(ended("failed", "ValueError: no"), "default", answer)
+    JobLog("limited").ended(ended("failed", "ValueError: no"), answer)
     assert ("farm job job --traceback" in lines.text) is hint

@@ -44,6 +44,7 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         rate_limit_key=outcome.rate_limit_key,
         group=outcome.group,
         summary=outcome.summary,
+        queue=assignment.queue,
         fields=outcome.fields,
         accepted=acceptance(assignment.fields),
     )
@@ -94,6 +95,7 @@ def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
         seconds=seconds,
         rate_limit_key=field(assignment.fields, b"rate_limit_key"),
         summary=text,
+        queue=assignment.queue,
         accepted=acceptance(assignment.fields),
     )
 

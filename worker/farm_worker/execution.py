@@ -60,13 +60,12 @@ class Execution:
         self._on_fenced = on_fenced
         self._pool: Pool | None = None
         self._who: Registration | None = None
-        self._endings: deque[tuple[Ending, str]] = deque()
+        self._endings: deque[Ending] = deque()
         self._held: deque[Assignment] = deque()
         """Started, and without a process: their process died before it began them."""
         self._to_hand_back: list[Assignment] = []
         self._handing_back = 0
         self._finish: FinishBatch | None = None
-        self._finish_queues: list[str] = []
         self._start: StartBatch | None = None
         self._batches = 0
         self._sequence = 0
@@ -132,7 +131,7 @@ class Execution:
         now = time.monotonic()
         for assignment, outcome in outcomes:
             self.durations.observe(assignment.queue, outcome.seconds, now)
-            self._endings.append((from_outcome(assignment, outcome), assignment.queue))
+            self._endings.append(from_outcome(assignment, outcome))
         self._wake.set()
 
     def process_ended(self, end: ProcessEnd, begun: Assignment | None, unbegun: Sequence[Assignment]) -> None:
@@ -145,7 +144,7 @@ class Execution:
             if ending is None:
                 self._to_hand_back.append(begun)
             else:
-                self._endings.append((ending, begun.queue))
+                self._endings.append(ending)
         self._wake.set()
 
     async def run(self) -> None:
@@ -179,7 +178,7 @@ class Execution:
         waiting = [*(process.take_back() if process else ()), *self._held]
         stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
         self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
-        self._endings.extend((stopped_ending(assignment), assignment.queue) for assignment in stopped)
+        self._endings.extend(stopped_ending(assignment) for assignment in stopped)
         self._wake.set()
         return bool(stopped) or self.pool.kill_job(job_id, Reason.STOPPED)
 
@@ -188,7 +187,7 @@ class Execution:
         given = (one for process in self.pool.processes for one in process.assignments)
         known = {one.token for one in chain(given, self._held, self._to_hand_back)}
         written = self._finish.endings if self._finish else ()
-        known.update(ending.token for ending in chain(written, (ending for ending, _ in self._endings)))
+        known.update(ending.token for ending in chain(written, self._endings))
         taking = self._start.name if self._start else None
         return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
 
@@ -196,7 +195,7 @@ class Execution:
         """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
         for assignment in assignments:
             if assignment.on_lost == "fail":
-                self._endings.append((lost_ending(assignment), assignment.queue))
+                self._endings.append(lost_ending(assignment))
             else:
                 self._to_hand_back.append(assignment)
         self._wake.set()
@@ -270,8 +269,7 @@ class Execution:
         if self._finish is None and self._endings:
             taken = [self._endings.popleft() for _ in range(min(MAX_BATCH, len(self._endings)))]
             self._batches += 1
-            self._finish = FinishBatch(self._batches, new_batch_name(), [ending for ending, _ in taken])
-            self._finish_queues = [queue for _, queue in taken]
+            self._finish = FinishBatch(self._batches, new_batch_name(), taken)
         return self._finish
 
     def _next_start(self) -> StartBatch | None:
@@ -287,12 +285,12 @@ class Execution:
         depth = prefetch.depth(self.durations.expected(now))
         sent = sum(len(process.assignments) for process in self.pool.processes)
         room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
-        return room if self.max_jobs is None else min(room, self.max_jobs - self.finished_jobs - self.unsettled)
+        return min(room, self.allowance - self.unsettled)
 
     def _apply(self, exchange: Exchange) -> None:
         if self._finish is not None:
-            for ending, queue, answer in zip(self._finish.endings, self._finish_queues, exchange.answers, strict=True):
-                self._job_log.ended(ending, queue, answer)
+            for ending, answer in zip(self._finish.endings, exchange.answers, strict=True):
+                self._job_log.ended(ending, answer)
             self.finished_jobs += len(self._finish.endings)
         self._finish = self._start = None
         self.inbox = exchange.inbox

@@ -38,14 +38,16 @@ class JobLog:
             shown, called = _shown(job.job_id), _called(job.fields)
             _logger.info("started %s %squeue=%s attempt=%d", shown, called, job.queue, job.attempt)
 
-    def ended(self, ending: Ending, queue: str, answer: str) -> None:
+    def ended(self, ending: Ending, answer: str) -> None:
         """Redis accepted (or refused) how a job ended."""
         if answer in ("finished", "again") and ending.kind == "finished":
             if self._may_write():
-                _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), queue, ending.seconds)
+                _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), ending.queue, ending.seconds)
             return
         job_id = _shown(ending.job_id)
-        text = f"{_WORDS.get(answer, answer)} {job_id} queue={queue} seconds={ending.seconds:.3f}: {ending.summary}"
+        text = (
+            f"{_WORDS.get(answer, answer)} {job_id} queue={ending.queue} seconds={ending.seconds:.3f}: {ending.summary}"
+        )
         if answer in _NO_END:
             _logger.warning("%s", text)
         else:

@@ -32,7 +32,10 @@ REDIS_ERRORS = (redis.RedisError, ConnectionError, TimeoutError)
 
 
 def hide_password(url: str) -> str:
-    """The address as it may be shown: a password in it replaced by `***`."""
+    """The address as it may be shown: a password in it replaced by `***`.
+
+    As `farm_settings.hide_password`, which is not called: processes import this module, and they do not load pydantic.
+    """
     without_login = re.sub(r"://([^:/@\s]*):\S*@", r"://\1:***@", url)
     return re.sub(r"([?&]password=)[^&\s]*", r"\1***", without_login)
 

@@ -56,6 +56,8 @@ class Ending:
     rate_limit_key: bytes = b""
     group: bytes = b""
     summary: str = ""
+    queue: str = ""
+    """For the log. The script reads the queue from the lease."""
     fields: Sequence[bytes] = ()
     accepted: bytes = b""
     """`created_at` and `enqueued_at` at the start, empty if unknown. Others by now: it was enqueued anew meanwhile."""
