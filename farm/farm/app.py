@@ -1,21 +1,36 @@
-"""`App`: what the owner of a host declares — settings, queues, hooks — and how a process finds it."""
+"""`App`: what the owner of a host declares — settings, queues, hooks, runners."""
 
-import importlib
 import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import Any, Literal, NoReturn, TypeVar, Unpack, get_args
+from types import FrameType
+from typing import Any, Literal, NoReturn, TypeVar, Unpack, get_args, overload
 
 from farm.app_settings import AppSettings
 from farm.errors import AppError
+from farm.runner_declaration import Runner, checked_runner
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
+RunnerClass = TypeVar("RunnerClass", bound=type)
 OnLost = Literal["rerun", "fail"]
+HostEvent = Literal[
+    "process_created",
+    "process_started",
+    "process_ready",
+    "job_launched",
+    "job_finished",
+    "process_killed",
+    "process_closed",
+    "host_full",
+    "host_available",
+    "host_draining",
+]
+"""What `App.on` can be told of."""
 
 
 class App:
@@ -29,13 +44,22 @@ class App:
         """Raises AppError for a name that is no setting. Values are checked when the host starts."""
         for name in settings:
             if name not in AppSettings.__annotations__:
-                near = _nearest(name, AppSettings.__annotations__)
+                near = nearest(name, AppSettings.__annotations__)
                 raise AppError(f"App({name}=...): there is no such setting.{near} `farm settings` lists them.")
         self.settings: Mapping[str, Any] = dict(settings)
         self.queues: dict[str, dict[str, Any]] = {}
         """Name → options given to `queue`."""
+        self.preload_hooks: list[Callable[..., Any]] = []
         self.prewarm_hooks: list[Callable[..., Any]] = []
+        self.around_job_hooks: list[Callable[..., Any]] = []
+        self.arguments_hook: Callable[..., Any] | None = None
         self.load_hook: Callable[..., Any] | None = None
+        self.entrypoint_hook: Callable[..., Any] | None = None
+        self.entrypoint_timeout: float | None = None
+        """Seconds; None: what the job itself says, by RQ's default 180."""
+        self.runners: dict[str, Runner] = {}
+        """Name → what `runner` declared."""
+        self.event_handlers: dict[HostEvent, list[Callable[..., Any]]] = {}
         self._origin = _origin(sys._getframe(1))  # noqa: SLF001 - the documented way to the caller's module
 
     def queue(self, name: str, *, on_lost: OnLost | None = None) -> None:
@@ -52,6 +76,28 @@ class App:
         given = {"on_lost": on_lost}
         self.queues[name] = {option: value for option, value in given.items() if value is not None}
 
+    def preload(self, function: Hook) -> Hook:
+        """Runs `function` once per host, before its processes are forked: what it loads, they share.
+
+        The argument is the process: what is put into `process.userdata` is there in every process. What cannot be
+        forked (open connections, threads, CUDA) belongs into `prewarm` or a runner. Where processes are spawned, it
+        runs in each of them, before `prewarm`.
+        """
+        _check_hook("preload", function)
+        self.preload_hooks.append(function)
+        return function
+
+    def arguments(self, function: Hook) -> Hook:
+        """Lets `function` say what is special about one process: its result is `process.arguments` there.
+
+        The argument is the process, which knows its `number`. Runs in each process, before `prewarm`.
+        """
+        _check_hook("arguments", function)
+        if self.arguments_hook is not None:
+            raise AppError(f"@app.arguments: {_name(self.arguments_hook)} is declared already; there can be only one.")
+        self.arguments_hook = function
+        return function
+
     def prewarm(self, function: Hook) -> Hook:
         """Runs `function` in each process before it takes jobs; several run in the order of their declaration.
 
@@ -61,6 +107,78 @@ class App:
         _check_hook("prewarm", function)
         self.prewarm_hooks.append(function)
         return function
+
+    def around_job(self, function: Hook) -> Hook:
+        """Runs `function` around every job, in its process: up to its one `yield` before, the rest after the job.
+
+        The argument is the job, as `farm.current_job()`. May be `async`. Several nest in the order of their
+        declaration. What the job raised is raised at the `yield`; what the function raises fails the job.
+        """
+        _check_hook("around_job", function)
+        if not (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
+            raise AppError(f"@app.around_job: {_name(function)} must have a yield: the job runs there.")
+        self.around_job_hooks.append(function)
+        return function
+
+    @overload
+    def entrypoint(self, function: Hook) -> Hook: ...
+
+    @overload
+    def entrypoint(self, *, timeout: float | None = None) -> Callable[[Hook], Hook]: ...
+
+    def entrypoint(self, function: Hook | None = None, *, timeout: float | None = None) -> Any:
+        """Makes `function` what runs for jobs enqueued as `"farm.entrypoint"`; returning ends the job.
+
+        The argument is the job: `job.payload` is what was enqueued. May be `async`. `timeout` (seconds) holds in place
+        of RQ's default of 180 s; a job that was enqueued with another limit keeps its own.
+        """
+        if function is None:
+            return partial(self._declare_entrypoint, timeout=timeout)
+        return self._declare_entrypoint(function, timeout)
+
+    def runner(
+        self,
+        name: str,
+        *,
+        copies: int = 1,
+        batch: int = 1,
+        max_waiting: int = 1000,
+        initialize_timeout: float = 300.0,
+        memory_limit_mb: float | None = None,
+    ) -> Callable[[RunnerClass], RunnerClass]:
+        """Gives every host `copies` processes that hold one object of this class, for all of its jobs.
+
+        The class has `initialize(self)` and `run(self, data)`; a job calls `farm.runner(name).call(data)`. With
+        `batch` above 1, `run` gets a list of up to so many data and returns as many results. `max_waiting`: calls that
+        may wait at a time. `initialize_timeout` in seconds, `memory_limit_mb` in MB for each copy.
+        """
+
+        def declare(kind: RunnerClass) -> RunnerClass:
+            self.runners[name] = checked_runner(
+                self.runners, name, kind, copies, batch, max_waiting, initialize_timeout, memory_limit_mb
+            )
+            return kind
+
+        return declare
+
+    def on(self, event: HostEvent) -> Callable[[Hook], Hook]:
+        """Calls a function with one `Event` argument when this happens on the host. May be `async`.
+
+        It runs in a process of its own: a handler that is slow, raises or hangs hurts neither host nor jobs, it may
+        only miss events, which is logged.
+        """
+        if event not in get_args(HostEvent):
+            near = nearest(str(event), dict.fromkeys(get_args(HostEvent)))
+            raise AppError(
+                f"@app.on({event!r}): there is no such event.{near} There are: {', '.join(get_args(HostEvent))}."
+            )
+
+        def declare(function: Hook) -> Hook:
+            _check_hook("on", function)
+            self.event_handlers.setdefault(event, []).append(function)
+            return function
+
+        return declare
 
     def load(self, function: Hook) -> Hook:
         """Lets `function` say the load of the host, 0 to 1, instead of the CPU measurement. May be `async`.
@@ -73,14 +191,25 @@ class App:
         self.load_hook = function
         return function
 
+    def _declare_entrypoint(self, function: Hook, timeout: float | None) -> Hook:
+        _check_hook("entrypoint", function)
+        if self.entrypoint_hook is not None:
+            raise AppError(
+                f"@app.entrypoint: {_name(self.entrypoint_hook)} is declared already; there can be only one."
+            )
+        if timeout is not None and not timeout > 0:
+            raise AppError(f"@app.entrypoint(timeout={timeout!r}): the timeout is a number of seconds above 0.")
+        self.entrypoint_hook, self.entrypoint_timeout = function, timeout
+        return function
+
     def run(self, argv: list[str] | None = None) -> NoReturn:
         """Starts a host with this app in place of this program, as `farm worker --app` does; never returns.
 
         `argv`: flags of `farm worker`, by default those of this program. Raises AppError while the app is imported.
         """
-        if _importing:
+        if importing:
             raise AppError(
-                f"app.run() was called while {_importing[-1]!r} was imported: every process of the host imports it. "
+                f"app.run() was called while {importing[-1]!r} was imported: every process of the host imports it. "
                 'Put it under `if __name__ == "__main__":`.'
             )
         flags = sys.argv[1:] if argv is None else argv
@@ -91,28 +220,6 @@ class App:
         os.execv(sys.executable, command)  # noqa: S606 - a list, never a shell
 
 
-def import_app(name: str) -> App:
-    """The App of `module` or `module:name`. Raises AppError; what the module itself raised is its cause."""
-    module_name, _, attribute = name.partition(":")
-    _importing.append(module_name)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise AppError(_import_failed(module_name, error)) from error
-        raise AppError(
-            f"app {name!r}: there is no module {error.name!r}. Looked in: {', '.join(sys.path) or 'nothing'}. "
-            "Start in the folder that holds it, or add that to FARM_PATH."
-        ) from None
-    except AppError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise AppError(_import_failed(module_name, error)) from error
-    finally:
-        _importing.pop()
-    return _named_app(module, attribute) if attribute else _only_app(module)
-
-
 @dataclass(frozen=True, slots=True)
 class _Origin:
     """The module that made an App, as other processes can import it."""
@@ -121,7 +228,8 @@ class _Origin:
     folder: str
 
 
-_importing: list[str] = []
+importing: list[str] = []
+"""Modules of apps that are being imported now, for `app.run()` to see that it is called too early."""
 
 
 def _origin(frame: FrameType) -> _Origin:
@@ -142,32 +250,6 @@ def _path(folder: str) -> list[str]:
     """The folder of the program, then where jobs would be looked for without it."""
     default = os.environ.get("FARM_PATH") or os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
     return [entry for entry in dict.fromkeys([folder, *default.split(os.pathsep)]) if entry]
-
-
-def _import_failed(module: str, error: BaseException) -> str:
-    return f"importing {module!r} raised {type(error).__name__}: {error}"
-
-
-def _named_app(module: ModuleType, attribute: str) -> App:
-    try:
-        app = getattr(module, attribute)
-    except AttributeError:
-        near = _nearest(attribute, vars(module))
-        raise AppError(f"module {module.__name__!r} has nothing called {attribute!r}.{near}") from None
-    if not isinstance(app, App):
-        raise AppError(f"{module.__name__}:{attribute} is of type {type(app).__name__}, not a farm.App.")
-    return app
-
-
-def _only_app(module: ModuleType) -> App:
-    apps = {id(value): (name, value) for name, value in reversed(vars(module).items()) if isinstance(value, App)}
-    if not apps:
-        raise AppError(f"module {module.__name__!r} has no App. Make one: `app = farm.App()`.")
-    if len(apps) > 1:
-        names = sorted(name for name, _ in apps.values())
-        example = f"{module.__name__}:{names[0]}"
-        raise AppError(f"module {module.__name__!r} has several Apps: {', '.join(names)}. Name one, as in {example}.")
-    return next(app for _, app in apps.values())
 
 
 def _check_hook(kind: str, function: Callable[..., Any]) -> None:
@@ -195,6 +277,6 @@ def _name(function: Callable[..., Any]) -> str:
     return f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', repr(function))}"
 
 
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
+def nearest(name: str, known: Mapping[str, Any]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""

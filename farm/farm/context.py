@@ -1,5 +1,6 @@
 """What a running job sees of itself and of its process: `current_job()` and `current_process()`."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -17,16 +18,20 @@ class _Record(Protocol):
 class CurrentProcess:
     """The process that runs jobs. Hooks and jobs of one process share it."""
 
-    __slots__ = ("host", "number", "pid", "userdata")
+    __slots__ = ("arguments", "host", "number", "pid", "runners", "userdata")
 
-    def __init__(self, host: str, number: int, pid: int) -> None:
+    def __init__(self, host: str, number: int, pid: int, runners: Mapping[str, str] | None = None) -> None:
         self.host = host
         """Name of the host."""
         self.number = number
         """Number of the process within its host, from 1."""
         self.pid = pid
         self.userdata: dict[str, Any] = {}
-        """Filled by prewarm functions, read by jobs. Lives as long as the process."""
+        """Filled by preload and prewarm functions, read by jobs. Lives as long as the process."""
+        self.arguments: Any = None
+        """What the app's `arguments` function said of this process."""
+        self.runners = runners or {}
+        """Runners of this host: name → path of the socket that they answer on."""
 
     def __repr__(self) -> str:
         return f"<process {self.number} of host {self.host}, pid {self.pid}>"

@@ -10,7 +10,8 @@ import pytest
 
 import farm
 from farm import app as app_module
-from farm.app import App, import_app, takes_argument
+from farm.app import App, takes_argument
+from farm.app_import import import_app
 from farm.app_settings import AppSettings
 from farm.errors import AppError
 from farm_settings import SETTINGS

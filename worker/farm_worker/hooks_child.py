@@ -12,11 +12,13 @@ from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
-from farm.app import App, import_app, takes_argument
+from farm.app import App, takes_argument
+from farm.app_import import import_app
 from farm.errors import AppError
+from farm.runner_declaration import Runner
 from farm_worker.pool.failure import explain, last_lines, summarize
 from farm_worker.pool.inlet import Inlet
-from farm_worker.pool.protocol import CallLoad, DescribeApp, Initialize, InitializeFailed, LoadAnswer
+from farm_worker.pool.protocol import CallLoad, DescribeApp, Initialize, InitializeFailed, LoadAnswer, RunnerOptions
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
 
 INITIALIZE_FAILED = 3
@@ -51,7 +53,24 @@ def _import(name: str | None) -> App:
 
 
 def _describe(app: App) -> DescribeApp:
-    return DescribeApp(options=dict(app.settings), queues=app.queues, has_load=app.load_hook is not None)
+    return DescribeApp(
+        options=dict(app.settings),
+        queues=app.queues,
+        has_load=app.load_hook is not None,
+        events=list(app.event_handlers),
+        runners=[_runner(runner) for runner in app.runners.values()],
+    )
+
+
+def _runner(runner: Runner) -> RunnerOptions:
+    return RunnerOptions(
+        name=runner.name,
+        copies=runner.copies,
+        batch=runner.batch,
+        max_waiting=runner.max_waiting,
+        initialize_timeout=runner.initialize_timeout,
+        memory_limit_mb=runner.memory_limit_mb,
+    )
 
 
 def _answer(inlet: Inlet, app: App) -> None:

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _warm(initialize: Initialize) -> "tuple[Equipment, Warmth]":
-    from farm.app import import_app  # noqa: PLC0415 - all of these import RQ, see above
+    from farm.app_import import import_app  # noqa: PLC0415 - all of these import RQ, see above
     from farm.context import enter_process  # noqa: PLC0415
     from farm_worker.pool import attempt  # noqa: F401, PLC0415 - only to have it before the user's path is in use
     from farm_worker.pool.equipment import equip  # noqa: PLC0415

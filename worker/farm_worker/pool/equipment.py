@@ -39,7 +39,7 @@ def equip(initialize: Initialize) -> Equipment:
     """Imports what the settings name, so the user's path must be in use. Raises SettingsError."""
     alarm = Alarm()
     return Equipment(
-        process=CurrentProcess(initialize.host, initialize.process, os.getpid()),
+        process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners),
         connection=connect(initialize.redis_url),
         job_class=_named("JOB_CLASS", initialize.job_class, import_job_class) if initialize.job_class else Job,
         serializer=_named("SERIALIZER", initialize.serializer, resolve_serializer) if initialize.serializer else None,

@@ -45,6 +45,10 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     result_ttl: int
     exception_handlers: list[str]
     log_level: str
+    http_proxy: str | None = None
+    """Proxy that the environment of jobs names."""
+    runners: dict[str, str] = {}
+    """Runners of this host: name → path of the socket that they answer on."""
 
 
 class RunJob(msgspec.Struct, tag="run", array_like=True):
@@ -104,6 +108,17 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
     """One line for the log: the error's type and text."""
 
 
+class RunnerOptions(msgspec.Struct, array_like=True, kw_only=True):
+    """One `@app.runner` of the app. See `farm.runner_declaration`."""
+
+    name: str
+    copies: int
+    batch: int
+    max_waiting: int
+    initialize_timeout: float
+    memory_limit_mb: float | None
+
+
 class DescribeApp(msgspec.Struct, tag="described", array_like=True, kw_only=True):
     """Hooks process → host: what the app declares."""
 
@@ -112,6 +127,9 @@ class DescribeApp(msgspec.Struct, tag="described", array_like=True, kw_only=True
     queues: dict[str, dict[str, Any]]
     """`app.queue(name, **options)`: name → options."""
     has_load: bool
+    events: list[str] = []
+    """Events that the app has handlers for."""
+    runners: list[RunnerOptions] = []
 
 
 class CallLoad(msgspec.Struct, tag="load", array_like=True):
