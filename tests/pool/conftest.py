@@ -11,7 +11,7 @@ import redis
 from rq import Queue
 
 from farm_settings import PoolSettings
-from farm_worker.pool import process, spawn
+from farm_worker.pool import spawn, starter
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize, Outcome, Ready
@@ -38,7 +38,7 @@ def queue(redis_client: redis.Redis) -> Queue:
 @pytest.fixture
 def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes run tests/support/protocol_child.py in place of ours."""
-    monkeypatch.setattr(process, "CHILD_MODULE", "protocol_child")
+    monkeypatch.setattr(starter, "CHILD_MODULE", "protocol_child")
     monkeypatch.setattr(spawn, "_folders_to_append", lambda: (str(SUPPORT),))
 
 

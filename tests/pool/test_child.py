@@ -257,12 +257,12 @@ class TestEnd:
         assert child.close() == 0
 
     def test_it_ends_when_the_stream_ends(self, child: ChildHarness) -> None:
-        child._spawned.stream.shutdown(1)
+        child.stream.shutdown(1)
         assert child.process.wait(10) == 0
 
     def test_it_ends_before_it_was_initialized(self, redis_url: str) -> None:
         with ChildHarness(redis_url) as child:
-            child._spawned.stream.close()
+            child.stream.close()
             assert child.process.wait(10) == 0
 
     def test_term_ends_it_at_once_also_in_a_job(self, child: ChildHarness, queue: Queue) -> None:

@@ -18,6 +18,7 @@ from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.spawn import spawn
+from farm_worker.pool.starter import Spawner
 from tests.pool.conftest import initialize, job, until
 
 pytestmark = pytest.mark.usefixtures("obedient")
@@ -32,7 +33,7 @@ class Process:
         self.end: tuple[ProcessEnd, Assignment | None, list[Assignment]] | None = None
         self.order: list[str] = []
         self.handle = ProcessHandle(
-            initialize(1, app), self, lifespan=lifespan, initialize_timeout=60, close_timeout=10
+            initialize(1, app), self, lifespan=lifespan, initialize_timeout=60, close_timeout=10, starter=Spawner(None)
         )
         self._sequence = 0
 
@@ -334,12 +335,10 @@ def test_a_child_gets_no_python_path_and_no_descriptor_but_its_own(
     )
     monkeypatch.setattr("farm_worker.pool.spawn._folders_to_append", lambda: (str(tmp_path),))
     environment = {**os.environ, "PYTHONPATH": "/nowhere"}
-    spawned = spawn("spy_child", with_tokens=True, environment=environment)
+    spawned = spawn("spy_child", environment=environment)
     spawned.process.wait(20)
     told = eval(spawned.stream.recv(4096))
     spawned.stream.close()
-    os.close(spawned.token_read or -1)
-    os.close(spawned.token_write or -1)
 
     assert told[0] is None
     assert told[1] == told[2], "the arguments are the open descriptors"

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import struct
-import subprocess
 import termios
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any, TypeVar
 import redis
 from rq.job import Job
 
+from farm_worker.pool.lines import Lines
 from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, RunJob, encode
-from farm_worker.pool.spawn import Spawned, spawn
+from farm_worker.pool.spawn import start_interpreter
 
 PATIENCE_SECONDS = 20.0
 USER_MODULES = str(Path(__file__).parent / "user_modules")
@@ -30,10 +30,14 @@ class ChildHarness:
         self._reader = FrameReader()
         self._messages: list[Message] = []
         self._sequence = 0
-        self._spawned: Spawned = spawn("farm_worker.pool.child", with_tokens=True, environment=environment)
-        self._spawned.stream.setblocking(True)
-        self._spawned.stream.settimeout(PATIENCE_SECONDS)
-        self.process: subprocess.Popen[bytes] = self._spawned.process
+        self.lines, child = Lines.open()
+        self.stream = self.lines.stream
+        self.stream.setblocking(True)
+        self.stream.settimeout(PATIENCE_SECONDS)
+        descriptors = [child.stream, child.tokens, child.control, child.stacks]
+        self.process = start_interpreter("farm_worker.pool.child", descriptors, environment, child.output)
+        child.close()
+        self._tokens_open = True
         defaults: dict[str, Any] = {
             "redis_url": redis_url,
             "rq_prefix": "rq",
@@ -56,15 +60,15 @@ class ChildHarness:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
-        self._spawned.stream.close()
+        self.stream.close()
         self.close_tokens()
-        if self._spawned.token_read is not None:
-            os.close(self._spawned.token_read)
+        os.close(self.lines.token_read)
+        self.lines.close()
 
     def receive(self, wanted: type[Wanted]) -> Wanted:
         """The next message, which must be of this kind."""
         while not self._messages:
-            data = self._spawned.stream.recv(1 << 16)
+            data = self.stream.recv(1 << 16)
             assert data, f"the process closed the stream, exit code {self.process.wait()}"
             self._messages.extend(self._reader.feed(data))
         message = self._messages.pop(0)
@@ -95,25 +99,22 @@ class ChildHarness:
         return self._sequence
 
     def send_frame(self, message: Message) -> None:
-        self._spawned.stream.sendall(encode(message))
+        self.stream.sendall(encode(message))
 
     def send_tokens(self, *sequences: int) -> None:
-        assert self._spawned.token_write is not None
-        os.write(self._spawned.token_write, b"".join(map(TOKEN.pack, sequences)))
+        os.write(self.lines.token_write, b"".join(map(TOKEN.pack, sequences)))
 
     def take_back(self) -> list[int]:
         """Sequences of what the process has not begun, as a host recalls them."""
-        assert self._spawned.token_read is not None
         try:
-            data = os.read(self._spawned.token_read, 4096)
+            data = os.read(self.lines.token_read, 4096)
         except BlockingIOError:
             return []
         return [sequence for (sequence,) in TOKEN.iter_unpack(data)]
 
     def peek(self) -> int:
         """How many jobs the process has not begun."""
-        assert self._spawned.token_read is not None
-        waiting = fcntl.ioctl(self._spawned.token_read, termios.FIONREAD, b"\0\0\0\0")
+        waiting = fcntl.ioctl(self.lines.token_read, termios.FIONREAD, b"\0\0\0\0")
         return int(struct.unpack("i", waiting)[0]) // TOKEN.size
 
     def run(self, job: Job, *, attempt: int = 1) -> Outcome:
@@ -125,9 +126,9 @@ class ChildHarness:
 
     def close_tokens(self) -> None:
         """Tells the process to end after what it has."""
-        if self._spawned.token_write is not None:
-            os.close(self._spawned.token_write)
-            object.__setattr__(self._spawned, "token_write", None)
+        if self._tokens_open:
+            os.close(self.lines.token_write)
+            self._tokens_open = False
 
     def close(self) -> int:
         """Ends the process gracefully. Returns its exit code."""

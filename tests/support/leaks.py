@@ -31,7 +31,6 @@ PERMANENT_KEYS = (
     "farm:deferred:*",
     "farm:host:*:inbox",
     "farm:host:*:running",
-    "farm:host:*:desired",
     "rq:*",  # RQ's own; see `_ended_without_ttl` for those that must end
     "test:*",  # what a test wrote for itself
 )

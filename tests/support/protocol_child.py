@@ -1,4 +1,4 @@
-"""A process that speaks the pool's protocol and obeys. Run as `protocol_child STREAM_FD TOKEN_FD`.
+"""A process that speaks the pool's protocol and obeys. Run as `protocol_child STREAM TOKENS CONTROL STACKS`.
 
 How it warms up is said by `Initialize.app`: a verb. What a job does is said by its fields: `do`, and `value`.
 """

@@ -1,4 +1,4 @@
-"""The body of a process of the pool: `python -P -m farm_worker.pool.child STREAM_FD TOKEN_FD`.
+"""The body of a process of the pool: `python -P -m farm_worker.pool.child STREAM TOKENS CONTROL STACKS` (descriptors).
 
 It becomes warm, says so, then runs one job after another: a token, its frame, the outcome. It ends when the host closes
 the token pipe (the prewarm functions are closed then), and with the host, whatever becomes of that.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from farm_worker.pool.failure import explain
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.protocol import Initialize, InitializeFailed, Ready
 from farm_worker.pool.surroundings import Surroundings, die_with_parent, restore_environment, take_signals, use_path
 
@@ -32,7 +33,9 @@ def main(arguments: list[str]) -> int:
     begun = time.monotonic()
     die_with_parent()
     take_signals()
-    inlet = Inlet(int(arguments[0]), int(arguments[1]))
+    stream, tokens, control, stacks = map(int, arguments)
+    lines = ChildLines(stream, tokens, control, stacks, sys.stdout.fileno()).take_over()
+    inlet = Inlet(lines.stream, lines.tokens)
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return 0

@@ -34,7 +34,8 @@ def explain(error: BaseException) -> str:
 
 def last_lines(error: BaseException) -> str:
     """The end of the traceback, where the reason stands."""
-    return "\n".join(full_text(error).rstrip().splitlines()[-LAST_LINES:])
+    text = "\n".join(full_text(error).rstrip().splitlines()[-LAST_LINES:])
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def summarize(error: BaseException) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+
+from farm_worker.pool.starter import Started
 
 EXIT_CHECK_SECONDS = 0.05
 """Where the system can't tell of an exit through a descriptor."""
@@ -14,14 +15,15 @@ EXIT_CHECK_SECONDS = 0.05
 class ProcessGroup:
     """A child that leads a process group of its own."""
 
-    def __init__(self, leader: subprocess.Popen[bytes], exited: Callable[[int], None]) -> None:
+    def __init__(self, leader: Started, exited: Callable[[int], None]) -> None:
         """`exited` gets the return code of `subprocess`, once; then nothing of the group is left."""
-        self._leader = leader
+        self._pid = leader.pid
+        self._reap = leader.reap
         self._exited = exited
         self._loop = asyncio.get_running_loop()
         self._descriptor: int | None = None
         try:
-            self._descriptor = os.pidfd_open(leader.pid)
+            self._descriptor = os.pidfd_open(self._pid)
         except (AttributeError, OSError):  # not Linux, or a kernel or sandbox without it
             self._loop.call_later(EXIT_CHECK_SECONDS, self._look)
         else:
@@ -30,20 +32,22 @@ class ProcessGroup:
     def signal(self, number: signal.Signals) -> None:
         """To all of the group that is left."""
         with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when all of it are zombies
-            os.killpg(self._leader.pid, number)
+            os.killpg(self._pid, number)
 
     def _notice(self) -> None:
         # Before it is reaped: until then its number can't belong to anybody else.
         self.signal(signal.SIGKILL)
-        if self._leader.poll() is not None and self._descriptor is not None:
+        code = self._reap()
+        if code is not None and self._descriptor is not None:
             self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
-            self._exited(self._leader.returncode)
+            self._exited(code)
 
     def _look(self) -> None:
-        if self._leader.poll() is None:
+        code = self._reap()
+        if code is None:
             self._loop.call_later(EXIT_CHECK_SECONDS, self._look)
         else:
             self.signal(signal.SIGKILL)
-            self._exited(self._leader.returncode)
+            self._exited(code)

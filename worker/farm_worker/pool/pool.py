@@ -16,6 +16,7 @@ from farm_worker.pool.process import ProcessHandle, State
 from farm_worker.pool.protocol import Initialize, Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
+from farm_worker.pool.starter import Spawner
 from farm_worker.pool.supervision import Supervision
 
 MAX_DEPTH = 512
@@ -49,7 +50,7 @@ class Pool:
         self._on_end = on_end
         self._on_change = on_change
         self._sequences = itertools.count(1)
-        self._staff = Staff(settings, slots, idle_target, initialize, environment, self)
+        self._staff = Staff(settings, slots, idle_target, initialize, Spawner(environment), self)
         self._supervision = Supervision(settings, self._staff)
 
     @property

@@ -5,20 +5,20 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from math import inf
 from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.channel import Channel
 from farm_worker.pool.group import ProcessGroup
-from farm_worker.pool.protocol import Initialize, InitializeFailed, Message, Outcome, Ready, RunJob
+from farm_worker.pool.lines import Lines
+from farm_worker.pool.protocol import Born, Initialize, InitializeFailed, Message, Outcome, Ready, RunJob
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason, signal_name
 from farm_worker.pool.recycling import Lifespan
-from farm_worker.pool.spawn import Spawned, spawn
+from farm_worker.pool.starter import Started, Starter, reap_child
 
-CHILD_MODULE = "farm_worker.pool.child"
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
 a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report."""
@@ -56,9 +56,9 @@ class ProcessHandle:
         lifespan: Lifespan,
         initialize_timeout: float,
         close_timeout: float,
-        environment: Mapping[str, str] | None = None,
+        starter: Starter,
     ) -> None:
-        """Spawns the process and sends it `initialize`. Raises OSError when it can't be spawned."""
+        """Begins the process and sends it `initialize`. Raises OSError when there is no room for it."""
         self.number = initialize.process
         self.state = State.STARTING
         self.assignments: deque[Assignment] = deque()
@@ -84,11 +84,19 @@ class ProcessHandle:
         self._error = ""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        spawned = spawn(CHILD_MODULE, with_tokens=True, environment=environment)
-        self.pid = spawned.process.pid
-        self._channel = self._open(spawned)
-        self._group = ProcessGroup(spawned.process, self._finish)
+        self.pid = 0
+        """0 until it is born."""
+        self._group: ProcessGroup | None = None
+        self._lines, child_lines = Lines.open()
+        self._channel = self._open_channel()
         self._channel.send(initialize)
+        try:
+            started = starter.start(child_lines)
+        except OSError:
+            self._close_lines()
+            raise
+        if started is not None:
+            self._adopt(started)
 
     @property
     def begun(self) -> Assignment | None:
@@ -171,15 +179,24 @@ class ProcessHandle:
         self.state = State.CLOSING if self.state is State.READY else self.state
         self.deadline = inf
         if gentle:
-            self._group.signal(signal.SIGTERM)
+            self._signal(signal.SIGTERM)
             self._timer = self._loop.call_later(TERMINATE_SECONDS, self._kill_now)
         else:
             self._kill_now()
 
-    def _open(self, spawned: Spawned) -> Channel:
-        assert spawned.token_write is not None
-        assert spawned.token_read is not None
-        return Channel(spawned.stream, spawned.token_write, spawned.token_read, self._receive, self._channel_broke)
+    def _open_channel(self) -> Channel:
+        lines = self._lines
+        return Channel(lines.stream, lines.token_write, lines.token_read, self._receive, self._channel_broke)
+
+    def _close_lines(self) -> None:
+        self._channel.close()
+        self._lines.close()
+
+    def _adopt(self, started: Started) -> None:
+        self.pid = started.pid
+        self._group = ProcessGroup(started, self._finish)
+        if self._kill_reason is not None:
+            self._kill_now()
 
     def _receive(self, messages: list[Message]) -> None:
         now = time.monotonic()
@@ -191,6 +208,8 @@ class ProcessHandle:
                     if assignment.begun_at is None:  # it came with the outcome of the job before it
                         assignment.begun_at = now - message.seconds
                     outcomes.append((assignment, message))
+            elif isinstance(message, Born):
+                self._adopt(Started(message.pid, partial(reap_child, message.pid)))
             elif isinstance(message, Ready):
                 self._become_ready()
             elif isinstance(message, InitializeFailed):
@@ -238,14 +257,21 @@ class ProcessHandle:
         if error:
             self._error = error
             self.kill(Reason.CRASHED)
+        elif self._group is None:
+            self._error = self._error or "it ended before it was born"
+            self._finish(1)
         elif self.state is not State.ENDED:
             self._state_before_mute = self.state
             self.state = State.CLOSING if self.state is State.READY else self.state
             self.deadline = min(self.deadline, time.monotonic() + self._close_timeout)
 
     def _kill_now(self) -> None:
-        self._killed = True
-        self._group.signal(signal.SIGKILL)
+        self._killed = self._group is not None  # else it is killed as soon as it is born
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._group is not None:
+            self._group.signal(number)
 
     def _finish(self, code: int) -> None:
         """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
@@ -260,7 +286,7 @@ class ProcessHandle:
         unbegun = [*self.assignments, *unbegun]
         self.assignments.clear()
         end = self._describe_end(code, last_state, begun)
-        self._channel.close()
+        self._close_lines()
         self._listener.on_end(self, end, begun, unbegun)
 
     def _describe_end(self, code: int, state: State, begun: Assignment | None) -> ProcessEnd:

@@ -63,6 +63,12 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     """The job's hash, flat: name, value, name, value …"""
 
 
+class Born(msgspec.Struct, tag="born", array_like=True):
+    """Process → host, the first message of one that was forked: from here on the host can signal and reap it."""
+
+    pid: int
+
+
 class Ready(msgspec.Struct, tag="ready", array_like=True):
     """Process → host: warm, jobs may come."""
 
@@ -108,6 +114,39 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
     """One line for the log: the error's type and text."""
 
 
+class JobLimit(msgspec.Struct, tag="job_limit", array_like=True):
+    """Process → host: the job that runs has another time limit than its record says, as entry points have."""
+
+    sequence: int
+    seconds: float
+    """0: none."""
+
+
+class Dirty(msgspec.Struct, tag="dirty", array_like=True):
+    """Process → host, before the outcome of a job: that job left behind what can't be put back. No job follows it."""
+
+    reason: str
+
+
+class Ping(msgspec.Struct, tag="ping", array_like=True):
+    """Host → process, on the control line."""
+
+    sequence: int
+
+
+class Pong(msgspec.Struct, tag="pong", array_like=True):
+    """Process → host, on the control line."""
+
+    sequence: int
+
+
+class CancelJob(msgspec.Struct, tag="cancel", array_like=True):
+    """Host → process, on the control line: the job is asked to end. It sees `is_cancelled`."""
+
+    sequence: int
+    reason: str
+
+
 class RunnerOptions(msgspec.Struct, array_like=True, kw_only=True):
     """One `@app.runner` of the app. See `farm.runner_declaration`."""
 
@@ -147,7 +186,53 @@ class LoadAnswer(msgspec.Struct, tag="load_answer", array_like=True):
     error: str
 
 
-Message = Initialize | RunJob | Ready | InitializeFailed | Outcome | DescribeApp | CallLoad | LoadAnswer
+class HandleEvent(msgspec.Struct, tag="event", array_like=True):
+    """Host → handlers process: call the functions that the app declared for this event."""
+
+    sequence: int
+    name: str
+    at: float
+    """Unix seconds."""
+    fields: dict[str, Any]
+    """The other attributes of `farm.event.Event`."""
+    skip: int = 0
+    """How many of the functions were called before, by a process that is gone."""
+
+
+class HandlerCalled(msgspec.Struct, tag="handler", array_like=True):
+    """Handlers process → host: this function is called now."""
+
+    sequence: int
+    handler: str
+
+
+class EventHandled(msgspec.Struct, tag="handled", array_like=True):
+    """Handlers process → host: all functions of the event were called."""
+
+    sequence: int
+    errors: list[str]
+    """Of those that raised: name and end of the traceback."""
+
+
+Message = (
+    Initialize
+    | RunJob
+    | Born
+    | Ready
+    | InitializeFailed
+    | JobLimit
+    | Dirty
+    | Outcome
+    | Ping
+    | Pong
+    | CancelJob
+    | DescribeApp
+    | CallLoad
+    | LoadAnswer
+    | HandleEvent
+    | HandlerCalled
+    | EventHandled
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -1,4 +1,4 @@
-"""Starts one child interpreter with its channels. Used for the processes of the pool and for the hooks process."""
+"""Starts one child interpreter: a process of the pool, their template, or one that runs hooks."""
 
 import functools
 import os
@@ -6,8 +6,7 @@ import site
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,49 +21,53 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)"""
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """A started child and the parent's ends of its channels."""
+    """A started child with one stream, and the parent's end of that."""
 
     process: subprocess.Popen[bytes]
     stream: socket.socket
-    token_write: int | None
-    token_read: int | None
-    """The same open pipe end that the child reads: what is read here, the child does not get."""
 
 
-def spawn(module: str, *, with_tokens: bool, environment: Mapping[str, str] | None = None) -> Spawned:
-    """Runs `python -P -m MODULE STREAM_FD [TOKEN_FD]` in a process group of its own; it inherits stdout and stderr.
+def spawn(
+    module: str, *, environment: Mapping[str, str] | None = None, inherit: Sequence[int] = (), with_tokens: bool = False
+) -> Spawned:
+    """Runs `module STREAM_FD [INHERITED_FD …]` as `start_interpreter` does; it inherits stdout and stderr."""
+    assert not with_tokens
+    stream, child_stream = socket.socketpair()
+    try:
+        process = start_interpreter(module, [child_stream.fileno(), *inherit], environment)
+    except OSError:
+        stream.close()
+        raise
+    finally:
+        child_stream.close()
+    stream.setblocking(False)
+    return Spawned(process, stream)
 
-    `environment` replaces ours; `PYTHONPATH` never gets through, the child sets up the user's path itself. Returns once
-    the program was executed, a millisecond or two. Raises OSError when there is no room for another process.
+
+def start_interpreter(
+    module: str, descriptors: Sequence[int], environment: Mapping[str, str] | None = None, output: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Runs `python -P -m MODULE DESCRIPTOR …` in a process group of its own; it inherits the descriptors.
+
+    `output` becomes its stdout and stderr; without it, it inherits ours. `environment` replaces ours; `PYTHONPATH`
+    never gets through, the child sets up the user's path itself. Returns once the program was executed, a millisecond
+    or two. Raises OSError when there is no room for another process.
 
     Call it in the main thread: a child may ask to be killed with its parent, and to Linux that is the thread.
     """
-    with ExitStack() as on_error, ExitStack() as child_ends:
-        stream, child_stream = socket.socketpair()
-        on_error.callback(stream.close)
-        child_ends.callback(child_stream.close)
-        descriptors = [child_stream.fileno()]
-        token_read = token_write = None
-        if with_tokens:
-            token_read, token_write = os.pipe()
-            for descriptor in (token_read, token_write):
-                on_error.callback(os.close, descriptor)
-                os.set_blocking(descriptor, False)
-            descriptors.append(token_read)
-        process = subprocess.Popen(
-            _command(module, descriptors),
-            stdin=subprocess.DEVNULL,
-            env=_environment(environment),
-            pass_fds=descriptors,
-            close_fds=True,
-            process_group=0,
-        )
-        on_error.pop_all()
-    stream.setblocking(False)
-    return Spawned(process, stream, token_write, token_read)
+    return subprocess.Popen(
+        _command(module, descriptors),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env=_environment(environment),
+        pass_fds=descriptors,
+        close_fds=True,
+        process_group=0,
+    )
 
 
-def _command(module: str, descriptors: list[int]) -> list[str]:
+def _command(module: str, descriptors: Sequence[int]) -> list[str]:
     numbers = [str(descriptor) for descriptor in descriptors]
     folders = _folders_to_append()
     if not folders:

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import inf
 
 from farm_settings import PoolSettings
@@ -14,6 +14,7 @@ from farm_worker.pool.process import Listener, ProcessHandle, State
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import WarmUps, lifespan
+from farm_worker.pool.starter import Starter
 
 SURPLUS_SECONDS = 30.0
 """A process not needed for so long is closed. Sooner would spawn anew for every burst."""
@@ -33,7 +34,7 @@ class Staff:
         slots: int,
         idle_target: int,
         initialize: Callable[[int], Initialize],
-        environment: Mapping[str, str] | None,
+        starter: Starter,
         listener: Listener,
     ) -> None:
         self.slots = slots
@@ -44,7 +45,7 @@ class Staff:
         self.warm_ups = WarmUps()
         self._settings = settings
         self._initialize = initialize
-        self._environment = environment
+        self._starter = starter
         self._listener = listener
         self._numbers = itertools.count(1)
         self._warm_ups_at_once = settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
@@ -151,7 +152,7 @@ class Staff:
                 lifespan=lifespan(jobs, settings.max_process_age, settings.recycle_memory_mb, stagger=_random()),
                 initialize_timeout=settings.initialize_timeout,
                 close_timeout=settings.close_timeout,
-                environment=self._environment,
+                starter=self._starter,
             )
         except OSError as error:
             self._note_failure(now, f"process {number} can't be spawned: {error}")
