@@ -6,6 +6,8 @@ Importing this is cheap and opens nothing: each name is loaded when it is first 
 from farm.errors import AppError as AppError
 from farm.errors import FarmError as FarmError
 from farm.errors import HostFenced as HostFenced
+from farm.errors import HostNotFound as HostNotFound
+from farm.errors import JobCancelled as JobCancelled
 from farm.errors import JobError as JobError
 from farm.errors import JobFailed as JobFailed
 from farm.errors import JobNotFound as JobNotFound
@@ -16,6 +18,11 @@ from farm.errors import RedisServerError as RedisServerError
 from farm.errors import RedisTooOld as RedisTooOld
 from farm.errors import RedisUnavailable as RedisUnavailable
 from farm.errors import ResultTimeout as ResultTimeout
+from farm.errors import RunnerBusy as RunnerBusy
+from farm.errors import RunnerDied as RunnerDied
+from farm.errors import RunnerError as RunnerError
+from farm.errors import RunnerFailed as RunnerFailed
+from farm.errors import RunnerTimeout as RunnerTimeout
 from farm.errors import SettingsError as SettingsError
 
 # The name alone tells type checkers; `typing` is not imported, since a user's folder may hold a module of that name
@@ -28,8 +35,18 @@ if TYPE_CHECKING:
     from farm.client import Client as Client
     from farm.client import JobHandle as JobHandle
     from farm.client import JobStatus as JobStatus
+    from farm.context import CurrentJob as CurrentJob
+    from farm.context import CurrentProcess as CurrentProcess
     from farm.context import current_job as current_job
     from farm.context import current_process as current_process
+    from farm.entry import entrypoint as entrypoint
+    from farm.event import Event as Event
+    from farm.host_handle import HostHandle as HostHandle
+    from farm.host_handle import host as host
+    from farm.runner_client import RunnerClient as RunnerClient
+    from farm.runner_client import runner as runner
+    from farm.store.process_view import ProcessView as ProcessView
+    from farm.usage import Usage as Usage
 
     __version__: str
 
@@ -38,10 +55,20 @@ _HOMES = {
     "AsyncClient": "farm.client",
     "Call": "farm.client",
     "Client": "farm.client",
+    "CurrentJob": "farm.context",
+    "CurrentProcess": "farm.context",
+    "Event": "farm.event",
+    "HostHandle": "farm.host_handle",
     "JobHandle": "farm.client",
     "JobStatus": "farm.client",
+    "ProcessView": "farm.store.process_view",
+    "RunnerClient": "farm.runner_client",
+    "Usage": "farm.usage",
     "current_job": "farm.context",
     "current_process": "farm.context",
+    "entrypoint": "farm.entry",
+    "host": "farm.host_handle",
+    "runner": "farm.runner_client",
     "__version__": "farm.version",
 }
 
@@ -51,24 +78,41 @@ __all__ = [
     "AsyncClient",
     "Call",
     "Client",
+    "CurrentJob",
+    "CurrentProcess",
+    "Event",
     "FarmError",
     "HostFenced",
+    "HostHandle",
+    "HostNotFound",
+    "JobCancelled",
     "JobError",
     "JobFailed",
     "JobHandle",
     "JobNotFound",
     "JobStatus",
     "NameInUse",
+    "ProcessView",
     "RedisError",
     "RedisRefused",
     "RedisServerError",
     "RedisTooOld",
     "RedisUnavailable",
     "ResultTimeout",
+    "RunnerBusy",
+    "RunnerClient",
+    "RunnerDied",
+    "RunnerError",
+    "RunnerFailed",
+    "RunnerTimeout",
     "SettingsError",
+    "Usage",
     "__version__",
     "current_job",
     "current_process",
+    "entrypoint",
+    "host",
+    "runner",
 ]
 
 

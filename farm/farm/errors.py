@@ -9,10 +9,17 @@ FarmError
 │   └── RedisTooOld          the server lacks commands that the farm needs
 ├── RedisServerError         a private Redis could not be started
 ├── NameInUse                a host of this name is alive elsewhere
+├── HostNotFound             no such host in this Redis
 ├── HostFenced               this host was given up: its jobs belong to others now
+├── RunnerError              there is no such runner here, or the call makes no sense
+│   ├── RunnerBusy           as many calls wait as the runner allows
+│   ├── RunnerTimeout        the runner did not answer in the time given
+│   ├── RunnerDied           the runner died during the call, or its host is gone
+│   └── RunnerFailed         the call has no result, and no error that can be raised here
 └── JobError
     ├── JobNotFound          no such job in this Redis
     ├── JobFailed            the job ended without a result
+    ├── JobCancelled         somebody asked for the end of the job that runs
     └── ResultTimeout        the job did not end in the time given
 """
 
@@ -53,8 +60,32 @@ class NameInUse(FarmError):
     """A host of this name is alive elsewhere."""
 
 
+class HostNotFound(FarmError):
+    """No such host in this Redis."""
+
+
 class HostFenced(FarmError):
     """This host was given up: its jobs belong to others now."""
+
+
+class RunnerError(FarmError):
+    """There is no such runner here, or the call makes no sense."""
+
+
+class RunnerBusy(RunnerError):
+    """As many calls wait as the runner allows. Nothing was done."""
+
+
+class RunnerTimeout(RunnerError):
+    """The runner did not answer in the time given. A call that was not begun then is not done at all."""
+
+
+class RunnerDied(RunnerError):
+    """The runner died during the call, or its host is gone. The call may have been done in part."""
+
+
+class RunnerFailed(RunnerError):
+    """The call has no result, and no error that can be raised here. The text says why."""
 
 
 class JobError(FarmError):
@@ -67,6 +98,10 @@ class JobNotFound(JobError):
 
 class JobFailed(JobError):
     """The job ended without a result: failed, stopped or canceled."""
+
+
+class JobCancelled(JobError):
+    """Raised in a job by `raise_if_cancelled`: somebody asked for its end, and it ends as stopped."""
 
 
 class ResultTimeout(JobError):

@@ -81,8 +81,12 @@ class Keys:
         """hash, TTL: what the host published with its last beat."""
         return f"{self.prefix}:host:{host}"
 
+    def processes(self, host: str) -> str:
+        """hash, TTL: number of a process → what it does, one line of JSON; `at` → when that was so, by Redis's clock."""
+        return f"{self.prefix}:host:{host}:processes"
+
     def desired(self, host: str) -> str:
-        """hash: what operators want of the host. It reads this with its beat's reply."""
+        """hash, TTL: what operators want of the host. It reads this with its beat's reply, and renews it."""
         return f"{self.prefix}:host:{host}:desired"
 
     def inbox(self, host: str, identity: str) -> str:

@@ -62,6 +62,16 @@ def test_a_running_job_shows_its_host_and_lease(client: Client, redis_client: re
     assert facts["running_since"] == "2023-11-14T22:13:20.000+00:00"
 
 
+def test_a_job_shows_how_far_it_says_that_it_is(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue("shop.bill", 1)
+    said = '{"fraction": 0.5, "text": "page 2 of 4", "at": "2026-01-02T03:04:05Z"}'
+    redis_client.hset(f"rq:job:{job.id}", "farm_progress", said)
+
+    assert _facts(_farm(job.id))["progress"] == "50% page 2 of 4"
+    progress = json.loads(_farm(job.id, "--json").stdout)["progress"]
+    assert progress == {"fraction": 0.5, "text": "page 2 of 4", "at": "2026-01-02T03:04:05.000+00:00"}
+
+
 def test_a_failed_job_shows_its_error_and_the_traceback_when_asked(client: Client, redis_client: redis.Redis) -> None:
     job = client.queue(failure_ttl=60).enqueue(sample_jobs.fail, "no money")
     run_all(redis_client)

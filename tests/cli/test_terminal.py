@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 import redis
 
+from tests.cli.test_host_command import plant_processes
 from tests.support.planted import plant_deferral, plant_host, plant_leader, plant_queue
 
 Show = Callable[..., str]
@@ -75,3 +76,14 @@ def test_the_settings_fit_into_eighty_columns(show: Show) -> None:
 
     assert max(len(line) for line in lines if "\x1b" not in line) <= 80
     assert any(line.split() == ["threshold", "0.75", "default"] for line in lines)
+
+
+@pytest.mark.usefixtures("farm")
+def test_a_host_and_its_jobs_fit_a_terminal_of_80_columns(show: Show, redis_client: redis.Redis) -> None:
+    plant_processes(redis_client, "worker-1.example")
+    shown = show("host", "worker-1.example", NO_COLOR="1")
+    lines = [line.rstrip() for line in shown.splitlines() if not line.startswith("Redis:")]
+
+    assert max(map(len, lines)) <= 80
+    heads = [line.split() for line in lines if line.startswith("process ")]
+    assert [len(head) for head in heads] == [8, 8], "no word of a head is broken"

@@ -81,7 +81,8 @@ def test_every_method_of_the_synchronous_client_can_be_awaited(redis_url: str, r
             )
             status = await jobs[1].status()
             assert (status.queue, status.position, status.on_lost) == ("calls", 1, "fail")
-            assert await jobs[1].cancel() == "canceled"
+            assert await jobs[1].progress() is None
+            assert await jobs[1].cancel(grace=1.0) == "canceled"
             await asyncio.to_thread(run_all, redis_client, "calls")
             assert await jobs[0].result(timeout=5) == 2
             assert await client.job(jobs[0].id).result() == 2

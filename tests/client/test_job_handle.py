@@ -58,7 +58,7 @@ def test_a_job_that_does_not_end_in_time_goes_on(client: Client, redis_client: r
 def test_a_job_that_is_not_there_is_said_so(client: Client) -> None:
     job = client.job("gone")
 
-    for ask in (job.result, job.status, job.cancel, job.delete):
+    for ask in (job.result, job.status, job.progress, job.cancel, job.delete):
         with pytest.raises(JobNotFound, match="gone"):
             ask()
 
@@ -121,6 +121,41 @@ def test_canceling_a_running_job_tells_its_worker_to_stop_it(client: Client, red
     assert message is not None
     assert json.loads(message["data"]) == {"command": "stop-job", "job_id": job.id}
     assert job.status().status == "started"
+
+
+@pytest.mark.parametrize(
+    ("on_host", "expected"),
+    [(True, {"command": "cancel-job", "grace": 2.5}), (False, {"command": "stop-job"})],
+    ids=["host", "worker of plain rq"],
+)
+def test_a_running_job_is_given_a_grace_where_the_worker_knows_of_it(
+    client: Client, redis_client: redis.Redis, on_host: bool, expected: dict[str, object]
+) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    redis_client.hset(f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "host-1"})
+    if on_host:
+        redis_client.hset(KEYS.identities, "host-1", "1-aa")
+    with redis_client.pubsub() as commands:
+        commands.subscribe("rq:pubsub:host-1")
+        commands.get_message(timeout=5)
+
+        assert job.cancel(grace=2.5) == "stopping"
+        message = commands.get_message(timeout=5)
+    assert message is not None
+    assert json.loads(message["data"]) == {"job_id": job.id} | expected
+
+
+@pytest.mark.parametrize("grace", [-1, float("nan"), float("inf")])
+def test_a_grace_that_is_no_length_of_time_is_refused(client: Client, grace: float) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+
+    with pytest.raises(ValueError, match="grace"):
+        job.cancel(grace)
+    assert not job.status().ended
+
+
+def test_a_waiting_job_needs_no_grace(client: Client) -> None:
+    assert client.queue().enqueue(sample_jobs.add, 1).cancel(grace=60) == "canceled"
 
 
 def test_a_job_that_starts_while_it_is_canceled_is_stopped_instead(
@@ -246,6 +281,32 @@ def test_a_quarantined_job_is_told_with_the_reason_even_without_a_record(
     assert (status.status, status.quarantine_reason) == ("quarantined", "the key of the job is not a hash")
     with pytest.raises(JobFailed, match="not a hash"):
         client.job("odd").result()
+
+
+def test_progress_is_what_the_job_said_last(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    assert job.progress() is None
+
+    said = '{"fraction": 0.25, "text": "page 3 of 12", "at": "2026-01-02T03:04:05Z"}'
+    redis_client.hset(f"rq:job:{job.id}", "farm_progress", said)
+
+    progress = job.progress()
+    assert progress == job.status().progress
+    assert progress is not None
+    assert (progress.fraction, progress.text, progress.at) == (
+        0.25,
+        "page 3 of 12",
+        datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    )
+    assert str(progress) == "25% page 3 of 12"
+
+
+@pytest.mark.parametrize("said", ["", "25 %", "[1]", "{}", '{"fraction": 0.5, "text": "x", "at": 1e999}', "\xff"])
+def test_progress_that_cannot_be_read_is_none(client: Client, redis_client: redis.Redis, said: str) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    redis_client.hset(f"rq:job:{job.id}", "farm_progress", said.encode("latin-1"))
+
+    assert job.progress() is None
 
 
 def test_unreadable_fields_are_left_out(client: Client, redis_client: redis.Redis) -> None:

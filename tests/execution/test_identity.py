@@ -17,7 +17,9 @@ class Store:
     def __init__(self, holder: NameTaken) -> None:
         self.holder = holder
 
-    async def register(self, host: str, dead_pid: int | None = None) -> Registration | NameTaken:
+    async def register(
+        self, host: str, dead_pid: int | None = None, *, again: bool = False
+    ) -> Registration | NameTaken:
         return self.holder if dead_pid is None else Registration(host, "2-x")
 
 

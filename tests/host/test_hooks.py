@@ -61,6 +61,17 @@ def test_what_the_app_declares_is_told(use: Callable[..., Any]) -> None:
     assert not app.has_load
 
 
+def test_without_a_load_function_no_process_stays(use: Callable[..., Any]) -> None:
+    async def asked(hooks: Hooks) -> Any:
+        return hooks.pid, await ask(hooks), psutil.Process().children()
+
+    before = psutil.Process().children()
+    pid, answer, children = use("app = farm.App()\n", asked)
+
+    assert (pid, answer.value, answer.error) == (None, None, "the app has no load function")
+    assert children == before
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

@@ -15,6 +15,7 @@ KEYS = Keys()
 RQ_KEYS = RqKeys()
 PUBLISHED = {
     *("state", "reason", "load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "idle"),
+    "idle_processes",
     *("prefetch", "capacity", "assigned", "queues", "labels", "identity", "pid", "hostname", "boot_id", "version"),
     *("pid_namespace", "started_at", "beat_at"),
 }

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -65,6 +66,11 @@ def job(do: str = "", value: object = "", data: bytes = b"", timeout: float | No
     return Assignment(b"job-%d" % number, "0" * 32, "default", 1, "rerun", timeout, fields)
 
 
+def pool_settings(**settings: Any) -> PoolSettings:
+    """Processes are spawned unless a test says otherwise: most tests are about one process."""
+    return PoolSettings(**{"start_method": "spawn", **settings})
+
+
 @dataclass
 class Watched:
     """A pool and all that it reported."""
@@ -79,7 +85,7 @@ class Watched:
     def of(cls, slots: int = 1, idle: int | None = None, app: str | None = None, **settings: object) -> "Watched":
         watched = cls(app)
         watched.pool = Pool(
-            PoolSettings(**settings),
+            pool_settings(**settings),
             slots,
             slots if idle is None else idle,
             lambda number: initialize(number, watched.app),

@@ -305,7 +305,7 @@ def test_old_processes_are_recycled_between_jobs() -> None:
 def test_a_process_above_its_memory_limit_is_killed_and_says_how_much_it_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("farm_worker.pool.supervision.MEMORY_LIMIT_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr("farm_worker.pool.supervision.MEMORY_INTERVAL_SECONDS", 0.1)
 
     async def scene() -> None:
         async with Watched.of(slots=2, memory_warn_mb=1, memory_limit_mb=200) as watched:
@@ -369,6 +369,39 @@ def test_processes_come_with_demand_and_surplus_ones_go(monkeypatch: pytest.Monk
 
             assert watched.pool.ready == 1
             assert {end.reason for end, _, _ in watched.ends} == {Reason.SURPLUS}
+
+    asyncio.run(scene())
+
+
+def test_a_target_set_by_hand_holds_at_once_both_ways() -> None:
+    async def scene() -> None:
+        async with Watched.of(slots=4, idle=1) as watched:
+            await ready(watched)
+            oldest = watched.pool.processes[0]
+            watched.pool.idle_target = 4
+            await ready(watched, 4)
+            watched.pool.idle_target = 1
+            await until(lambda: len(watched.ends) == 3, "the surplus is gone")
+
+            assert watched.pool.processes == (oldest,)
+            assert {end.reason for end, _, _ in watched.ends} == {Reason.SURPLUS}
+
+    asyncio.run(scene())
+
+
+def test_processes_that_still_warm_up_go_before_warm_ones() -> None:
+    async def scene() -> None:
+        async with Watched.of(slots=3, idle=1) as watched:
+            await ready(watched)
+            warm = watched.pool.processes[0]
+            watched.app = "hang"
+            watched.pool.idle_target = 3
+            await until(lambda: watched.pool.starting == 2, "two warm up")
+            watched.pool.idle_target = 1
+            await until(lambda: len(watched.ends) == 2, "the surplus is gone")
+
+            assert watched.pool.processes == (warm,)
+            assert not any(end.abnormal for end, _, _ in watched.ends)
 
     asyncio.run(scene())
 

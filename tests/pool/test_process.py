@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.process import ProcessHandle, State
-from farm_worker.pool.protocol import Outcome
+from farm_worker.pool.protocol import Outcome, Output
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.spawn import spawn
@@ -32,17 +32,29 @@ class Process:
         self.outcomes: list[tuple[Assignment, Outcome]] = []
         self.end: tuple[ProcessEnd, Assignment | None, list[Assignment]] | None = None
         self.order: list[str] = []
+        self.said: list[str] = []
         self.handle = ProcessHandle(
             initialize(1, app), self, lifespan=lifespan, initialize_timeout=60, close_timeout=10, starter=Spawner(None)
         )
         self._sequence = 0
 
-    def on_ready(self) -> None:
+    def on_created(self, process: ProcessHandle) -> None:
+        self.order.append("created")
+        assert process.pid == 0
+
+    def on_started(self, process: ProcessHandle) -> None:
+        self.order.append("started")
+        assert process.pid > 0
+
+    def on_ready(self, process: ProcessHandle) -> None:
         self.order.append("ready")
 
-    def on_outcomes(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+    def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         self.order.append("outcomes")
         self.outcomes += outcomes
+
+    def on_output(self, process: ProcessHandle, assignment: Assignment | None, output: Output) -> None:
+        self.said.append(output.text)
 
     def on_end(
         self, process: ProcessHandle, end: ProcessEnd, begun: Assignment | None, unbegun: list[Assignment]
@@ -76,6 +88,24 @@ def test_jobs_end_in_the_order_of_their_dispatch() -> None:
         assert [assignment for assignment, _ in process.outcomes] == jobs
         assert [outcome.result for _, outcome in process.outcomes] == [b"%d" % size for size in range(50)]
         assert all(assignment.begun_at is not None for assignment in jobs)
+        process.handle.close(Reason.CLOSED)
+        await process.ended()
+
+    asyncio.run(scene())
+
+
+def test_what_a_job_says_last_of_its_progress_is_kept_within_bounds() -> None:
+    async def scene() -> None:
+        process = Process()
+        await process.ready()
+        talkative, silent = job("say"), job()
+        process.dispatch(talkative, silent)
+        await until(lambda: len(process.outcomes) == 2, "both are done")
+
+        assert talkative.progress is not None
+        assert talkative.progress.fraction == 1.0
+        assert len(talkative.progress.text) == 1000
+        assert silent.progress is None
         process.handle.close(Reason.CLOSED)
         await process.ended()
 
@@ -124,7 +154,7 @@ def test_an_outcome_written_before_death_is_not_lost() -> None:
         assert [assignment for assignment, _ in process.outcomes] == [answered]
         assert begun is None
         assert unbegun == [waiting]
-        assert process.order == ["ready", "outcomes", "end"]
+        assert process.order == ["created", "started", "ready", "outcomes", "end"]
 
     asyncio.run(scene())
 

@@ -12,7 +12,7 @@ import redis
 from rq.job import Job
 
 from farm_worker.pool.lines import Lines
-from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, RunJob, encode
+from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, Output, RunJob, encode
 from farm_worker.pool.spawn import start_interpreter
 
 PATIENCE_SECONDS = 20.0
@@ -29,6 +29,7 @@ class ChildHarness:
         self._redis_url = redis_url
         self._reader = FrameReader()
         self._messages: list[Message] = []
+        self.said: list[Output] = []
         self._sequence = 0
         self.lines, child = Lines.open()
         self.stream = self.lines.stream
@@ -66,14 +67,21 @@ class ChildHarness:
         self.lines.close()
 
     def receive(self, wanted: type[Wanted]) -> Wanted:
-        """The next message, which must be of this kind."""
+        """The next message, which must be of this kind. What jobs say goes to `said`, unless it is asked for."""
+        message = self.receive_any()
+        while isinstance(message, Output) and wanted is not Output:
+            self.said.append(message)
+            message = self.receive_any()
+        assert isinstance(message, wanted), message
+        return message
+
+    def receive_any(self) -> Message:
+        """The next message."""
         while not self._messages:
             data = self.stream.recv(1 << 16)
             assert data, f"the process closed the stream, exit code {self.process.wait()}"
             self._messages.extend(self._reader.feed(data))
-        message = self._messages.pop(0)
-        assert isinstance(message, wanted), message
-        return message
+        return self._messages.pop(0)
 
     def start(self, job: Job, *, attempt: int = 1) -> int:
         """Sends a job of real RQ as the host would: its hash after the start. Returns its sequence."""

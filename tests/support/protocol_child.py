@@ -3,6 +3,8 @@
 How it warms up is said by `Initialize.app`: a verb. What a job does is said by its fields: `do`, and `value`.
 """
 
+import ctypes
+import itertools
 import os
 import select
 import signal
@@ -13,16 +15,19 @@ import threading
 import time
 from collections import deque
 
+from farm_worker.pool.attendant import attend
 from farm_worker.pool.protocol import (
     TOKEN,
     FrameReader,
     Initialize,
     InitializeFailed,
     Outcome,
+    Progress,
     Ready,
     RunJob,
     encode,
 )
+from farm_worker.pool.stacks import keep_stacks
 
 
 class Child:
@@ -49,6 +54,9 @@ class Child:
         if verb == "fail_while" and os.path.exists(value):
             self.stream.sendall(encode(InitializeFailed("RuntimeError: no database")))
             sys.exit(1)
+        if verb == "grow":
+            self.ballast = bytearray(int(value))
+            time.sleep(600)
         if verb == "hang":
             subprocess.Popen(["sleep", "600"])
             time.sleep(600)
@@ -122,11 +130,27 @@ class Child:
         elif verb == b"wait_for":
             while not os.path.exists(value):
                 time.sleep(0.005)
+        elif verb == b"spin":
+            until = time.monotonic() + float(value)
+            while time.monotonic() < until:
+                pass
+        elif verb == b"hold_the_gil":
+            sum(itertools.repeat(1, int(value)))
+        elif verb == b"hold_the_gil_asleep":
+            lock = ctypes.create_string_buffer(128)
+            for _ in range(2):
+                ctypes.PyDLL(None).pthread_mutex_lock(lock)
+        elif verb == b"grow_in_a_child":
+            subprocess.Popen([sys.executable, "-c", f"import time; x = bytearray({value}); time.sleep(600)"])
+            time.sleep(600)
         elif verb == b"grow":
             self.ballast = bytearray(int(value))
             time.sleep(600)
         elif verb == b"echo":
             outcome.result = fields[b"data"]
+        elif verb == b"say":
+            for fraction, text in ((float("nan"), "at work"), (0.25, "a quarter"), (7.0, "x" * 5000)):
+                self.stream.sendall(encode(Progress(job.sequence, fraction, text)))
         elif verb == b"print":
             sys.stdout.write("x" * int(value))
             sys.stdout.flush()
@@ -138,4 +162,6 @@ class Child:
 
 
 if __name__ == "__main__":
+    keep_stacks(int(sys.argv[4]))
+    attend(int(sys.argv[3]))
     Child(int(sys.argv[1]), int(sys.argv[2])).run()

@@ -56,8 +56,8 @@ async def _run() -> None:
 def _connect_once(settings: Settings) -> str:
     """Says which Redis is used, and that it can be, before anything else starts."""
     address = resolve(settings.redis)
-    print(f"Redis: {hide_password(address.url)} ({address.source})", file=sys.stderr)
-    logs.configure(settings.logs.log_level, settings.logs.log_format, "host")
+    logs.configure(settings.logs.log_level, settings.logs.log_format, "host", queued=True)
+    logs.say(f"Redis: {hide_password(address.url)} ({address.source})")
     for warning in settings.warnings:
         logging.getLogger("farm.host").warning("%s", warning)
     client = connect(address.url)
@@ -98,7 +98,7 @@ def _write_pid_file(settings: Settings) -> None:
 
 
 def _say(error: Exception, code: int) -> int:
-    print(f"Error: {error}", file=sys.stderr)
+    logs.say(f"Error: {error}", logging.ERROR)
     return code
 
 

@@ -7,6 +7,7 @@ from farm.records import failure_text
 from farm.store.execution import Ending
 from farm_worker.beginnings import acceptance, field
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.progress import to_field
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 
@@ -45,7 +46,9 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         group=outcome.group,
         summary=outcome.summary,
         queue=assignment.queue,
-        fields=outcome.fields,
+        attempt=assignment.attempt,
+        record=assignment.fields,
+        fields=[*outcome.fields, *_last_words(assignment)],
         accepted=acceptance(assignment.fields),
     )
 
@@ -61,11 +64,11 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
         kind, text = "stopped", STOPPED_TEXT
     elif end.reason is Reason.JOB_TIMEOUT:
         kind = "failed"
-        text = f"Task exceeded maximum timeout value ({assignment.timeout:g} seconds). {end.sentence()}"
+        text = f"Task exceeded maximum timeout value ({assignment.timeout or 0:g} seconds). {end.report()}"
     else:
         # Begins with RQ's own words, so that searches for them still find it.
         kind = "crashed"
-        text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.sentence()}"
+        text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.report()}"
     return _ending(assignment, kind, text)
 
 
@@ -94,10 +97,19 @@ def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
         ended_at=repr(now),
         seconds=seconds,
         rate_limit_key=field(assignment.fields, b"rate_limit_key"),
-        summary=text,
+        summary=text.partition("\n")[0],
         queue=assignment.queue,
+        attempt=assignment.attempt,
+        record=assignment.fields,
+        fields=_last_words(assignment),
         accepted=acceptance(assignment.fields),
     )
+
+
+def _last_words(assignment: Assignment) -> list[bytes]:
+    """The progress that no beat has kept yet, as a field of the job's hash."""
+    progress = assignment.progress
+    return [] if progress is None or progress is assignment.kept_progress else [b"farm_progress", to_field(progress)]
 
 
 def _failure_ttl(assignment: Assignment) -> int:

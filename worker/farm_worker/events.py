@@ -10,6 +10,7 @@ from farm_worker.pool.reasons import ProcessEnd
 Fields = dict[str, str | int | float]
 
 MAX_DETAIL = 2000
+"""Characters of each text of an event: the stream keeps thousands of them."""
 
 _logger = logging.getLogger("farm.events")
 
@@ -30,12 +31,22 @@ def process_fields(end: ProcessEnd) -> Fields:
         "reason": end.reason.value,
         "pid": end.pid,
         "process": end.number,
+        "runner": end.runner,
         "phase": end.phase.value,
         "exit_code": "" if end.exit_code is None else end.exit_code,
         "signal": end.signal or "",
         "job": end.job_id or "",
+        "function": end.function or "",
+        "queue": end.queue or "",
+        "attempt": end.attempt or "",
+        "job_seconds": "" if end.job_seconds is None else round(end.job_seconds, 3),
         "age": round(end.age, 3),
         "jobs_done": end.jobs_done,
         "memory": end.last_memory or "",
+        "peak_memory": end.peak_memory or "",
+        "killed": int(end.killed),
+        "stuck": int(end.stuck),
         "detail": end.sentence()[:MAX_DETAIL],
+        "last_lines": "\n".join(end.last_lines)[-MAX_DETAIL:],
+        "stack": end.stack[:MAX_DETAIL],
     }

@@ -172,15 +172,26 @@ class Execution:
 
     def stop_job(self, job_id: bytes) -> bool:
         """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""
-        if self.pool.kill_job(job_id, Reason.STOPPED):
+        return (
+            self.pool.kill_job(job_id, Reason.STOPPED)
+            or self._withdraw(job_id)
+            or self.pool.kill_job(job_id, Reason.STOPPED)  # begun in between
+        )
+
+    def cancel_job(self, job_id: bytes, grace: float) -> bool:
+        """Asks a job to end by itself; after `grace` seconds it is stopped. One that was not begun is stopped at once.
+
+        False if this host does not have it.
+        """
+        if self._withdraw(job_id):
             return True
         process = self.pool.find(job_id)
-        waiting = [*(process.take_back() if process else ()), *self._held]
-        stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
-        self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
-        self._endings.extend(stopped_ending(assignment) for assignment in stopped)
-        self._wake.set()
-        return bool(stopped) or self.pool.kill_job(job_id, Reason.STOPPED)
+        begun = process.begun if process is not None else None
+        if process is None or begun is None or begun.job_id != job_id:
+            return False
+        process.cancel(job_id, f"canceled, to be stopped in {grace:g} s")
+        asyncio.get_running_loop().call_later(grace, self._stop_attempt, begun)
+        return True
 
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
@@ -236,6 +247,23 @@ class Execution:
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
         return [begun for process in self.pool.processes if (begun := process.begun)]
+
+    def _withdraw(self, job_id: bytes) -> bool:
+        """Stops a job that no process has begun. False if there is none of this id."""
+        process = self.pool.find(job_id)
+        waiting = [*(process.take_back() if process else ()), *self._held]
+        stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
+        self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
+        self._endings.extend(stopped_ending(assignment) for assignment in stopped)
+        self._wake.set()
+        return bool(stopped)
+
+    def _stop_attempt(self, attempt: Assignment) -> None:
+        """The grace of a canceled job is over. It may have ended, and run again since: that is another attempt."""
+        process = self.pool.find(attempt.job_id)
+        if process is not None and process.begun is attempt:
+            _logger.info("job %s did not end by itself and is stopped", attempt.job_id.decode(errors="replace"))
+            process.kill(Reason.STOPPED)
 
     async def _step(self) -> bool:
         self._deal_held()

@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
@@ -20,8 +20,12 @@ from farm_worker.execution import Execution
 from farm_worker.hooks import Hooks
 from farm_worker.load.facts import Facts, SamplingFailed
 from farm_worker.load.sampler import Sampler
+from farm_worker.observer import HostObserver
+from farm_worker.pool.progress import to_field
 from farm_worker.pool.protocol import LoadAnswer
+from farm_worker.process_list import ProcessList
 from farm_worker.published import HostRecord, rq_record
+from farm_worker.runners import Runners
 
 LEAST_SAMPLE_SECONDS = 0.4
 """Samples over less time say little: a beat that is brought forward uses the last one."""
@@ -55,6 +59,10 @@ class Heartbeat:
         self.state = AdmissionState()
         self.load = 0.0
         self.starved = starved
+        self.observer: HostObserver | None = None
+        """Told of each change of state, if the app has handlers."""
+        self.runners: Runners | None = None
+        """What the host cannot do without, if the app has any."""
         self.facts: Facts | None = None
         self._store = store
         self._settings = settings
@@ -69,6 +77,7 @@ class Heartbeat:
         self._users_answer: LoadAnswer | None = None
         self._asked_at = 0.0
         self._recorded_at: dict[bytes, float] = {}
+        self._processes = ProcessList()
         self._hurry = asyncio.Event()
         self._published_prefetch = 0
         self._away_since: float | None = None
@@ -108,11 +117,22 @@ class Heartbeat:
             await self._decide()
             self._published_prefetch = self._prefetch()
             record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
-            answer = await self._store.beat(who, record, self._rq_state(), self._settings.host.standby_coordinator)
+            record["idle_processes"] = min(self._execution.pool.idle_target, self._execution.pool.slots)
+            answer = await self._publish(who, record)
             if not answer.rq_record_present:
                 await self._write_rq_record(who)
             await self._record_executions(who)
+            await self._keep_progress(who)
             return answer
+
+    async def _publish(self, who: Registration, record: Mapping[str, str | int | float]) -> BeatAnswer:
+        now = time.monotonic()
+        processes = self._processes.due(who.identity, self._execution.pool.processes, now)
+        campaigns = self._settings.host.standby_coordinator
+        answer = await self._store.beat(who, record, self._rq_state(), campaigns, processes)
+        if processes is not None:
+            self._processes.written(now)
+        return answer
 
     async def _write_rq_record(self, who: Registration) -> None:
         record = rq_record(self._record, self._rq_state(), await self._store.own_address())
@@ -151,7 +171,7 @@ class Heartbeat:
                 others_load=facts.others_load,
                 # A process that is not warm can't take a job: what is placed must find one. With none kept warm
                 # it is the first job that brings up a process.
-                slots=pool.ready if pool.idle_target else pool.slots,
+                slots=pool.capable if pool.idle_target else pool.slots,
                 busy=pool.busy,
                 prefetch=self._prefetch(),
                 peak=self._execution.take_peak(),
@@ -169,7 +189,7 @@ class Heartbeat:
         self._tell_change(before)
 
     async def _load(self, facts: Facts) -> tuple[float, str | None]:
-        error = self._execution.pool.unhealthy_reason
+        error = self._execution.pool.unhealthy_reason or (self.runners and self.runners.unhealthy_reason) or None
         if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
             error = error or self._sampling_error
         if not self._users_load:
@@ -183,7 +203,8 @@ class Heartbeat:
         now = time.monotonic()
         if self._users_answer is None or now - self._asked_at >= LEAST_SAMPLE_SECONDS:
             timeout = self._settings.lease.heartbeat_interval
-            self._users_answer = await self._hooks.load(dataclasses.asdict(facts), timeout=timeout)
+            told = dataclasses.asdict(facts) | {"threshold": self._settings.admission.threshold}
+            self._users_answer = await self._hooks.load(told, timeout=timeout)
             self._asked_at = now
         return self._users_answer
 
@@ -195,18 +216,22 @@ class Heartbeat:
         after = self.state
         if after.state not in (before.state, "draining"):  # that the host says itself
             _logger.info("%s%s", after.state, f": {after.reason}" if after.reason else f" (load {self.load:.3f})")
+        if after.state != before.state and self.observer is not None:
+            self.observer.state_changed(after)
         if after.starved and not before.starved:
             _logger.warning("%s", after.starved)
             self.starved(after.starved)
 
     def _is_warming(self, facts: Facts) -> bool:
-        """Nothing can be said yet: no process was ready, or no load was measured."""
+        """Nothing can be said yet: no process was ready, no runner was initialized, or no load was measured."""
+        if self.runners is not None and self.runners.starting:
+            return True
         pool = self._execution.pool
-        return (pool.ready == 0 and pool.idle_target > 0) or not (facts.measured or self._users_load)
+        return (pool.capable == 0 and pool.idle_target > 0) or not (facts.measured or self._users_load)
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())
-        return prefetch.prefetch(expected, self._execution.pool.ready)
+        return prefetch.prefetch(expected, self._execution.pool.capable)
 
     def _rq_state(self) -> str:
         if self.state.state == "starting":
@@ -229,6 +254,16 @@ class Heartbeat:
             await self._store.record_executions(who, [(job.job_id, job.token) for job in due])
         known = {job.job_id: self._recorded_at[job.job_id] for job in running if job.job_id in self._recorded_at}
         self._recorded_at = known | {job.job_id: now for job in due}
+
+    async def _keep_progress(self, who: Registration) -> None:
+        """What running jobs said of how far they are, where it is news."""
+        said = [(job, job.progress) for job in self._execution.running()]
+        news = [(job, progress) for job, progress in said if progress is not None and progress is not job.kept_progress]
+        if not news:
+            return
+        await self._store.keep_progress(who, [(job.job_id, job.token, to_field(progress)) for job, progress in news])
+        for job, progress in news:
+            job.kept_progress = progress
 
     def _note_return(self, now: float) -> None:
         if self._away_since is not None:

@@ -1,33 +1,22 @@
-"""The host's handle on its hooks process, which runs the user's `load` and tells what the app declares.
+"""The host's handle on its hooks process, which tells what the app declares and runs the user's `load`.
 
 Neither a hang nor a crash of user code there reaches the host: a call has a time limit, and a process that missed it or
-died is replaced.
+died is replaced. For an app without a load function the process ends as soon as it has described the app.
 """
 
 import asyncio
 import logging
-import os
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from farm.errors import AppError
 from farm_settings import Settings
+from farm_worker.hooks_process import HooksProcess
 from farm_worker.initialization import first_message
-from farm_worker.pool.protocol import (
-    CallLoad,
-    DescribeApp,
-    FrameReader,
-    InitializeFailed,
-    LoadAnswer,
-    Message,
-    encode,
-)
-from farm_worker.pool.spawn import Spawned, spawn
+from farm_worker.pool.protocol import CallLoad, DescribeApp, InitializeFailed, LoadAnswer
 
 MODULE = "farm_worker.hooks_child"
-RECEIVE_BYTES = 1 << 16
 RESTART_PAUSE_SECONDS = 1.0
 """Between two starts of a process that ends by itself at once."""
 LONGEST_PAUSE_SECONDS = 30.0
@@ -44,7 +33,7 @@ class Hooks:
         )
         self._start_timeout = settings.pool.initialize_timeout
         self._environment = environment
-        self._process: _HooksProcess | None = None
+        self._process: HooksProcess | None = None
         self._turn = asyncio.Lock()
         self._restart: asyncio.Task[None] | None = None
         self._error = ""
@@ -64,7 +53,7 @@ class Hooks:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now. None while it is being replaced."""
+        """The process that runs now. None while it is being replaced, and for an app without a load function."""
         return self._process.pid if self._process is not None else None
 
     async def load(self, facts: Mapping[str, Any], *, timeout: float) -> LoadAnswer:
@@ -98,7 +87,7 @@ class Hooks:
             self._process = None
 
     async def _begin(self) -> DescribeApp:
-        process = _HooksProcess(spawn(MODULE, with_tokens=False, environment=self._environment))
+        process = HooksProcess(MODULE, self._environment)
         app = self._initialize.app
         try:
             answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)
@@ -116,7 +105,11 @@ class Hooks:
         except BaseException:
             await process.end()
             raise
-        self._process = process
+        if answer.has_load:
+            self._process = process
+        else:
+            self._error = "the app has no load function"
+            await process.end()
         return answer
 
     def _no_answer(self, error: str) -> LoadAnswer:
@@ -143,47 +136,3 @@ class Hooks:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 return
-
-
-class _HooksProcess:
-    """The running process and its stream: one question, one answer."""
-
-    def __init__(self, spawned: Spawned) -> None:
-        self.pid = spawned.process.pid
-        self._popen = spawned.process
-        self._stream = spawned.stream
-        self._reader = FrameReader()
-
-    async def ask(self, question: Message) -> Message:
-        """The answer. Raises OSError with a text that follows "the process" when it ended, ValueError on nonsense."""
-        loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._stream, encode(question))
-        while data := await loop.sock_recv(self._stream, RECEIVE_BYTES):
-            messages = self._reader.feed(data)
-            if messages:
-                return messages[0]
-        raise OSError(f"ended: {await self._exit()}")
-
-    async def end(self) -> None:
-        """Kills it with all that it started."""
-        self._kill()
-        self._stream.close()
-        await self._wait()
-
-    async def _exit(self) -> str:
-        await self._wait()
-        code = self._popen.returncode
-        return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-    async def _wait(self) -> None:
-        """Its stream is at its end or it was killed: it exits now."""
-        try:
-            await asyncio.to_thread(self._popen.wait, 1.0)
-        except Exception:  # noqa: BLE001 - TimeoutExpired: it closed its stream and lives on
-            self._kill()
-            await asyncio.to_thread(self._popen.wait)
-
-    def _kill(self) -> None:
-        if self._popen.poll() is None:
-            with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when it is a zombie
-                os.killpg(self._popen.pid, signal.SIGKILL)

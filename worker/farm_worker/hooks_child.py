@@ -12,6 +12,7 @@ from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
+from farm import logs
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.errors import AppError
@@ -33,6 +34,7 @@ def main(arguments: list[str]) -> int:
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return 0
+    logs.configure(initialize.log_level, initialize.log_format, "hooks")
     restore_environment(initialize)
     use_path(initialize.path)
     try:

@@ -1,8 +1,8 @@
 """The host: registers, warms its pool, beats, runs what is placed on it, drains, leaves. Read this file first.
 
 One event loop, one thread. The parts: `heartbeat` (lease, load, admission), `execution` (jobs in, outcomes out), `pool`
-(processes), `hooks` (the user's load function), `standby` (a coordinator when nobody leads). The parent never imports
-job code and never unpickles.
+(processes), `runners` (objects that jobs share), `hooks` (the user's load function), `observer` (the user's event
+handlers), `standby` (a coordinator when nobody leads). The parent never imports job code and never unpickles.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from farm import logs
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import iso_now
@@ -23,18 +24,23 @@ from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.audit import Audit
 from farm_worker.bell import Bell
+from farm_worker.desired import Desired
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.hooks import Hooks
 from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
+from farm_worker.job_output import JobOutput
 from farm_worker.limits import Limits
 from farm_worker.load.cpu import allowed_cpus
+from farm_worker.observer import observe
 from farm_worker.orders import Orders
+from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.published import HostRecord
+from farm_worker.runners import Runners
 from farm_worker.standby import StandbyCoordinator
 from farm_worker.stopping import Stopping
 
@@ -68,6 +74,7 @@ class Host:
         self._standby = StandbyCoordinator(coordinator_environment)
         self._fenced = asyncio.Event()
         self._job_log = JobLog(settings.logs.log_jobs)
+        self._job_output = JobOutput()
         execution_store = ExecutionStore(
             self._client,
             self._keys,
@@ -99,11 +106,13 @@ class Host:
     def recycle(self) -> None:
         """Replaces all processes, so that they import the code anew: idle ones now, busy ones after their job."""
         _logger.info("replacing all processes, busy ones after their job")
+        self._runners.recycle()
         self.pool.recycle()
 
     async def _register(self) -> None:
         self._who = await identity.register(self._store, self._settings.host.name)
         self.name = self._who.host
+        logs.name_source(self.name)
         self._record = HostRecord(
             queues=self._settings.host.queues,
             labels=self._settings.host.labels,
@@ -125,19 +134,40 @@ class Host:
 
     def _make_pool(self, slots: int) -> None:
         idle = self._settings.pool.idle_processes
+        self._runners = Runners(
+            self._hooks.app.runners if self._hooks else (),
+            self._settings,
+            self._environment,
+            redis_url=self._redis_url,
+            host=self.name,
+            on_end=self._tell_end,
+            on_change=self._on_pool_change,
+        )
+        self._observer = observe(self._hooks, self._settings, self._environment, self.name)
         self.pool = Pool(
             self._settings.pool,
             slots=slots,
             idle_target=min(slots, max(1, int(allowed_cpus()))) if idle is None else idle,
             initialize=lambda number: first_message(
-                self._settings, self._environment, redis_url=self._redis_url, host=self.name, process=number
+                self._settings,
+                self._environment,
+                redis_url=self._redis_url,
+                host=self.name,
+                process=number,
+                runners=self._runners.paths,
             ),
             environment=self._environment,
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
             on_change=self._on_pool_change,
+            observer=self._observer,
+            on_output=self._job_output.show,
         )
         self._execution.attach(self.pool)
+        self._orphans = Orphans(
+            lambda: [process.pid for process in self.pool.processes if process.pid], lambda: self.pool.unborn_since
+        )
+        self._desired = Desired(self.pool, self.stopping)
         self._heartbeat = Heartbeat(
             self._store,
             self._settings,
@@ -147,7 +177,8 @@ class Host:
             self._extra_pids,
             self._tell_starved,
         )
-        self.pool.start()
+        self._heartbeat.observer = self._observer
+        self._heartbeat.runners = self._runners
         _logger.info(
             "%s serves %s with %s, threshold %g",
             self.name,
@@ -159,6 +190,7 @@ class Host:
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         return [
             self._beat_and_reregister(),
+            self._warm_up(),
             self._execution.run(),
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
@@ -166,7 +198,14 @@ class Host:
             Limits(self._settings.host, self._store, lambda: self._who, self._execution, self.stopping).run(),
             Audit(self._store, lambda: self._who, self._execution).run(),
             keep_events(self._store, self.name, self._events),
+            self._orphans.run(),
         ]
+
+    async def _warm_up(self) -> None:
+        """Runners first: whatever a process does when it warms up, it may call them."""
+        await self._runners.start()
+        self.pool.start()
+        await self._runners.supervise()
 
     async def _until_stopped(self, tasks: list[asyncio.Task[None]]) -> None:
         stop = asyncio.create_task(self.stopping.wait())
@@ -189,12 +228,13 @@ class Host:
             await self.stopping.wait_at_once(0.1)
         if self.pool.busy:
             _logger.warning("stopping at once: running jobs go back to their queues: %d", self.pool.busy)
-        await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout)
+        await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout, Reason.DRAINED)
         await self._hand_back_all()
         self._execution.wake()
         settled_by = time.monotonic() + SETTLE_SECONDS
         while self._execution.unsettled and time.monotonic() < settled_by:
             await asyncio.sleep(0.01)
+        await self._runners.close(0.0 if self.stopping.at_once else self._settings.pool.close_timeout)
 
     async def _hand_back_all(self) -> None:
         try:
@@ -206,6 +246,8 @@ class Host:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         await end(tasks)
         await self.pool.close(0.0)
+        await self._runners.close(0.0)
+        await self._orphans.end_all()
         if self._hooks is not None:
             await self._hooks.close()
         self._standby.stop()
@@ -216,6 +258,8 @@ class Host:
             except REDIS_ERRORS as error:
                 _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
         await self._client.aclose()
+        if self._observer is not None:
+            await self._observer.close()
         _logger.info("ended; attempts run: %d", self._execution.finished_jobs)
 
     async def _beat_and_reregister(self) -> None:
@@ -247,7 +291,7 @@ class Host:
     async def _register_anew(self) -> None:
         while self._who is None:
             try:
-                self._who = await identity.register(self._store, self.name)
+                self._who = await identity.register(self._store, self.name, again=True)
             except REDIS_ERRORS as error:
                 _logger.warning("cannot register anew yet: %s", error)
                 await asyncio.sleep(1.0)
@@ -273,6 +317,8 @@ class Host:
     def _on_beat(self, answer: BeatAnswer) -> None:
         self._execution.placed(answer.inbox)
         self._job_log.tick(time.monotonic())
+        self._job_output.tick(time.monotonic())
+        self._desired.obey(answer.desired)
         if answer.campaign_won and not self.stopping.requested:
             self._standby.start()
 
@@ -282,8 +328,17 @@ class Host:
 
     def _on_process_end(self, end: ProcessEnd, begun: Any, unbegun: Any) -> None:
         self._execution.process_ended(end, begun, unbegun)
+        self._orphans.hurry()
         if end.abnormal:
-            _logger.warning("%s", end.sentence())
+            _logger.warning("%s", end.report())
+        else:
+            _logger.debug("%s", end.sentence())
+        self._tell_end(end)
+
+    def _tell_end(self, end: ProcessEnd) -> None:
+        if self._observer is not None:
+            self._observer.process_ended(end)
+        if end.abnormal:
             self._tell("process.ended", process_fields(end))
 
     def _tell_starved(self, reason: str) -> None:
@@ -298,5 +353,6 @@ class Host:
         self._execution.wake()
 
     def _extra_pids(self) -> list[int]:
-        pids = [self._hooks.pid if self._hooks else None, self._standby.pid]
-        return [pid for pid in pids if pid is not None]
+        parts = (self._hooks, self._observer, self._standby)
+        pids = [part.pid for part in parts if part is not None and part.pid is not None]
+        return [*pids, *self._runners.pids, *self.pool.helper_pids]

@@ -34,12 +34,15 @@ def pid_namespace() -> str:
         return ""
 
 
-async def register(store: HostStore, name: str | None) -> Registration:
-    """Registers as `name`, or as the machine with a suffix when that is taken. Raises NameInUse for a given name."""
+async def register(store: HostStore, name: str | None, *, again: bool = False) -> Registration:
+    """Registers as `name`, or as the machine with a suffix when that is taken. Raises NameInUse for a given name.
+
+    `again`: this host bore the name before, and was given up.
+    """
     wanted = name or hostname()
-    answer = await store.register(wanted)
+    answer = await store.register(wanted, again=again)
     if isinstance(answer, NameTaken) and _is_dead_here(answer):
-        answer = await store.register(wanted, dead_pid=answer.pid)
+        answer = await store.register(wanted, dead_pid=answer.pid, again=again)
     if isinstance(answer, Registration):
         return answer
     if name is not None:

@@ -1,15 +1,27 @@
 """The first message to a process of this host: what it needs to warm up."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from farm_settings import Settings
 from farm_worker.pool.protocol import Initialize
 
+NO_RUNNERS: Mapping[str, str] = MappingProxyType({})
+
 
 def first_message(
-    settings: Settings, environment: Mapping[str, str], *, redis_url: str, host: str, process: int
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    redis_url: str,
+    host: str,
+    process: int,
+    runners: Mapping[str, str] = NO_RUNNERS,
 ) -> Initialize:
-    """For process number `process` of `host`; 0 is the hooks process. `environment`: what the host was started with."""
+    """For process number `process` of `host`; 0 is none of the pool. `environment`: what the host was started with.
+
+    `runners`: name → path of the socket.
+    """
     return Initialize(
         redis_url=redis_url,
         rq_prefix=settings.redis.rq_prefix,
@@ -23,4 +35,7 @@ def first_message(
         result_ttl=settings.jobs.result_ttl,
         exception_handlers=list(settings.jobs.exception_handlers),
         log_level=settings.logs.log_level,
+        log_format=settings.logs.log_format,
+        http_proxy=settings.pool.http_proxy,
+        runners=dict(runners),
     )

@@ -3,8 +3,10 @@
 import logging
 import math
 import time
+from typing import Any
 
 from farm.store.execution import Ending, StartedJob
+from farm_worker.job_fields import bound, called, shown
 
 LINES_PER_SECOND = 20
 
@@ -13,8 +15,6 @@ _NO_END = ("again", "recovered", "refused", "deleted", "stopped")
 
 _WORDS = {"again": "retry"}
 """Answers whose name says too little on its own."""
-
-_NAME_LIMIT = 80
 
 _logger = logging.getLogger("farm.jobs")
 
@@ -35,23 +35,23 @@ class JobLog:
     def started(self, job: StartedJob) -> None:
         """A job was handed to a process."""
         if self._may_write():
-            shown, called = _shown(job.job_id), _called(job.fields)
-            _logger.info("started %s %squeue=%s attempt=%d", shown, called, job.queue, job.attempt)
+            fields = bound(job.job_id, job.queue, job.attempt, job.fields)
+            words = (shown(job.job_id), called(job.fields), f"queue={job.queue}", f"attempt={job.attempt}")
+            _logger.info("started %s", " ".join(filter(None, words)), extra={"fields": {**fields, "event": "started"}})
 
     def ended(self, ending: Ending, answer: str) -> None:
         """Redis accepted (or refused) how a job ended."""
         if answer in ("finished", "again") and ending.kind == "finished":
             if self._may_write():
-                _logger.info("finished %s queue=%s seconds=%.3f", _shown(ending.job_id), ending.queue, ending.seconds)
+                text = "finished %s queue=%s seconds=%.3f"
+                _logger.info(text, shown(ending.job_id), ending.queue, ending.seconds, extra=_extra(ending, "finished"))
             return
-        job_id = _shown(ending.job_id)
-        text = (
-            f"{_WORDS.get(answer, answer)} {job_id} queue={ending.queue} seconds={ending.seconds:.3f}: {ending.summary}"
-        )
+        job_id, word = shown(ending.job_id), _WORDS.get(answer, answer)
+        text = f"{word} {job_id} queue={ending.queue} seconds={ending.seconds:.3f}: {ending.summary}"
         if answer in _NO_END:
-            _logger.warning("%s", text)
+            _logger.warning("%s", text, extra=_extra(ending, word))
         else:
-            _logger.error("%s (traceback: farm job %s --traceback)", text, job_id)
+            _logger.error("%s (traceback: farm job %s --traceback)", text, job_id, extra=_extra(ending, word))
 
     def tick(self, now: float) -> None:
         """Says how many lines were left out in the second that passed."""
@@ -71,12 +71,6 @@ class JobLog:
         return True
 
 
-def _shown(job_id: bytes) -> str:
-    return job_id.decode(errors="backslashreplace")
-
-
-def _called(fields: list[bytes]) -> str:
-    """What the job says it calls, without the arguments: they may be anything, secrets too."""
-    description = dict(zip(fields[::2], fields[1::2], strict=False)).get(b"description", b"")
-    name = description.partition(b"(")[0][:_NAME_LIMIT].decode(errors="replace").strip()
-    return f"{name} " if name and name.isprintable() else ""
+def _extra(ending: Ending, word: str) -> dict[str, Any]:
+    fields = bound(ending.job_id, ending.queue, ending.attempt, ending.record)
+    return {"fields": {**fields, "event": word, "seconds": round(ending.seconds, 6)}}

@@ -1,7 +1,8 @@
-"""Obeys RQ's commands to a worker: stop a job, stop an execution, shut down."""
+"""Obeys RQ's commands to a worker (stop a job, stop an execution, shut down), and one of ours: cancel a job."""
 
 import asyncio
 import logging
+from math import inf
 from typing import Any
 
 from farm.store.commands import commands
@@ -40,8 +41,10 @@ class Orders:
         name = command.get("command")
         if name in ("stop-job", "stop-execution"):
             job_id = str(command.get("job_id", ""))
-            stopped = self._execution.stop_job(job_id.encode())
+            stopped = self._execution.stop_job(_bytes(job_id))
             _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
+        elif name == "cancel-job":
+            self._cancel(command)
         elif name == "shutdown":
             self._stopping.signal("shutdown command")
         elif name == "kill-horse":
@@ -50,3 +53,21 @@ class Orders:
                     process.kill(Reason.CRASHED)
         else:
             _logger.warning("unknown command ignored: %r", command)
+
+    def _cancel(self, command: dict[str, Any]) -> None:
+        job_id = str(command.get("job_id", ""))
+        try:
+            grace = float(command.get("grace", 0.0))
+        except (TypeError, ValueError, OverflowError):
+            grace = -1.0
+        if not 0 <= grace < inf:
+            _logger.warning("command ignored, its grace is no length of time: %r", command)
+            return
+        canceled = self._execution.cancel_job(_bytes(job_id), grace)
+        found = f"has {grace:g} s to end" if canceled else "it does not run here"
+        _logger.info("asked to cancel job %s: %s", job_id, found)
+
+
+def _bytes(job_id: str) -> bytes:
+    """As the host knows ids. JSON may hold text that no id can be: that finds none."""
+    return job_id.encode(errors="replace")

@@ -26,7 +26,7 @@ class HostRecord:
     def fields(
         self, who: Registration, state: AdmissionState, load: float, facts: Facts, prefetch: int
     ) -> dict[str, str | int | float]:
-        """All fields of `farm:host:<name>` but `assigned`, which Redis counts itself."""
+        """All fields of `farm:host:<name>` but `idle_processes`, and `assigned`, which Redis counts itself."""
         return {
             "state": state.state,
             "reason": state.starved or state.reason,

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 
 from farm.isolation import isolated_command
+from farm_worker.pool.spawn import note_child
 
 _logger = logging.getLogger("farm.standby")
 
@@ -33,6 +34,7 @@ class StandbyCoordinator:
                 stdin=subprocess.DEVNULL,
                 process_group=0,
             )
+            note_child(self._process)
 
     def stop(self) -> None:
         """Asks it to resign, and waits shortly. It holds no job, so a kill loses nothing."""

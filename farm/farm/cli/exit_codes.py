@@ -7,6 +7,6 @@ USAGE = 2
 NO_REDIS = 3
 """Redis does not answer, refuses, or is too old."""
 NOT_FOUND = 4
-"""There is no such job."""
+"""There is no such job or host."""
 TIMEOUT = 5
 """The time given was over first."""

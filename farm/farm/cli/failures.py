@@ -18,6 +18,7 @@ _EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.SettingsError, exit_codes.USAGE),
     (errors.RedisError, exit_codes.NO_REDIS),
     (errors.JobNotFound, exit_codes.NOT_FOUND),
+    (errors.HostNotFound, exit_codes.NOT_FOUND),
     (errors.ResultTimeout, exit_codes.TIMEOUT),
     (errors.FarmError, exit_codes.FAILED),
 )

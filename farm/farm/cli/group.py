@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, Entry] = {
     "coordinator": Entry("farm.cli.coordinator", "Start a coordinator. Hosts start one when none leads."),
     "enqueue": Entry("farm.cli.enqueue", "Enqueue a job."),
     "status": Entry("farm.cli.status", "Show hosts, queues and what waits for what."),
+    "host": Entry("farm.cli.host", "Show one host and its processes, and steer it."),
     "job": Entry("farm.cli.job", "Show one job: where it is and why."),
     "events": Entry("farm.cli.events", "Show what happened in the farm."),
     "redis": Entry("farm.cli.redis", "Send commands to the Redis in use, as redis-cli does."),

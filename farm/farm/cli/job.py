@@ -39,7 +39,8 @@ def command(job_id: str, traceback: bool, with_result: bool, redis_url: str | No
     if as_json:
         print_json(facts | {"traceback": outcome.traceback})
         return
-    rows = [(name.replace("_", " "), _cell(value)) for name, value in facts.items() if value not in (None, "", [])]
+    shown = facts | {"progress": status.progress}
+    rows = [(name.replace("_", " "), _cell(value)) for name, value in shown.items() if value not in (None, "", [])]
     table(f"Job {job_id}", ("field", "value"), rows)
     if traceback and outcome.traceback:
         click.echo(outcome.traceback.rstrip())
@@ -53,6 +54,8 @@ def _facts(status: JobStatus, outcome: Outcome) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 

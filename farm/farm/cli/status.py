@@ -6,6 +6,7 @@ import click
 
 from farm.cli import exit_codes
 from farm.cli.findings import UNHEALTHY, clock_time, duration, findings, standstills
+from farm.cli.host_fields import host_as_json, memory_share
 from farm.cli.output import print_json, table
 from farm.cli.session import Session, open_session
 from farm.store.inspect import snapshot
@@ -15,12 +16,6 @@ REFRESH_SECONDS = 1.0
 
 HOST_COLUMNS = ("host", "state", "load", "busy", "memory", "queues", "why")
 QUEUE_COLUMNS = ("queue", "queued", "deferred", "dependent", "scheduled", "running", "finished", "failed")
-
-NUMBERS = frozenset(
-    {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy"}
-    | {"idle", "prefetch", "capacity", "assigned", "pid"}
-)
-"""Fields of a host that are numbers in JSON."""
 
 EPILOG = """
 \b
@@ -123,7 +118,7 @@ def _host_row(host: HostView) -> tuple[str, ...]:
     state = host.state if host.standing == "live" else host.standing
     busy = f"{_whole(host.number('busy'))}/{_whole(host.number('slots'))}" + (f" +{host.inbox}" if host.inbox else "")
     load = f"{_decimal(host.number('load'))}/{_decimal(host.number('threshold'))}"
-    return host.name, state, load, busy, _memory(host), ", ".join(host.queues), host.reason
+    return host.name, state, load, busy, memory_share(host), ", ".join(host.queues), host.reason
 
 
 def _queue_row(queue: QueueView, now: float) -> tuple[object, ...]:
@@ -132,13 +127,6 @@ def _queue_row(queue: QueueView, now: float) -> tuple[object, ...]:
         deferred = f"{queue.deferred}, {duration(now - queue.deferral.since, units=1)}"
     numbers = (queue.queued, deferred, queue.dependent, queue.scheduled, queue.running, queue.finished, queue.failed)
     return queue.name, *("?" if number is None else number for number in numbers)
-
-
-def _memory(host: HostView) -> str:
-    used, total = host.number("memory"), host.number("memory_total")
-    if not used or not total:
-        return "-"
-    return f"{used / total:.0%}"
 
 
 def _whole(number: float | None) -> str:
@@ -155,29 +143,12 @@ def _as_json(farm: FarmSnapshot) -> dict[str, object]:
         "at": clock_time(farm.at),
         "coordinator": leader,
         "suspended": farm.suspended,
-        "hosts": [_host_as_json(host) for host in farm.hosts],
+        "hosts": [host_as_json(host) for host in farm.hosts],
         "queues": [_queue_as_json(queue) for queue in farm.queues],
         "unserved": [queue.name for queue in farm.unserved],
         "quarantined": farm.quarantined,
         "recovering": farm.recovering,
         "findings": findings(farm),
-    }
-
-
-def _host_as_json(host: HostView) -> dict[str, object]:
-    numbers = {name: host.number(name) for name in host.fields if name in NUMBERS}
-    return {
-        **host.fields,
-        **{name: int(value) if value is not None and value.is_integer() else value for name, value in numbers.items()},
-        "name": host.name,
-        "state": host.state,
-        "standing": host.standing,
-        "beat_age": round(host.beat_age, 3),
-        "reason": host.reason,
-        "queues": host.queues,
-        "labels": [label for label in host.fields.get("labels", "").split(",") if label],
-        "inbox": host.inbox,
-        "running": host.running,
     }
 
 

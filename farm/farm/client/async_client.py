@@ -19,7 +19,7 @@ from farm.client.options import QueueOptions
 from farm.client.results import timed_out, value_of
 from farm.store.connection import connect_async, readable_errors
 from farm.store.job_reader import Connection
-from farm.store.job_status import JobStatus
+from farm.store.job_status import JobStatus, Progress
 from farm_settings import Settings
 
 Parameters = ParamSpec("Parameters")
@@ -170,9 +170,13 @@ class AsyncJobHandle(Generic[Result]):
         """Where it is. Raises JobNotFound."""
         return await self._client.run(self._handle.status)
 
-    async def cancel(self) -> Canceled:
+    async def progress(self) -> Progress | None:
+        """What its code said last of how far it is, as `JobHandle.progress`."""
+        return await self._client.run(self._handle.progress)
+
+    async def cancel(self, grace: float | None = None) -> Canceled:
         """Keeps it from running, as `JobHandle.cancel`."""
-        return await self._client.run(self._handle.cancel)
+        return await self._client.run(self._handle.cancel, grace)
 
     async def delete(self) -> None:
         """Takes it and its results out of Redis. Raises JobNotFound."""

@@ -12,6 +12,7 @@ from farm.client.job_handle import JobHandle
 from farm.client.jobs import Jobs
 from farm.client.options import Options, QueueOptions, check_options
 from farm.errors import SettingsError
+from farm.host_handle import HostHandle
 from farm.keys import Keys, RqKeys
 from farm.store.address import resolve
 from farm.store.connection import connect, readable_errors
@@ -61,6 +62,10 @@ class Client:
     def job(self, job_id: str, *, serializer: Any = None) -> JobHandle[Any]:
         """A job enqueued earlier or elsewhere. Looks nothing up."""
         return JobHandle(self._jobs, job_id, serializer or self.settings.jobs.serializer)
+
+    def host(self, name: str) -> HostHandle:
+        """A host, to read and to steer, over the connection of this client. Looks nothing up."""
+        return HostHandle(name, self.connection, self.settings, self.url)
 
     def close(self) -> None:
         """Closes the connections that this client opened."""

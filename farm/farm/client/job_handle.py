@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from farm.client.jobs import Canceled, Jobs
 from farm.client.results import timed_out, value_of
-from farm.store.job_status import JobStatus
+from farm.store.job_status import JobStatus, Progress
 
 Result = TypeVar("Result")
 
@@ -43,12 +43,20 @@ class JobHandle(Generic[Result]):
         """Where it is. Raises JobNotFound."""
         return self.jobs.status(self.id)
 
-    def cancel(self) -> Canceled:
-        """Keeps it from running; a running one is stopped by its host, which takes a moment. Returns what was done.
+    def progress(self) -> Progress | None:
+        """What its code said last of how far it is; None if it said nothing. Up to a beat of its host old.
 
         Raises JobNotFound.
         """
-        return self.jobs.cancel(self.id)
+        return self.jobs.progress(self.id)
+
+    def cancel(self, grace: float | None = None) -> Canceled:
+        """Keeps it from running; a running one is stopped by its host, which takes a moment. Returns what was done.
+
+        `grace`: seconds in which a running job may end by itself; it sees `farm.current_job().is_cancelled`. None stops
+        it at once; so does a worker of plain RQ. Raises JobNotFound.
+        """
+        return self.jobs.cancel(self.id, grace)
 
     def delete(self) -> None:
         """Takes it and its results out of Redis. Raises JobNotFound."""

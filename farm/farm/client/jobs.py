@@ -1,5 +1,6 @@
 """What can be done with a job that is in Redis: looked at, waited for, canceled, deleted."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +15,7 @@ from farm.client.results import not_found
 from farm.errors import JobError
 from farm.store.connection import readable_errors
 from farm.store.job_reader import Connection, JobReader
-from farm.store.job_status import JobStatus, Outcome
+from farm.store.job_status import JobStatus, Outcome, Progress
 
 Canceled = Literal["canceled", "stopping", "ended"]
 """What was done. `canceled`: it will not run. `stopping`: its host was told to stop it. `ended`: nothing was left."""
@@ -41,6 +42,10 @@ class Jobs:
         with readable_errors(self._url):
             return self._reader.status(job_id)
 
+    def progress(self, job_id: str) -> Progress | None:
+        """What its code said last of how far it is. Raises JobNotFound."""
+        return self.status(job_id).progress
+
     def outcome(self, job_id: str) -> Outcome:
         """How it ended, or that it did not yet. Raises JobNotFound."""
         with readable_errors(self._url):
@@ -58,15 +63,21 @@ class Jobs:
         """What XREAD waits on for this job's next result."""
         return self._reader.stream(job_id, after)
 
-    def cancel(self, job_id: str) -> Canceled:
-        """Keeps a waiting job from running, as RQ's cancel does; has the host of a running one stop it."""
+    def cancel(self, job_id: str, grace: float | None = None) -> Canceled:
+        """Keeps a waiting job from running, as RQ's cancel does; has the host of a running one stop it.
+
+        With `grace` a running one is asked to end first, and stopped after so many seconds. Raises ValueError for a
+        `grace` that is no length of time.
+        """
+        if grace is not None and not 0 <= grace < math.inf:
+            raise ValueError(f"grace={grace}: give seconds, 0 or more, or None to stop the job at once")
         with readable_errors(self._url), _known(job_id):
             key = Job.key_for(job_id)
             job = ClientJob.fetch(job_id, connection=self._connection)
             if job.has_rate_limit and not (job.is_started or _has_ended(job)):
                 job.cancel()  # RQ refuses a caller's transaction here
                 return "canceled"
-            attempt: Any = partial(self._cancel_unchanged, job_id)
+            attempt: Any = partial(self._cancel_unchanged, job_id, grace)
             return cast("Canceled", self._connection.transaction(attempt, key, value_from_callable=True))
 
     def delete(self, job_id: str) -> None:
@@ -74,17 +85,24 @@ class Jobs:
         with readable_errors(self._url), _known(job_id):
             ClientJob.fetch(job_id, connection=self._connection).delete()
 
-    def _cancel_unchanged(self, job_id: str, pipeline: Any) -> Canceled:
+    def _cancel_unchanged(self, job_id: str, grace: float | None, pipeline: Any) -> Canceled:
         """One try, with the job's hash watched: a job that starts meanwhile is stopped, not marked."""
         job = ClientJob.fetch(job_id, connection=self._connection)
         pipeline.multi()
         if _has_ended(job):
             return "ended"
         if job.get_status(refresh=False) == "started":
-            send_command(self._connection, job.worker_name or "", "stop-job", job_id=job_id)
+            self._stop(job_id, job.worker_name or "", grace)
             return "stopping"
         job.cancel(pipeline=pipeline)
         return "canceled"
+
+    def _stop(self, job_id: str, worker: str, grace: float | None) -> None:
+        # A worker of plain RQ passes over commands that it does not know: the job would never be stopped there.
+        if grace is not None and self._reader.runs_on_host(worker):
+            send_command(self._connection, worker, "cancel-job", job_id=job_id, grace=grace)
+        else:
+            send_command(self._connection, worker, "stop-job", job_id=job_id)
 
 
 def _has_ended(job: Job) -> bool:

@@ -1,17 +1,18 @@
 """`python -P -m farm.coordinator`: the process of one coordinator. `farm coordinator` and hosts start it isolated."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 
+from farm import logs
 from farm.coordinator.coordinator import Coordinator
 from farm.coordinator.parent import end_with_parent
 from farm.errors import FarmError, RedisRefused
 from farm.flags import take_flags
 from farm.keys import Keys, RqKeys
-from farm.logs import configure
 from farm.store.address import resolve
 from farm_settings import InvalidSetting, Settings, hide_password, load
 
@@ -30,14 +31,14 @@ def main() -> int:
         print(f"Error: {error}", file=sys.stderr)
         return USAGE
     name = f"{socket.gethostname().replace(':', '-')}-{os.getpid()}"
-    configure(settings.logs.log_level, settings.logs.log_format, "coordinator")
+    logs.configure(settings.logs.log_level, settings.logs.log_format, "coordinator", queued=True)
     try:
         asyncio.run(_run(settings, name, is_child))
     except RedisRefused as error:
-        print(f"Error: {error}", file=sys.stderr)
+        logs.say(f"Error: {error}", logging.ERROR)
         return NO_REDIS
     except FarmError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        logs.say(f"Error: {error}", logging.ERROR)
         return FAILED
     return OK
 
@@ -45,7 +46,7 @@ def main() -> int:
 async def _run(settings: Settings, name: str, is_child: bool) -> None:
     address = resolve(settings.redis)
     if not is_child:
-        print(f"Redis: {hide_password(address.url)} ({address.source})", file=sys.stderr)
+        logs.say(f"Redis: {hide_password(address.url)} ({address.source})")
     coordinator = Coordinator(
         address.url,
         Keys(settings.redis.prefix),

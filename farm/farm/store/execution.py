@@ -57,7 +57,10 @@ class Ending:
     group: bytes = b""
     summary: str = ""
     queue: str = ""
-    """For the log. The script reads the queue from the lease."""
+    """For the log, as the next two. The script reads the queue from the lease."""
+    attempt: int = 0
+    record: Sequence[bytes] = ()
+    """The job's hash as it was before the start, flat."""
     fields: Sequence[bytes] = ()
     accepted: bytes = b""
     """`created_at` and `enqueued_at` at the start, empty if unknown. Others by now: it was enqueued anew meanwhile."""

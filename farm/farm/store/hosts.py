@@ -69,13 +69,28 @@ class HostStore:
         self._suffix = new_identity_suffix()
         """Of the next identity. Kept until a registration is known: one whose reply was lost can be repeated."""
 
-    async def register(self, host: str, dead_pid: int | None = None) -> Registration | NameTaken:
-        """A new identity for `host`, or who holds the name. `dead_pid` is a registered process known to be dead."""
+    async def register(
+        self, host: str, dead_pid: int | None = None, *, again: bool = False
+    ) -> Registration | NameTaken:
+        """A new identity for `host`, or who holds the name. `dead_pid` is a registered process known to be dead.
+
+        `again`: it is the same host, which had been given up; what operators want of it stays.
+        """
         keys = self._keys
         answer = await self._scripts.run(
             "register",
-            [keys.identities, keys.epochs, keys.hosts, keys.host(host), keys.load, keys.lost, keys.events],
-            [host, self._suffix, self._host_timeout, "" if dead_pid is None else dead_pid, iso_now()],
+            [
+                keys.identities,
+                keys.epochs,
+                keys.hosts,
+                keys.host(host),
+                keys.load,
+                keys.lost,
+                keys.events,
+                keys.processes(host),
+                keys.desired(host),
+            ],
+            [host, self._suffix, self._host_timeout, "" if dead_pid is None else dead_pid, iso_now(), int(again)],
         )
         if answer[0] == b"registered":
             self._suffix = new_identity_suffix()
@@ -84,11 +99,20 @@ class HostStore:
         return NameTaken(int(pid or 0), hostname, boot_id, pid_namespace, float(age))
 
     async def beat(
-        self, who: Registration, record: Mapping[str, str | int | float], rq_state: str, campaigns: bool
+        self,
+        who: Registration,
+        record: Mapping[str, str | int | float],
+        rq_state: str,
+        campaigns: bool,
+        processes: Mapping[int, bytes] | None = None,
     ) -> BeatAnswer:
-        """Renews the lease and publishes `record`, the fields of the host's hash. Raises HostFenced."""
+        """Renews the lease and publishes `record`, the fields of the host's hash. Raises HostFenced.
+
+        `processes`: the list of processes anew, number → line (see `process_view`); None leaves it as it is.
+        """
         keys, rq_keys = self._keys, self._rq_keys
         fields = [part for pair in record.items() for part in pair]
+        lines = [part for pair in (processes or {}).items() for part in pair]
         answer = await self._scripts.run(
             "beat",
             [
@@ -105,6 +129,7 @@ class HostStore:
                 rq_keys.worker(who.host),
                 rq_keys.worker_executions(who.host),
                 rq_keys.suspended,
+                keys.processes(who.host),
             ],
             [
                 who.host,
@@ -117,6 +142,8 @@ class HostStore:
                 rq_state,
                 RQ_WORKER_TTL_SECONDS,
                 record["capacity"],
+                "" if processes is None else len(lines),
+                *lines,
                 *fields,
             ],
         )
@@ -142,6 +169,22 @@ class HostStore:
                     iso_now(),
                     self._rq_keys.prefix,
                     *(part for lease in page for part in lease),
+                ],
+            )
+            if answer == -1:
+                raise _fenced(who)
+
+    async def keep_progress(self, who: Registration, progress: Sequence[tuple[bytes, str, bytes]]) -> None:
+        """Keeps `(job id, token, what it said)` on the jobs' hashes. A job whose lease is gone is passed over."""
+        for start in range(0, len(progress), 100):
+            answer = await self._scripts.run(
+                "progress",
+                [self._keys.identities, self._keys.running(who.host, who.identity)],
+                [
+                    who.host,
+                    who.identity,
+                    self._rq_keys.prefix,
+                    *(part for one in progress[start : start + 100] for part in one),
                 ],
             )
             if answer == -1:
@@ -194,6 +237,8 @@ class HostStore:
                 keys.receipts(who.host, who.identity),
                 keys.events,
                 keys.bell,
+                keys.processes(who.host),
+                keys.desired(who.host),
             ],
             [who.host, who.identity, iso_now()],
         )

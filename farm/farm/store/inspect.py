@@ -13,7 +13,7 @@ import redis
 
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
-from farm.store.snapshot import Deferral, FarmSnapshot, HostView, Leader, QueueView
+from farm.store.snapshot import Deferral, FarmSnapshot, HostView, Leader, QueueView, host_view
 
 MAX_HOSTS = 1000
 MAX_QUEUES = 1000
@@ -99,18 +99,7 @@ def _read_hosts(
     hosts = []
     for (name, (_, beat)), published in zip(zip(names, overview.beats, strict=True), hashes, strict=True):
         age = max(overview.at - beat, 0.0)
-        fields = {_text(field): _text(value) for field, value in (published or {}).items()}
-        suspect_after, host_timeout = ages
-        host = HostView(
-            name=name,
-            standing="live" if age < suspect_after else "suspect" if age <= host_timeout else "lost",
-            beat_age=age,
-            fields=fields,
-            queues=tuple(queue for queue in fields.get("queues", "").split(",") if queue),
-            inbox=inboxes.get(name, (0, 0))[0],
-            running=inboxes.get(name, (0, 0))[1],
-        )
-        hosts.append(host)
+        hosts.append(host_view(name, age, published or {}, inboxes.get(name, (0, 0)), ages))
     return tuple(sorted(hosts, key=lambda host: host.name)), leases, more
 
 

@@ -15,7 +15,7 @@ import redis
 
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
-from farm.store.job_status import JobStatus, Outcome
+from farm.store.job_status import JobStatus, Outcome, Progress
 
 Connection = redis.Redis
 """A synchronous client whose answers are bytes."""
@@ -47,6 +47,7 @@ _FIELDS = (
     "farm_on_lost",
     "farm_crashes",
     "farm_losses",
+    "farm_progress",
 )
 
 
@@ -80,6 +81,11 @@ class JobReader:
             (score,) = self._read(("ZSCORE", self._rq_keys.scheduled(facts["queue"]), job_id))
             facts |= {"due_at": _moment(score)}
         return JobStatus(id=job_id, **facts)
+
+    def runs_on_host(self, worker: str) -> bool:
+        """Whether this worker of RQ is a host of the farm."""
+        (found,) = self._read(("HEXISTS", self._keys.identities, worker))
+        return bool(found)
 
     def outcome(self, job_id: str) -> Outcome:
         """Status and latest result, read at one moment."""
@@ -194,9 +200,26 @@ def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
         "on_lost": _text(raw["farm_on_lost"]) or None,
         "crashes": _number(raw["farm_crashes"]) or 0,
         "losses": _number(raw["farm_losses"]) or 0,
+        "progress": _progress(raw["farm_progress"]),
         **{name: _moment(raw[name]) for name in times},
         **{name: _number(raw[name]) for name in numbers},
     }
+
+
+def _progress(value: bytes | None) -> Progress | None:
+    try:
+        said = json.loads(value) if value else None
+    except ValueError:
+        return None
+    if not isinstance(said, dict):
+        return None
+    at = _moment(str(said.get("at", "")))
+    if at is None:
+        return None
+    fraction = said.get("fraction")
+    if not isinstance(fraction, int | float) or not 0 <= fraction <= 1:
+        fraction = None
+    return Progress(fraction, str(said.get("text", "")), at)
 
 
 def _shown(status: str) -> str:

@@ -8,6 +8,21 @@ ENDED = frozenset({"finished", "failed", "stopped", "canceled", "quarantined"})
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is, as its code said last."""
+
+    fraction: float | None
+    """0 to 1; None if it said only words."""
+    text: str
+    at: datetime
+    """When it said so, by the host's clock."""
+
+    def __str__(self) -> str:
+        share = "" if self.fraction is None else f"{self.fraction:.0%}"
+        return " ".join(filter(None, (share, self.text)))
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """Where a job is. Times are aware UTC; what does not apply is None.
 
@@ -34,6 +49,8 @@ class JobStatus:
     ended_at: datetime | None = None
     due_at: datetime | None = None
     """When a scheduled job is due."""
+    progress: Progress | None = None
+    """What its code said last of how far it is: of the run under way, else of the last one."""
     timeout: int | None = None
     result_ttl: int | None = None
     retries_left: int | None = None

@@ -42,6 +42,27 @@ class HostView:
             return None
 
 
+def host_view(
+    name: str,
+    beat_age: float,
+    published: Mapping[bytes, bytes],
+    held: tuple[int, int],
+    ages: tuple[float, float],
+) -> HostView:
+    """A host from its hash. `held`: lengths of inbox and running; `ages`: SUSPECT_AFTER and HOST_TIMEOUT."""
+    fields = {_text(field): _text(value) for field, value in published.items()}
+    suspect_after, host_timeout = ages
+    return HostView(
+        name=name,
+        standing="live" if beat_age < suspect_after else "suspect" if beat_age <= host_timeout else "lost",
+        beat_age=beat_age,
+        fields=fields,
+        queues=tuple(queue for queue in fields.get("queues", "").split(",") if queue),
+        inbox=held[0],
+        running=held[1],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Deferral:
     """That a queue is deferred: since when (unix seconds, None if unreadable), why, and the hosts' loads then."""
@@ -109,3 +130,7 @@ class FarmSnapshot:
     def unserved(self) -> tuple[QueueView, ...]:
         """Queues with waiting jobs that no live host serves."""
         return tuple(queue for queue in self.queues if queue.queued and not queue.hosts)
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

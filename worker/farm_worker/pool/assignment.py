@@ -1,6 +1,11 @@
 """One job that was given to a process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from farm.store.job_status import Progress
+
+FUNCTION_LENGTH = 200
 
 
 @dataclass(slots=True)
@@ -28,3 +33,17 @@ class Assignment:
     """Monotonic seconds, an estimate: the dispatch if the process was idle, else the end of the job before it."""
     recorded: bool = False
     """True once its execution record is written."""
+    progress: Progress | None = None
+    """What the job said last of how far it is."""
+    kept_progress: Progress | None = None
+    """What of that is in Redis."""
+    introduced: bool = False
+    """True once a line of its output was logged, with its whole id."""
+
+
+def function_name(fields: Sequence[bytes]) -> str | None:
+    """The head of the job's description: by default that is the function and its arguments, as in `shop.bill(7)`."""
+    for index in range(0, len(fields), 2):
+        if fields[index] == b"description":
+            return fields[index + 1].decode("utf-8", "replace").partition("(")[0].strip()[:FUNCTION_LENGTH] or None
+    return None

@@ -4,23 +4,28 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
+from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, cast
 
-from rq.callbacks import execute_failure_callback, execute_success_callback
+from rq.callbacks import execute_failure_callback, execute_stopped_callback, execute_success_callback
 from rq.defaults import DEFAULT_FAILURE_TTL
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus, Retry
-from rq.job_lifecycle import call_exception_handlers
 from rq.queue import Queue
 
-from farm.context import CurrentJob, running_job
+from farm.context import ENTRYPOINT, CurrentJob, enter_job, running_job, running_jobs
+from farm.entry import served_app
+from farm.errors import JobCancelled
 from farm.records import failure_text
-from farm_worker.pool import continuation, failure, result
-from farm_worker.pool.call import call, decode, leave_fork
+from farm_worker.pool import continuation, failure, result, stand_in
+from farm_worker.pool.around import CLOSING_SECONDS, Around
+from farm_worker.pool.call import call, decode, leave_fork, package_of
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
-from farm_worker.pool.protocol import Outcome, RunJob
+from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
 from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, new_job, restore, stamp, to_record
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
@@ -29,17 +34,27 @@ SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 _FUTILE = (DeserializationError, result.ResultNotStorable)
 """Failures that another attempt would only repeat."""
 
+STOPPED_SUMMARY = "it was asked to end, and did"
+
 _logger = logging.getLogger("farm_worker")
 
 
 class Attempt:
     """Runs one job and its callbacks, once."""
 
-    def __init__(self, equipment: Equipment, message: RunJob) -> None:
+    def __init__(self, equipment: Equipment, message: RunJob, settle: Callable[[], None] = lambda: None) -> None:
+        """`settle` is called when the job's function was found and modules were imported for it."""
+        self.package = ""
+        """The top-level package of the job's function, once that is known."""
+        self.left_tasks = ""
+        """What the job left on the event loop that could not be ended; empty if nothing."""
+        self._settle = settle
         self._equipment = equipment
         self._message = message
         self._record = to_record(message.fields)
         self._job: Job | None = None
+        self._current: CurrentJob | None = None
+        self._stand_in: stand_in.StandIn | None = None
         self._payload = b""
         self._started_at = self._ended_at = datetime.now(UTC)
         self._seconds = 0.0
@@ -54,13 +69,17 @@ class Attempt:
             job = self._restore()
         except BaseException as error:  # noqa: BLE001 - unpickling `meta` runs the user's code
             return self._fail_plainly(error)
-        token = running_job.set(CurrentJob(job, message.queue, message.attempt, self._equipment.process))
+        sequence = message.sequence
+        current = CurrentJob(job, message.queue, message.attempt, self._equipment.process, self._tell_progress)
+        self._current = current
+        enter_job(sequence, current)
         try:
-            return self._run(job)
+            return copy_context().run(self._run, job)  # what the job makes of context variables ends with it
         except BaseException as error:  # noqa: BLE001 - only what the job did to its own record can bring it here
             return self._fail_plainly(error)
         finally:
-            running_job.reset(token)
+            del running_jobs[sequence]
+            current.finish()
 
     def send_webhooks(self, outcome: Outcome) -> None:
         """Sends the job's webhooks, each with its own timeout. RQ logs what goes wrong."""
@@ -85,28 +104,92 @@ class Attempt:
         return job
 
     def _run(self, job: Job) -> Outcome:
+        running_job.set(self._current)
+        return self._run_watched(job) if stand_in.is_watched() else self._run_alone(job)
+
+    def _run_watched(self, job: Job) -> Outcome:
+        """As a worker of RQ would, for tools that put themselves around its methods."""
+        outcome: Outcome | None = None
+
+        def run() -> bool:
+            nonlocal outcome
+            outcome = self._run_alone(job)
+            return outcome.kind == "finished"
+
+        equipment = self._equipment
+        handlers = equipment.exception_handlers
+        self._stand_in = stand_in.StandIn(equipment.process.host, equipment.connection, handlers, run)
+        try:
+            self._stand_in.perform(job, self._message.queue, self._message.token)
+        except BaseException as error:
+            if outcome is None:
+                return self._fail(job, error)
+            _logger.exception("a tool around rq.worker.Worker.perform_job failed after job %s", job.id)
+        return outcome or self._fail(job, RuntimeError("a tool around rq.worker.Worker.perform_job did not call it"))
+
+    def _run_alone(self, job: Job) -> Outcome:
         try:
             return self._succeed(job, self._perform(job))
         except BaseException as error:  # noqa: BLE001 - SystemExit in a job is a failed job
             return self._fail(job, error)
 
     def _perform(self, job: Job) -> Any:
-        alarm, pid = self._equipment.alarm, os.getpid()
+        """What the job's function returned. Raises what it raised, or what the functions around it did."""
+        equipment, pid = self._equipment, os.getpid()
+        assert self._current is not None
         if b"\0" not in self._message.job_id:
             os.environb[b"RQ_JOB_ID"] = self._message.job_id
-        begun = time.monotonic()
+        begun, modules = time.monotonic(), len(sys.modules)
+        app = served_app()
+        hooks = () if app is None else app.around_job_hooks
+        around = Around(hooks, self._current, equipment.coroutines, equipment.alarm)
+        value, error, limit = None, None, job.timeout or Queue.DEFAULT_TIMEOUT
         try:
-            alarm.arm(job.timeout or Queue.DEFAULT_TIMEOUT)
+            equipment.alarm.arm(limit)
             decode(job)
+            self.package = package_of(job)
+            limit = self._entrypoint_limit(job) or limit
             watch = Watch(job)
-            value = call(job, self._equipment.coroutines)
+            around.enter()
+            value = call(job, equipment.coroutines, partial(self._found, modules))
+        except BaseException as raised:  # noqa: BLE001 - the functions around the job come first
+            error = raised
         finally:
-            alarm.disarm()
-            self._seconds = time.monotonic() - begun
-            if os.getpid() != pid:
-                leave_fork(sys.exc_info()[1])
+            equipment.alarm.disarm()
+        if os.getpid() != pid:
+            leave_fork(error)
+        self._seconds = time.monotonic() - begun
+        if around.waits:
+            self._tell_of_closing(limit)
+            error = around.leave(error)
+        self.left_tasks = equipment.coroutines.end_job()
+        if error is not None:
+            raise error
         self._untouched = watch.untouched()
         return value
+
+    def _found(self, modules: int) -> None:
+        if len(sys.modules) != modules:
+            self._settle()
+
+    def _entrypoint_limit(self, job: Job) -> float | None:
+        """Arms the time limit of the app's entry point, if this job runs that and has no limit of its own."""
+        app = served_app()
+        if app is None or app.entrypoint_timeout is None or job.func_name != ENTRYPOINT:
+            return None
+        if job.timeout not in (None, Queue.DEFAULT_TIMEOUT):
+            return None
+        self._equipment.alarm.arm(app.entrypoint_timeout)
+        self._equipment.send(JobLimit(self._message.sequence, app.entrypoint_timeout))
+        return app.entrypoint_timeout
+
+    def _tell_of_closing(self, limit: float) -> None:
+        """The host, which kills processes with overdue jobs, hears of the time that comes on top."""
+        if 0 < limit < self._seconds + CLOSING_SECONDS:
+            self._equipment.send(JobLimit(self._message.sequence, self._seconds + CLOSING_SECONDS))
+
+    def _tell_progress(self, fraction: float | None, text: str) -> None:
+        self._equipment.send(Progress(self._message.sequence, fraction, text))
 
     def _succeed(self, job: Job, value: Any) -> Outcome:
         equipment = self._equipment
@@ -144,6 +227,8 @@ class Attempt:
 
     def _fail(self, job: Job, error: BaseException) -> Outcome:
         self._untouched = False
+        if isinstance(error, JobCancelled) and self._current is not None and self._current.is_cancelled:
+            return self._stop(job, error)
         futile = isinstance(error, _FUTILE)
         self._end(job, JobStatus.FAILED)
         try:
@@ -158,6 +243,16 @@ class Attempt:
         if then.again:
             job.retries_left = (job.retries_left or 0) - 1
         return self._failed(error, _failure_ttl(job), then)
+
+    def _stop(self, job: Job, error: BaseException) -> Outcome:
+        """It was asked to end and did: neither a failure nor a reason for another attempt, as in RQ."""
+        self._end(job, JobStatus.STOPPED)
+        try:
+            execute_stopped_callback(job, cast("Any", self._equipment.alarm.limit))
+        except BaseException:
+            _logger.exception("the stopped callback of job %s failed", job.id)
+        text = failure_text(failure.full_text(error))
+        return self._outcome("stopped", FAILED, _failure_ttl(job), NOWHERE, error=text, summary=STOPPED_SUMMARY)
 
     def _fail_plainly(self, error: BaseException) -> Outcome:
         """The record itself cannot be used: callbacks and handlers have nothing to get, and a retry is of no use."""
@@ -175,7 +270,8 @@ class Attempt:
 
     def _call_exception_handlers(self, job: Job, error: BaseException) -> None:
         try:
-            call_exception_handlers(self._equipment.exception_handlers, job, *failure.exception_info(error))
+            info = failure.exception_info(error)
+            stand_in.handle(self._stand_in, self._equipment.exception_handlers, job, info)
         except Exception:
             _logger.exception("an exception handler failed on job %s", job.id)
 

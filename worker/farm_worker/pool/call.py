@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rq.exceptions import DeserializationError
@@ -11,6 +12,8 @@ from rq.job import Job, _current_job
 
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
+
+_PERFORM, _EXECUTE = Job.perform, Job._execute  # noqa: SLF001 - before any tool of the user's could replace them
 
 
 def decode(job: Job) -> None:
@@ -25,20 +28,30 @@ def decode(job: Job) -> None:
         ) from error.__cause__
 
 
-def call(job: Job, coroutines: Coroutines) -> Any:
+def call(job: Job, coroutines: Coroutines, found: Callable[[], None]) -> Any:
     """What the job's function returns. While it runs, `rq.get_current_job()` is `job`.
 
-    Job classes with a way of their own to run jobs are asked; the others' coroutines run on the process's event loop.
+    `found` is called when the function's module is imported. Job classes with a way of their own to run jobs are asked,
+    and so is RQ's where a tool put itself around it; the others' coroutines run on the process's event loop.
     """
     kind = type(job)
-    if kind.perform is not Job.perform or kind._execute is not Job._execute:  # noqa: SLF001 - RQ documents them as hooks
+    if kind.perform is not _PERFORM or kind._execute is not _EXECUTE:  # noqa: SLF001 - RQ documents them as hooks
         return job.perform()
     token = _current_job.set(job)
     try:
-        value = _function(job)(*job.args, **job.kwargs)
+        function = _function(job)
+        found()
+        value = function(*job.args, **job.kwargs)
         return coroutines.run_job(value) if asyncio.iscoroutine(value) else value
     finally:
         _current_job.reset(token)
+
+
+def package_of(job: Job) -> str:
+    """The top-level package of the job's function, as far as its name tells. Empty for one of the farm's own."""
+    name = job.func_name if not job.instance else type(job.instance).__module__
+    package = str(name).partition(".")[0]
+    return "" if package == "farm" else package
 
 
 def leave_fork(error: BaseException | None) -> None:

@@ -192,6 +192,9 @@ class Channel:
             data = self._stream.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return 0
+        except ConnectionError:  # it ended without having read all
+            self._break("")
+            return 0
         except OSError as error:
             self._break(str(error))
             return 0

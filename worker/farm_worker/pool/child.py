@@ -12,16 +12,24 @@ import os
 import random
 import sys
 import time
+import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from farm_worker.pool.attendant import attend
 from farm_worker.pool.failure import explain
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.leaving import leave
+from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
-from farm_worker.pool.protocol import Initialize, InitializeFailed, Ready
+from farm_worker.pool.output import ProcessOutput, take_over_output
+from farm_worker.pool.protocol import Dirty, Initialize, InitializeFailed, Message, Ready
+from farm_worker.pool.stacks import keep_stacks
 from farm_worker.pool.surroundings import Surroundings, die_with_parent, restore_environment, take_signals, use_path
 
 if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
+    from farm_worker.pool.loaded import Loaded
     from farm_worker.pool.warmth import Warmth
 
 INITIALIZE_FAILED = 3
@@ -34,54 +42,86 @@ def main(arguments: list[str]) -> int:
     die_with_parent()
     take_signals()
     stream, tokens, control, stacks = map(int, arguments)
-    lines = ChildLines(stream, tokens, control, stacks, sys.stdout.fileno()).take_over()
+    return serve(ChildLines(stream, tokens, control, stacks, sys.stdout.fileno()).take_over(), begun)
+
+
+def serve(
+    lines: ChildLines, begun: float, loaded: "Loaded | None" = None, join: Callable[[], None] = lambda: None
+) -> int:
+    """The life of a process from its first message to its exit code.
+
+    Of one that was forked: `loaded`, by its template; `join`, to be called before it says anything or runs user code.
+    """
+    adopt_orphans()
+    keep_stacks(lines.stacks)
+    attend(lines.control)
     inlet = Inlet(lines.stream, lines.tokens)
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return 0
     restore_environment(initialize)
+    output = take_over_output(inlet.say, initialize.log_level)
     try:
-        equipment, warmth = _warm(initialize)
+        join()
+        equipment, warmth = _warm(initialize, loaded, inlet.send)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
-        _run_jobs(inlet, equipment)
+        _run_jobs(inlet, equipment, output)
     warmth.close()
+    output.finish()
     return 0
 
 
-def _warm(initialize: Initialize) -> "tuple[Equipment, Warmth]":
-    from farm.app_import import import_app  # noqa: PLC0415 - all of these import RQ, see above
-    from farm.context import enter_process  # noqa: PLC0415
+def _warm(
+    initialize: Initialize, loaded: "Loaded | None", send: Callable[[Message], bool]
+) -> "tuple[Equipment, Warmth]":
+    from farm.context import enter_process  # noqa: PLC0415 - all of these import RQ, see above
     from farm_worker.pool import attempt  # noqa: F401, PLC0415 - only to have it before the user's path is in use
     from farm_worker.pool.equipment import equip  # noqa: PLC0415
+    from farm_worker.pool.loaded import load  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
 
-    use_path(initialize.path)
-    equipment = equip(initialize)
+    if loaded is None:
+        use_path(initialize.path)
+    equipment = equip(initialize, send)
     enter_process(equipment.process)
     warmth = Warmth(equipment.coroutines)
-    if initialize.app is not None:
-        warmth.warm(import_app(initialize.app), equipment.process)
+    loaded = loaded or load(initialize.app, equipment.process)
+    equipment.process.userdata.update(loaded.userdata)
+    if loaded.app is not None:
+        warmth.warm(loaded.app, equipment.process)
     gc.collect()
     gc.freeze()  # what the app loaded stays; collections between jobs need not look through it
     random.seed()  # an app that seeds at import would else draw the same numbers in each process
     return equipment, warmth
 
 
-def _run_jobs(inlet: Inlet, equipment: "Equipment") -> None:
+def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput) -> None:
     from farm_worker.pool.attempt import Attempt  # noqa: PLC0415 - imports RQ, see above
 
     surroundings = Surroundings()
     while (message := inlet.next_job()) is not None:
-        attempt = Attempt(equipment, message)
+        output.begin(message.sequence)
+        attempt = Attempt(equipment, message, surroundings.settle)
         outcome = attempt.run()
-        surroundings.restore()
+        left = surroundings.restore(attempt.package) or attempt.left_tasks
+        output.end(message.sequence)
+        if left:
+            inlet.send(Dirty(left))
         if not inlet.send(outcome):
             return
         attempt.send_webhooks(outcome)
+        if left:
+            return
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        code = main(sys.argv[1:])
+    except BaseException:  # noqa: BLE001 - as the interpreter would, but without waiting for what is left
+        traceback.print_exc()
+        code = 1
+    leave(code)

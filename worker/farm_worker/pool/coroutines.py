@@ -1,11 +1,12 @@
 """The event loop of a process: one for its life, shared by prewarm functions and coroutine jobs.
 
-What an `async` prewarm opened (a database pool, a session) therefore works in the jobs. Tasks that a job leaves behind
-are cancelled when it ends, as `asyncio.run` does; tasks that prewarm started stay.
+What an `async` prewarm opened (a database pool, a session) therefore works in the jobs. Tasks that a job and the hooks
+around it leave behind are cancelled when it ends, as `asyncio.run` does; tasks that prewarm started stay.
 """
 
 import asyncio
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ class Coroutines:
         self._alarm = alarm
         self._runner: asyncio.Runner | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._earlier: set[asyncio.Task[Any]] | None = None
+        """Tasks that were there before the job that runs. None: it has run no coroutine."""
 
     def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a hook's coroutine. Its tasks stay."""
@@ -31,9 +34,13 @@ class Coroutines:
         return value
 
     def run_job(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
-        """Runs a job's coroutine under the limit that is armed. Its tasks end with it."""
+        """Runs a coroutine of a job or of what is around it, under the limit that is armed. Its tasks stay.
+
+        Call `end_job` when the job is over.
+        """
         loop = self._loop()
-        earlier = asyncio.all_tasks(loop)
+        if self._earlier is None:
+            self._earlier = asyncio.all_tasks(loop)
         task = self._task = self._begin(coroutine)
         self._alarm.interrupt = self._interrupt
         try:
@@ -42,8 +49,16 @@ class Coroutines:
             raise self._alarm.timed_out() or asyncio.CancelledError("the job's task was cancelled") from None
         finally:
             self._alarm.interrupt = None
-            self._end_tasks(loop, asyncio.all_tasks(loop) - earlier)
         return value
+
+    def end_job(self) -> str:
+        """Cancels the tasks that the job left. Says which of them would not end; empty when all did."""
+        earlier, self._earlier, self._task = self._earlier, None, None
+        if earlier is None:
+            return ""
+        loop = self._loop()
+        left = asyncio.all_tasks(loop) - earlier
+        return self._end_tasks(loop, left) if left else ""
 
     def close(self) -> None:
         """Cancels what is left and closes the loop."""
@@ -54,6 +69,7 @@ class Coroutines:
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self._runner is None:
             self._runner = asyncio.Runner()
+            self._runner.get_loop().set_default_executor(_Threads(thread_name_prefix="asyncio"))
         return self._runner.get_loop()
 
     def _begin(self, coroutine: Coroutine[Any, Any, Value]) -> asyncio.Task[Value]:
@@ -67,12 +83,19 @@ class Coroutines:
         loop.call_soon_threadsafe(task.cancel)
         return True
 
-    def _end_tasks(self, loop: asyncio.AbstractEventLoop, left: set[asyncio.Task[Any]]) -> None:
-        if not left:
-            return
+    def _end_tasks(self, loop: asyncio.AbstractEventLoop, left: set[asyncio.Task[Any]]) -> str:
         for task in left:
             task.cancel()
-        ended, _ = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_SECONDS))
+        ended, stubborn = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_SECONDS))
         for task in ended:
             if not task.cancelled():
                 task.exception()  # taken, so that nobody complains that it was never retrieved
+        names = ", ".join(sorted(task.get_name() for task in stubborn))
+        return f"tasks did not end when they were cancelled: {names}" if names else ""
+
+
+class _Threads(ThreadPoolExecutor):
+    """What `asyncio.to_thread` uses. A loop that is closed waits for it: a thread that hangs must not stop that."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - see above
+        super().shutdown(wait=False, cancel_futures=cancel_futures)

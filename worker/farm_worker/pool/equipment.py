@@ -12,9 +12,10 @@ from rq.utils import import_attribute, import_job_class
 from farm.context import CurrentProcess
 from farm.errors import SettingsError
 from farm.store.connection import connect
+from farm_worker.pool import stand_in
 from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
-from farm_worker.pool.protocol import Initialize
+from farm_worker.pool.protocol import Initialize, Message
 
 Named = TypeVar("Named")
 
@@ -33,11 +34,14 @@ class Equipment:
     result_ttl: int
     alarm: Alarm
     coroutines: Coroutines
+    send: Callable[[Message], bool]
+    """Says something to the host, from any thread."""
 
 
-def equip(initialize: Initialize) -> Equipment:
+def equip(initialize: Initialize, send: Callable[[Message], bool], alarm: Alarm | None = None) -> Equipment:
     """Imports what the settings name, so the user's path must be in use. Raises SettingsError."""
-    alarm = Alarm()
+    stand_in.install()
+    alarm = alarm or Alarm()
     return Equipment(
         process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners),
         connection=connect(initialize.redis_url),
@@ -49,6 +53,7 @@ def equip(initialize: Initialize) -> Equipment:
         result_ttl=initialize.result_ttl,
         alarm=alarm,
         coroutines=Coroutines(alarm),
+        send=send,
     )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from signal import Signals
 
 from farm_worker.pool.starter import Started
 
@@ -29,10 +30,15 @@ class ProcessGroup:
         else:
             self._loop.add_reader(self._descriptor, self._notice)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """To all of the group that is left."""
         with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when all of it are zombies
             os.killpg(self._pid, number)
+
+    def signal_leader(self, number: Signals) -> None:
+        """To the process alone."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(self._pid, number)
 
     def _notice(self) -> None:
         # Before it is reaped: until then its number can't belong to anybody else.

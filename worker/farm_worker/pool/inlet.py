@@ -3,11 +3,18 @@
 import os
 import select
 import socket
+import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 
-from farm_worker.pool.protocol import TOKEN, FrameReader, Message, RunJob, encode
+from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, encode
 
 RECEIVE_BYTES = 1 << 16
+SAY_BYTES = 1 << 15
+"""Of what is said at once. The system takes so much as a whole or not at all: whoever interrupts a job, with a time
+limit or a signal, then never leaves half a message."""
+SAY_MILLISECONDS = 250
+"""How long a job waits for a host that does not take what it says. Then what it says is lost, until the host does."""
 
 
 class ProtocolError(Exception):
@@ -15,7 +22,10 @@ class ProtocolError(Exception):
 
 
 class Inlet:
-    """Messages of the host, and answers to it. Everything here blocks until it is done."""
+    """Messages of the host, and answers to it. All but `say` blocks until it is done.
+
+    All threads may send, and signal handlers too: what they send while a message is under way follows it.
+    """
 
     def __init__(self, stream_descriptor: int, token_descriptor: int | None = None) -> None:
         """Takes the descriptors over. What this process starts does not inherit them."""
@@ -25,6 +35,12 @@ class Inlet:
         self._reader = FrameReader()
         self._messages: deque[Message] = deque()
         self._ended = False
+        self._lock = threading.RLock()
+        self._sending = False
+        self._later: deque[bytes] = deque()
+        self._room = select.poll()
+        self._room.register(self._stream, select.POLLOUT)
+        self._patience = SAY_MILLISECONDS
         self._poll = select.poll()
         self._poll.register(self._stream, select.POLLIN)
         self._tokens = -1
@@ -35,11 +51,39 @@ class Inlet:
 
     def send(self, message: Message) -> bool:
         """False when the host is gone."""
-        try:
-            self._stream.sendall(encode(message))
-        except (BrokenPipeError, ConnectionError):
-            return False
+        data = _frame(message)
+        with self._lock:
+            if self._sending:
+                self._later.append(data)
+                return True
+            self._sending = True
+            try:
+                self._send_later()
+                self._stream.sendall(data)
+                self._send_later()
+            except (BrokenPipeError, ConnectionError):
+                return False
+            finally:
+                self._sending = False
         return True
+
+    def say(self, messages: Sequence[Output], *, wait: bool = False) -> int:
+        """How many of them were sent: not all when the host is gone, or does not take them in time; `wait` waits."""
+        if wait:
+            return sum(map(self.send, messages))
+        sent = 0
+        for count, data in _bundles(messages):
+            with self._lock:
+                if self._sending:
+                    self._later.append(data)
+                elif not self._send_soon(data):
+                    break
+            sent += count
+        return sent
+
+    def release(self) -> socket.socket:
+        """Gives the stream back, once nothing more is to be received here."""
+        return self._stream
 
     def receive(self) -> Message | None:
         """The next message. None when the host has closed the stream."""
@@ -63,6 +107,34 @@ class Inlet:
             if message.sequence == token:
                 return message
         return None
+
+    def _send_soon(self, data: bytes) -> bool:
+        self._sending = True
+        try:
+            sent = self._send_now(data)
+            if sent is None and self._room.poll(self._patience):
+                sent = self._send_now(data)
+            self._patience = 0 if sent is None else SAY_MILLISECONDS
+            if sent is None:
+                return False
+            if sent < len(data):
+                self._stream.sendall(data[sent:])
+            self._send_later()
+        except (BrokenPipeError, ConnectionError):
+            return False
+        finally:
+            self._sending = False
+        return True
+
+    def _send_now(self, data: bytes) -> int | None:
+        try:
+            return self._stream.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _send_later(self) -> None:
+        while self._later:
+            self._stream.sendall(self._later.popleft())
 
     def _next_token(self) -> int | None:
         while True:
@@ -96,3 +168,28 @@ class Inlet:
             data = b""
         self._ended = not data
         self._messages.extend(self._reader.feed(data))
+
+
+def _bundles(messages: Sequence[Output]) -> Iterator[tuple[int, bytes]]:
+    """Frames in pieces that are sent at once, each with its number of messages."""
+    frames: list[bytes] = []
+    size = 0
+    for frame in map(_frame, messages):
+        if frames and size + len(frame) > SAY_BYTES:
+            yield len(frames), b"".join(frames)
+            frames, size = [], 0
+        frames.append(frame)
+        size += len(frame)
+    if frames:
+        yield len(frames), b"".join(frames)
+
+
+def _frame(message: Message) -> bytes:
+    try:
+        return encode(message)
+    except UnicodeEncodeError:  # half of a surrogate pair, as file names may have
+        if not isinstance(message, Output):
+            raise
+        for name in ("text", "logger", "exception"):
+            setattr(message, name, getattr(message, name).encode("utf-8", "backslashreplace").decode())
+        return encode(message)

@@ -12,11 +12,12 @@ from math import inf
 
 from farm_settings import PoolSettings
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.observer import Observer
 from farm_worker.pool.process import ProcessHandle, State
-from farm_worker.pool.protocol import Initialize, Outcome
+from farm_worker.pool.protocol import Initialize, Outcome, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
-from farm_worker.pool.starter import Spawner
+from farm_worker.pool.start_method import starter_for
 from farm_worker.pool.supervision import Supervision
 
 MAX_DEPTH = 512
@@ -39,18 +40,24 @@ class Pool:
         on_outcomes: Callable[[list[tuple[Assignment, Outcome]]], None],
         on_end: Callable[[ProcessEnd, Assignment | None, list[Assignment]], None],
         on_change: Callable[[], None],
+        observer: Observer | None = None,
+        on_output: Callable[[ProcessHandle, Assignment | None, Output], None] | None = None,
     ) -> None:
         """Keeps `min(slots, busy + idle_target)` processes; `initialize` makes the first message of process n.
 
         `on_outcomes`: jobs that ended, in order; `on_end`: how a process ended, the job it had begun, the jobs it had
-        not begun in order; `on_change`: processes became ready or ended (it is not called for jobs).
+        not begun in order; `on_change`: processes became ready or ended (it is not called for jobs). `observer` is
+        told of the rest, for people. `on_output`: what a process said, with the job that said it.
         """
         self._settings = settings
         self._on_outcomes = on_outcomes
         self._on_end = on_end
         self._on_change = on_change
+        self._observer = observer
+        self._on_output = on_output
         self._sequences = itertools.count(1)
-        self._staff = Staff(settings, slots, idle_target, initialize, Spawner(environment), self)
+        self._starter = starter_for(settings, initialize, environment)
+        self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self)
         self._supervision = Supervision(settings, self._staff)
 
     @property
@@ -65,13 +72,12 @@ class Pool:
 
     @property
     def idle_target(self) -> int:
-        """How many idle processes are kept warm. May be set; surplus ones are closed after a while."""
+        """How many idle processes are kept warm. May be set: what is missing is warmed up, surplus closed at once."""
         return self._staff.idle_target
 
     @idle_target.setter
     def idle_target(self, count: int) -> None:
-        self._staff.idle_target = count
-        self._staff.plan_fill()
+        self._staff.retarget(count)
 
     @property
     def ready(self) -> int:
@@ -96,28 +102,47 @@ class Pool:
     @property
     def warm_failures(self) -> int:
         """Failed rounds of warm-ups since the last process that became ready."""
-        return self._staff.warm_ups.failures
+        return self._staff.warm_ups.failures + self._starter.failures
 
     @property
     def unhealthy_reason(self) -> str | None:
         """Why processes do not become ready, once that failed several times in a row; None as soon as one does."""
-        return self._staff.warm_ups.unhealthy_reason
+        return self._starter.unhealthy_reason or self._staff.warm_ups.unhealthy_reason
+
+    @property
+    def capable(self) -> int:
+        """Jobs that can run at once as things are: in busy processes, and in idle ones as far as there are slots."""
+        return min(self.slots, self.busy + self.idle)
+
+    @property
+    def helper_pids(self) -> Sequence[int]:
+        """Processes of the pool that run no jobs: the template."""
+        return self._starter.pids
+
+    @property
+    def unborn_since(self) -> float:
+        """When the oldest process was asked for whose pid is not known yet; `inf` when there is none."""
+        return min((process.spawned_at for process in self._staff.processes if not process.pid), default=inf)
 
     def start(self) -> None:
         """Begins to warm up processes."""
         self._staff.fill()
         self._supervision.start()
 
-    async def close(self, timeout: float) -> None:
+    async def close(self, timeout: float, reason: Reason = Reason.CLOSED) -> None:
         """Lets the jobs that were sent end for `timeout` seconds, then kills. No process is left when it returns."""
         staff = self._staff
-        staff.dismiss()
+        staff.dismiss(reason)
         if not await staff.wait_empty(timeout):
             for process in self.processes:
-                process.kill(Reason.CLOSED)
+                process.kill(reason)
+            await self._starter.close()  # what it has not begun ends with it
             if not await staff.wait_empty(KILLED_WAIT_SECONDS):
                 pids = ", ".join(str(process.pid) for process in staff.processes)
                 logger.error("processes %s were killed and did not end: the kernel holds them", pids)
+                for process in self.processes:
+                    process.give_up()
+        await self._starter.close()
         await self._supervision.stop()
 
     def dispatch(self, assignment: Assignment, depth: int) -> bool:
@@ -132,6 +157,8 @@ class Pool:
         assignment.sequence = next(self._sequences)
         assignment.begun_at = None
         process.dispatch(assignment)
+        if self._observer is not None:
+            self._observer.job_launched(process, assignment)
         if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
             self._staff.plan_fill()
         return True
@@ -194,20 +221,35 @@ class Pool:
         """Replaces all processes, for new code. Each serves until a successor is ready; busy ones end their jobs."""
         self._staff.renew()
 
-    def on_ready(self) -> None:
-        """For the processes."""
+    def on_created(self, process: ProcessHandle) -> None:
+        """For the processes, as all that follows."""
+        if self._observer is not None:
+            self._observer.process_created(process)
+
+    def on_started(self, process: ProcessHandle) -> None:
+        if self._observer is not None:
+            self._observer.process_started(process)
+
+    def on_ready(self, process: ProcessHandle) -> None:
+        if self._observer is not None:
+            self._observer.process_ready(process)
         self._staff.welcome()
         self._on_change()
 
-    def on_outcomes(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
-        """For the processes."""
+    def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+        if self._observer is not None:
+            self._observer.jobs_finished(process, outcomes)
         self._staff.wanted = 0
         self._on_outcomes(outcomes)
+
+    def on_output(self, process: ProcessHandle, assignment: Assignment | None, output: Output) -> None:
+        if self._on_output is not None:
+            self._on_output(process, assignment, output)
 
     def on_end(
         self, process: ProcessHandle, end: ProcessEnd, begun: Assignment | None, unbegun: list[Assignment]
     ) -> None:
-        """For the processes."""
+        end = self._supervision.explain(end)
         self._staff.remove(process, end)
         self._on_end(end, begun, unbegun)
         self._on_change()

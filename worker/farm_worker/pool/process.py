@@ -1,7 +1,5 @@
 """The parent's handle on one process: what it was given, what it says, how it ends."""
 
-import asyncio
-import signal
 import sys
 import time
 from collections import deque
@@ -11,19 +9,39 @@ from math import inf
 from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.autopsy import end_phase, end_reason, job_facts
 from farm_worker.pool.channel import Channel
+from farm_worker.pool.control import ControlLine
+from farm_worker.pool.escalation import Escalation
 from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.lines import Lines
-from farm_worker.pool.protocol import Born, Initialize, InitializeFailed, Message, Outcome, Ready, RunJob
-from farm_worker.pool.reasons import Phase, ProcessEnd, Reason, signal_name
+from farm_worker.pool.progress import heard
+from farm_worker.pool.protocol import (
+    Born,
+    Dirty,
+    Ended,
+    Initialize,
+    InitializeFailed,
+    JobLimit,
+    Message,
+    Outcome,
+    Output,
+    Progress,
+    Ready,
+    RunJob,
+)
+from farm_worker.pool.reasons import ProcessEnd, Reason, signal_name
 from farm_worker.pool.recycling import Lifespan
-from farm_worker.pool.starter import Started, Starter, reap_child
+from farm_worker.pool.said import Said
+from farm_worker.pool.stacks import FATAL_SIGNALS, arrange
+from farm_worker.pool.starter import Group, Started, Starter, reap_child
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
 a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report."""
-TERMINATE_SECONDS = 0.5
-"""Between TERM and KILL for a process that is told to leave and has no job: time for what it started to leave too."""
+_TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
+"""Before such a kill the process is asked what it was doing."""
+_KILLED = -9
 
 
 class State(StrEnum):
@@ -38,8 +56,11 @@ class State(StrEnum):
 class Listener(Protocol):
     """Who is told what a process does: the pool."""
 
-    def on_ready(self) -> None: ...
-    def on_outcomes(self, outcomes: list[tuple[Assignment, Outcome]]) -> None: ...
+    def on_created(self, process: "ProcessHandle") -> None: ...
+    def on_started(self, process: "ProcessHandle") -> None: ...
+    def on_ready(self, process: "ProcessHandle") -> None: ...
+    def on_outcomes(self, process: "ProcessHandle", outcomes: list[tuple[Assignment, Outcome]]) -> None: ...
+    def on_output(self, process: "ProcessHandle", assignment: Assignment | None, output: Output) -> None: ...
     def on_end(
         self, process: "ProcessHandle", end: ProcessEnd, begun: Assignment | None, unbegun: list[Assignment]
     ) -> None: ...
@@ -74,34 +95,43 @@ class ProcessHandle:
         self.jobs_sent = 0
         self.jobs_done = 0
         self.last_memory: int | None = None
+        self.peak_memory: int | None = None
         self._listener = listener
         self._close_timeout = close_timeout
         self._close_reason: Reason | None = None
         self._kill_reason: Reason | None = None
-        self._killed = False
         self._state_before_mute: State | None = None
         """Its state when its stream ended. None: it can still speak."""
+        self._state_before_kill: State | None = None
+        self._withdrawn: set[int] = set()
+        """Sequences of jobs that it cannot begin any more, as it is being killed. They are given back at its end."""
         self._error = ""
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._thread_code: int | None = None
+        """What a thread said of its end: its process goes on."""
+        self._escalation = Escalation()
+        self._stacks_before = ""
+        """What is in the file of stacks without being about its end: children that it forked share the file."""
         self.pid = 0
         """0 until it is born."""
-        self._group: ProcessGroup | None = None
+        self._group: Group | None = None
         self._lines, child_lines = Lines.open()
+        self.line = ControlLine(self._lines.control)
         self._channel = self._open_channel()
+        self._said = Said(self._lines.output, self, partial(listener.on_output, self))
         self._channel.send(initialize)
         try:
             started = starter.start(child_lines)
         except OSError:
             self._close_lines()
             raise
+        listener.on_created(self)
         if started is not None:
             self._adopt(started)
 
     @property
     def begun(self) -> Assignment | None:
         """The job that the process may have begun. Exact: asks the pipe, not the clock."""
-        return self.assignments[0] if len(self.assignments) > self._channel.unread() else None
+        return self.assignments[0] if len(self.assignments) > self._unread() else None
 
     @property
     def jobs_left(self) -> int:
@@ -135,16 +165,17 @@ class ProcessHandle:
         )
         self._channel.send(message, assignment.sequence)
         if self.jobs_left <= 0:
-            self.close(Reason.RECYCLED)
+            self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
 
     def unread_since(self) -> float:
         """When the oldest job that was not begun was sent; `inf` if there is none."""
-        unread = self._channel.unread()
+        unread = self._unread()
         return self.assignments[-unread].dispatched_at if 0 < unread <= len(self.assignments) else inf
 
     def take_back(self) -> list[Assignment]:
         """The jobs that the process has not begun, in order. It can't begin them any more."""
-        taken = set(self._channel.take_back())
+        taken = self._withdrawn.union(self._channel.take_back())
+        self._withdrawn.clear()
         if not taken:
             return []
         back = [assignment for assignment in self.assignments if assignment.sequence in taken]
@@ -156,12 +187,13 @@ class ProcessHandle:
             self._rest()
         return back
 
-    def close(self, reason: Reason) -> None:
+    def close(self, reason: Reason, why: str = "") -> None:
         """The process ends by itself after the jobs that it has tokens for. A starting one is killed."""
         if self.state is State.STARTING:
             self.kill(reason)
         elif self.state is State.READY:
             self._close_reason = reason
+            self._error = self._error or why
             self.state = State.CLOSING
             if not self.assignments:
                 self._rest()
@@ -172,37 +204,85 @@ class ProcessHandle:
 
         TERM comes first only where no job runs: what a job says on TERM would be about the signal, not about itself.
         """
-        if self.state is State.ENDED or self._killed:
+        if self.state is State.ENDED:
             return
-        self._kill_reason = self._kill_reason or reason
-        gentle = self.state is State.CLOSING and not self.assignments and self._timer is None
-        self.state = State.CLOSING if self.state is State.READY else self.state
+        if self._kill_reason is None:
+            self._kill_reason = reason
+            self._state_before_kill = self._state_before_mute or self.state
         self.deadline = inf
-        if gentle:
-            self._signal(signal.SIGTERM)
-            self._timer = self._loop.call_later(TERMINATE_SECONDS, self._kill_now)
+        if reason in _TELL_THEIR_STACKS:
+            self._stacks_before = self._lines.read_stacks()
+            self._withdrawn.update(self._channel.take_back())  # no other job may begin while it writes
+            self._escalation.dump()
+        elif self.state is State.CLOSING and not self.assignments:
+            self._escalation.terminate()
         else:
-            self._kill_now()
+            self._escalation.kill()
+        self.state = State.CLOSING if self.state is State.READY else self.state
+
+    def cancel(self, job_id: bytes, reason: str) -> bool:
+        """Asks a job to end by itself. False if the process has not begun it, or cannot be told."""
+        begun = self.begun
+        if begun is None or begun.job_id != job_id:
+            return False
+        return self.line.cancel(begun.sequence, reason)
+
+    def note_memory(self, used: int) -> None:
+        """Bytes that it uses now, with all that it started."""
+        self.last_memory = used
+        self.peak_memory = max(self.peak_memory or 0, used)
+
+    @property
+    def is_being_killed(self) -> bool:
+        """True from the first `kill` on."""
+        return self._kill_reason is not None
+
+    @property
+    def killed_at(self) -> float:
+        """Monotonic seconds; `inf` while no KILL was sent."""
+        return self._escalation.killed_at
+
+    def give_up(self) -> None:
+        """The KILL had no effect: the kernel holds the process. It runs no code any more; here it counts as ended."""
+        if self.state is not State.ENDED:
+            self._finish(_KILLED, stuck=True)
+
+    def exited(self, code: int) -> None:
+        """For a process that others share: it ended."""
+        self._finish(code)
+
+    def spared(self, why: str) -> None:
+        """For a process that others share: it is killed for another one's sake, and the job here is not to blame."""
+        if self._kill_reason is None and self.state is not State.ENDED:
+            self._kill_reason, self._state_before_kill = Reason.CLOSED, self.state
+            self._error = self._error or why
+            self.state, self.deadline = State.CLOSING, inf
+
+    def _unread(self) -> int:
+        return self._channel.unread() + len(self._withdrawn)
 
     def _open_channel(self) -> Channel:
         lines = self._lines
         return Channel(lines.stream, lines.token_write, lines.token_read, self._receive, self._channel_broke)
 
     def _close_lines(self) -> None:
+        self._said.close()
         self._channel.close()
+        self.line.close()
         self._lines.close()
 
     def _adopt(self, started: Started) -> None:
         self.pid = started.pid
-        self._group = ProcessGroup(started, self._finish)
-        if self._kill_reason is not None:
-            self._kill_now()
+        self._group = started.join(self) if started.join else ProcessGroup(started, self._finish)
+        self._listener.on_started(self)
+        self._escalation.born(self._group)
 
     def _receive(self, messages: list[Message]) -> None:
         now = time.monotonic()
         outcomes: list[tuple[Assignment, Outcome]] = []
         for message in messages:
             if isinstance(message, Outcome):
+                self._said.settle()
                 assignment = self._ended(message.sequence)
                 if assignment is not None:
                     if assignment.begun_at is None:  # it came with the outcome of the job before it
@@ -210,17 +290,19 @@ class ProcessHandle:
                     outcomes.append((assignment, message))
             elif isinstance(message, Born):
                 self._adopt(Started(message.pid, partial(reap_child, message.pid)))
+            elif isinstance(message, Progress):
+                self._note_progress(message)
             elif isinstance(message, Ready):
                 self._become_ready()
-            elif isinstance(message, InitializeFailed):
-                self._error = message.error
+            else:
+                self._note(message)
         if outcomes:
             self.jobs_done += len(outcomes)
             if self.assignments:
                 self._begin_first(now)
             else:
                 self._rest()
-            self._listener.on_outcomes(outcomes)
+            self._listener.on_outcomes(self, outcomes)
 
     def _ended(self, sequence: int) -> Assignment | None:
         assignments = self.assignments
@@ -231,6 +313,32 @@ class ProcessHandle:
                 assignments.remove(assignment)
                 return assignment
         return None
+
+    def _note(self, message: Message) -> None:
+        if isinstance(message, Output):
+            self._said.hear(message)
+        elif isinstance(message, InitializeFailed):
+            self._error = message.error
+        elif isinstance(message, JobLimit):
+            self._limit(message)
+        elif isinstance(message, Dirty):
+            self._withdrawn.update(self._channel.take_back())
+            self.close(Reason.RECYCLED, message.reason)
+        elif isinstance(message, Ended):
+            self._thread_code = message.code
+
+    def _limit(self, said: JobLimit) -> None:
+        """The job that runs has another limit than its record says."""
+        first = self.assignments[0] if self.assignments else None
+        if first is not None and first.sequence == said.sequence:
+            first.timeout = said.seconds or None
+            first.begun_at = None
+            self._begin_first(time.monotonic())
+
+    def _note_progress(self, said: Progress) -> None:
+        for assignment in self.assignments:
+            if assignment.sequence == said.sequence:
+                assignment.progress = heard(said)
 
     def _begin_first(self, now: float) -> None:
         first = self.assignments[0]
@@ -250,73 +358,68 @@ class ProcessHandle:
             self.state = State.READY
             self._rest()
             self.ready_at = self.idle_since
-            self._listener.on_ready()
+            self._listener.on_ready(self)
 
     def _channel_broke(self, error: str) -> None:
         """The stream is at its end, or holds what is no message. Normally the exit follows at once."""
-        if error:
+        if self._group is None:
+            self._error = self._error or error or "it ended before it was born"
+            self._finish(1)
+        elif error:
             self._error = error
             self.kill(Reason.CRASHED)
-        elif self._group is None:
-            self._error = self._error or "it ended before it was born"
-            self._finish(1)
+        elif self._thread_code is not None:
+            self._finish(self._thread_code)
         elif self.state is not State.ENDED:
             self._state_before_mute = self.state
             self.state = State.CLOSING if self.state is State.READY else self.state
             self.deadline = min(self.deadline, time.monotonic() + self._close_timeout)
 
-    def _kill_now(self) -> None:
-        self._killed = self._group is not None  # else it is killed as soon as it is born
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._group is not None:
-            self._group.signal(number)
-
-    def _finish(self, code: int) -> None:
+    def _finish(self, code: int, *, stuck: bool = False) -> None:
         """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
-        last_state = self._state_before_mute or self.state
+        if self.state is State.ENDED:  # it was given up before
+            return
+        last_state = self._state_before_kill or self._state_before_mute or self.state
         self.state = State.ENDED
         self.deadline = inf
-        if self._timer is not None:
-            self._timer.cancel()
+        self._escalation.close()
         self._channel.drain()
+        self._said.settle()
         unbegun = self.take_back()
         begun = self.assignments.popleft() if self.assignments else None
         unbegun = [*self.assignments, *unbegun]
         self.assignments.clear()
-        end = self._describe_end(code, last_state, begun)
+        end = self._describe_end(code, last_state, begun, stuck=stuck)
         self._close_lines()
         self._listener.on_end(self, end, begun, unbegun)
 
-    def _describe_end(self, code: int, state: State, begun: Assignment | None) -> ProcessEnd:
-        now = time.monotonic()
+    def _describe_end(self, code: int, state: State, begun: Assignment | None, *, stuck: bool) -> ProcessEnd:
+        starting = state is State.STARTING
+        name = signal_name(-code) if code < 0 else None
         return ProcessEnd(
-            reason=self._end_reason(state, code, begun),
+            reason=end_reason(
+                self._kill_reason,
+                self._close_reason,
+                initialize_error=starting and bool(self._error),
+                code=code,
+                begun=begun,
+            ),
             pid=self.pid,
             number=self.number,
-            phase=_phase(state, begun),
+            phase=end_phase(begun, starting=starting, idle=state is State.READY),
             exit_code=code if code >= 0 else None,
-            signal=signal_name(-code) if code < 0 else None,
-            age=now - self.spawned_at,
+            signal=name,
+            age=time.monotonic() - self.spawned_at,
             jobs_done=self.jobs_done,
             last_memory=self.last_memory,
-            job_id=begun.job_id.decode("utf-8", "replace") if begun else None,
-            job_seconds=now - begun.begun_at if begun and begun.begun_at is not None else None,
+            peak_memory=self.peak_memory,
             error=self._error,
+            killed=self._kill_reason is not None,
+            stuck=stuck,
+            last_lines=tuple(self._said.last_lines),
+            stack=self._stack() if self._escalation.dumped or name in FATAL_SIGNALS else "",
+            **job_facts(begun),
         )
 
-    def _end_reason(self, state: State, code: int, begun: Assignment | None) -> Reason:
-        if self._kill_reason is not None:
-            return self._kill_reason
-        if self._error and state is State.STARTING:
-            return Reason.INITIALIZE_ERROR
-        if self._close_reason is not None and code == 0 and begun is None:
-            return self._close_reason
-        return Reason.CRASHED if code < 0 else Reason.EXITED
-
-
-def _phase(state: State, begun: Assignment | None) -> Phase:
-    if begun is not None:
-        return Phase.JOB
-    return {State.STARTING: Phase.INITIALIZE, State.READY: Phase.IDLE}.get(state, Phase.CLOSING)
+    def _stack(self) -> str:
+        return arrange(self._lines.read_stacks().removeprefix(self._stacks_before))

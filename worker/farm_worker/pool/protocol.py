@@ -15,6 +15,7 @@ process was killed: token gone and no outcome means begun.
 The messages hold nothing that must be unpickled: the host never decodes a job.
 """
 
+import logging
 import struct
 from typing import Any
 
@@ -45,10 +46,16 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     result_ttl: int
     exception_handlers: list[str]
     log_level: str
+    log_format: str = "text"
+    """Of what hooks log: `text` or `json`."""
     http_proxy: str | None = None
     """Proxy that the environment of jobs names."""
     runners: dict[str, str] = {}
     """Runners of this host: name → path of the socket that they answer on."""
+    runner: str | None = None
+    """The runner that the process is a copy of. None for one that runs jobs or hooks."""
+    copy: int = 0
+    """Which copy of that runner, from 0."""
 
 
 class RunJob(msgspec.Struct, tag="run", array_like=True):
@@ -69,6 +76,25 @@ class Born(msgspec.Struct, tag="born", array_like=True):
     pid: int
 
 
+class TemplateReady(msgspec.Struct, tag="template_ready", array_like=True):
+    """Template → host: the app is imported, its preload functions have run."""
+
+    seconds: float
+    unsafe: str
+    """Why processes can't be forked from it, a whole sentence; empty: they can."""
+
+
+class Forked(msgspec.Struct, tag="forked", array_like=True):
+    """Template → host, after each request: it was done. What came of it, the process says itself."""
+
+
+class Ended(msgspec.Struct, tag="ended", array_like=True):
+    """Thread → host, its last message: it ended, and its process goes on."""
+
+    code: int
+    """As an exit code."""
+
+
 class Ready(msgspec.Struct, tag="ready", array_like=True):
     """Process → host: warm, jobs may come."""
 
@@ -87,7 +113,7 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
 
     sequence: int
     kind: str
-    """`finished` or `failed`."""
+    """`finished`, `failed`, or `stopped` when it was asked to end and did."""
     started_at: float
     ended_at: float
     """Unix seconds by this machine's clock, as RQ records them."""
@@ -120,6 +146,33 @@ class JobLimit(msgspec.Struct, tag="job_limit", array_like=True):
     sequence: int
     seconds: float
     """0: none."""
+
+
+class Progress(msgspec.Struct, tag="progress", array_like=True):
+    """Process → host: how far the job says that it is. Only the last one of a while counts."""
+
+    sequence: int
+    fraction: float | None
+    """0 to 1; None for words alone."""
+    text: str
+
+
+class Output(msgspec.Struct, tag="output", array_like=True):
+    """Process → host, before the outcome of its job: a line that was printed, or a record that was logged."""
+
+    sequence: int
+    """Of the job that said it. 0: none, as while warming up."""
+    source: str
+    """`stdout`, `stderr` or `log`."""
+    text: str
+    level: int = logging.INFO
+    logger: str = ""
+    exception: str = ""
+    """The traceback of what was logged with one."""
+    fields: dict[str, Any] = {}
+    """What was bound to the job or given as `extra`: values that JSON knows."""
+    dropped: tuple[int, int] = (0, 0)
+    """In a message without text: lines and characters that are not shown."""
 
 
 class Dirty(msgspec.Struct, tag="dirty", array_like=True):
@@ -218,9 +271,14 @@ Message = (
     Initialize
     | RunJob
     | Born
+    | TemplateReady
+    | Forked
+    | Ended
     | Ready
     | InitializeFailed
     | JobLimit
+    | Progress
+    | Output
     | Dirty
     | Outcome
     | Ping

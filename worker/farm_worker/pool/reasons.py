@@ -1,9 +1,12 @@
 """Why a process ended, and what is known about its end."""
 
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+WORTH_TELLING = 1.1
+"""A peak this much above the last sample is named beside it."""
 _BYTES_PER_MB = 1_000_000
 
 
@@ -53,7 +56,12 @@ _CAUSES = {
     Reason.HOST_LOST: "was killed, its host had been given up",
 }
 
-_DOING = {Phase.INITIALIZE: " while it initialized", Phase.IDLE: " while idle", Phase.CLOSING: " while it closed"}
+_DOING = {
+    Phase.INITIALIZE: " while it initialized",
+    Phase.IDLE: " while idle",
+    Phase.JOB: " while it served",
+    Phase.CLOSING: " while it closed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,30 +87,70 @@ class ProcessEnd:
     job_seconds: float | None = None
     """How long that job had run."""
     error: str = ""
-    """What the process said: the error of its initialization."""
+    """What the process said, as the error of its initialization; or what it was recycled for."""
+    peak_memory: int | None = None
+    """The most bytes that were sampled."""
+    function: str | None = None
+    """Of the job that had begun: what it says it calls, without the arguments."""
+    queue: str | None = None
+    attempt: int | None = None
+    killed: bool = False
+    """True when its host killed it."""
+    stuck: bool = False
+    """True when it did not even end by KILL: the kernel holds it. The host goes on without it."""
+    hint: str = ""
+    """What else is known of why: the kernel's killer for want of memory was at work."""
+    stack: str = ""
+    """What its threads were doing, if that was written: by a fatal signal, or on demand before it was killed."""
+    last_lines: Sequence[str] = ()
+    """The end of what it and its job printed."""
+    runner: str = ""
+    """The runner that it was a copy of; `number` is then the copy, from 0. Empty for a process of the pool."""
 
     @property
     def abnormal(self) -> bool:
-        """True unless somebody asked for this end."""
-        return self.reason not in EXPECTED
+        """True unless somebody asked for this end, and got it."""
+        return self.stuck or self.reason not in EXPECTED
 
     def sentence(self) -> str:
         """For humans: who, what happened, while doing what, with what memory."""
         said = f": {self.error}" if self.error else ""
-        memory = "" if self.last_memory is None else f", memory {self.last_memory / _BYTES_PER_MB:.0f} MB"
-        return f"process {self.number} (pid {self.pid}) {self._cause()}{self._doing()}{memory}{said}"
+        who = f"copy {self.number} of runner {self.runner!r}" if self.runner else f"process {self.number}"
+        hint = f"; {self.hint}" if self.hint else ""
+        stuck = "; KILL did not end it, the kernel holds it" if self.stuck else ""
+        return f"{who} (pid {self.pid}) {self._cause()}{self._doing()}{self._memory()}{hint}{stuck}{said}"
+
+    def report(self) -> str:
+        """The sentence, and below it the last lines of output and the stacks, as far as there are any."""
+        parts = [self.sentence()]
+        if self.last_lines:
+            parts.append("\n".join(["Last output:", *(f"  {line}" for line in self.last_lines)]))
+        if self.stack:
+            parts.append(f"Stacks:\n{self.stack}")
+        return "\n".join(parts)
+
+    def _memory(self) -> str:
+        if self.last_memory is None:
+            return ""
+        peak = max(self.peak_memory or 0, self.last_memory)
+        at_most = f", at most {_megabytes(peak)}" if peak > self.last_memory * WORTH_TELLING else ""
+        return f", memory {_megabytes(self.last_memory)}{at_most}"
 
     def _cause(self) -> str:
         if self.reason is Reason.EXITED:
             return f"exited with code {self.exit_code}"
+        if self.reason is Reason.CRASHED and self.killed:
+            return "broke the protocol and was killed"
         if self.reason is Reason.CRASHED:
             return f"was killed by {_signal_text(self.signal)}"
         return _CAUSES[self.reason]
 
     def _doing(self) -> str:
         if self.job_id is not None:
-            return f" while running job {self.job_id}, {self.job_seconds or 0.0:.1f} s after its start"
-        after = f"{self.age:.1f} s after it was spawned, {self.jobs_done} jobs done"
+            function = f" ({self.function})" if self.function else ""
+            return f" while running job {self.job_id}{function}, {self.job_seconds or 0.0:.1f} s after its start"
+        jobs = "" if self.runner else f", {self.jobs_done} jobs done"
+        after = f"{self.age:.1f} s after it was spawned{jobs}"
         return f"{_DOING.get(self.phase, '') if self.abnormal else ''}, {after}"
 
 
@@ -112,6 +160,10 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / _BYTES_PER_MB:.0f} MB"
 
 
 def _signal_text(name: str | None) -> str:

@@ -20,10 +20,13 @@ class Lifespan:
     memory: float | None
     """Bytes."""
 
-    def is_over(self, age: float, memory: int | None) -> bool:
-        """True when the process is to be replaced after its job. Jobs are counted at dispatch."""
-        too_old = self.age is not None and age >= self.age
-        return too_old or (self.memory is not None and memory is not None and memory >= self.memory)
+    def is_over(self, age: float, memory: int | None) -> str:
+        """Why the process is to be replaced after its job, empty if it is not. Jobs are counted at dispatch."""
+        if self.age is not None and age >= self.age:
+            return f"it is older than MAX_PROCESS_AGE ({self.age:.0f} s)"
+        if self.memory is not None and memory is not None and memory >= self.memory:
+            return f"it uses more than RECYCLE_MEMORY_MB ({self.memory / _BYTES_PER_MB:g})"
+        return ""
 
 
 def lifespan(max_jobs: int | None, max_age: float | None, memory_mb: float | None, *, stagger: float) -> Lifespan:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGES = ("farm", "farm_worker", "farm_settings")
+_children: list[subprocess.Popen[bytes]] = []
 _APPEND_AND_RUN = """\
 import runpy, sys
 module, count = sys.argv[1], int(sys.argv[2])
@@ -55,7 +56,7 @@ def start_interpreter(
 
     Call it in the main thread: a child may ask to be killed with its parent, and to Linux that is the thread.
     """
-    return subprocess.Popen(
+    process = subprocess.Popen(
         _command(module, descriptors),
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -65,6 +66,19 @@ def start_interpreter(
         close_fds=True,
         process_group=0,
     )
+    note_child(process)
+    return process
+
+
+def note_child(process: "subprocess.Popen[bytes]") -> None:
+    """Remembers that this program started it: see `own_children`."""
+    _children[:] = [child for child in _children if child.returncode is None]
+    _children.append(process)
+
+
+def own_children() -> set[int]:
+    """The processes that this program started and has not waited for. Any other child of it is an orphan."""
+    return {child.pid for child in _children if child.returncode is None}
 
 
 def _command(module: str, descriptors: Sequence[int]) -> list[str]:

@@ -46,6 +46,7 @@ class Staff:
         self._settings = settings
         self._initialize = initialize
         self._starter = starter
+        starter.on_change = self.plan_fill
         self._listener = listener
         self._numbers = itertools.count(1)
         self._warm_ups_at_once = settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
@@ -70,6 +71,12 @@ class Staff:
         """Ready processes without a job."""
         return [process for process in self.processes if process.state is State.READY and not process.assignments]
 
+    def retarget(self, idle_target: int) -> None:
+        """Another `idle_target`, at once: what it makes superfluous is closed now."""
+        self.idle_target = idle_target
+        self._surplus_since = -inf
+        self.plan_fill()
+
     def plan_fill(self) -> None:
         """Fills up at the end of this turn of the loop."""
         if not self._fill_planned and not self._dismissed:
@@ -82,16 +89,20 @@ class Staff:
         if self._dismissed:
             return
         self._forgive()
+        self._starter.tend()
         starting = self.count(State.STARTING)
-        target = min(self.slots, self.busy + max(self.idle_target, self.wanted))
-        missing = target - sum(1 for process in self.processes if _holds_slot(process))
+        missing = self._target() - sum(1 for process in self.processes if _holds_slot(process))
         allowed = self.warm_ups.allowed(starting, self._warm_ups_at_once, time.monotonic())
+        if not self._starter.ready:
+            allowed = 0
         for _ in range(min(missing, allowed)):
             if not self._spawn():
                 break
         if missing <= 0 and not starting:
             for process in self._outdated():
                 process.close(Reason.RECYCLED)
+        if not any(process.outdated for process in self.processes):
+            self._starter.release()
         self._close_surplus(-missing)
 
     def welcome(self) -> None:
@@ -115,18 +126,13 @@ class Staff:
 
     def renew(self) -> None:
         """Replaces all: each serves until a successor is ready, busy ones close after their jobs then."""
-        for process in tuple(self.processes):
-            process.outdated = True
-            if process.state is State.STARTING:
-                process.kill(Reason.RECYCLED)
-        self.warm_ups = WarmUps()
-        self.plan_fill()
+        self._starter.renew(self._replace_all)
 
-    def dismiss(self) -> None:
+    def dismiss(self, reason: Reason) -> None:
         """Closes all, for good."""
         self._dismissed = True
         for process in tuple(self.processes):
-            process.close(Reason.CLOSED)
+            process.close(reason)
 
     async def wait_empty(self, timeout: float) -> bool:
         """False if processes are left after `timeout` seconds."""
@@ -136,6 +142,23 @@ class Staff:
         except TimeoutError:
             return False
         return True
+
+    def _replace_all(self) -> None:
+        for process in tuple(self.processes):
+            process.outdated = True
+            if process.state is State.STARTING:
+                process.kill(Reason.RECYCLED)
+        self.warm_ups = WarmUps()
+        self.plan_fill()
+
+    def _target(self) -> int:
+        """Processes to keep, those with jobs among them.
+
+        Where each job has a process of its own and one costs little, there is one more for each that is busy: the next
+        job does not wait for it.
+        """
+        spare = self.busy if self._settings.process_mode == "fresh" and self._starter.cheap else 0
+        return min(self.slots + spare, self.busy + max(self.idle_target, self.wanted, spare))
 
     def _outdated(self) -> list[ProcessHandle]:
         return [process for process in self.processes if process.outdated and process.state is State.READY]
@@ -185,7 +208,8 @@ class Staff:
         now = time.monotonic()
         self._surplus_since = min(self._surplus_since, now) if surplus > 0 else inf
         if now - self._surplus_since >= SURPLUS_SECONDS:
-            for process in self.idle[-surplus:]:
+            starting = [process for process in self.processes if process.state is State.STARTING]
+            for process in [*self.idle, *starting][-surplus:]:
                 process.close(Reason.SURPLUS)
 
 

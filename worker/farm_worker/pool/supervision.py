@@ -1,23 +1,27 @@
-"""Watches over processes: what is overdue, too old or too large."""
+"""Watches over processes: what is overdue, silent, too old, too large, or not to be killed."""
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping
 from math import inf
 
 from farm_settings import PoolSettings
+from farm_worker.load.oom_kills import OomKills
 from farm_worker.pool.memory import MemorySampler
 from farm_worker.pool.process import ProcessHandle, State
-from farm_worker.pool.reasons import Reason
+from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
+from farm_worker.pool.vigil import Vigil
 
 CHECK_INTERVAL_SECONDS = 0.2
 STALL_SECONDS = 1.0
 """A check that comes this much late means that this process itself stood still. Then nobody else is to blame for it."""
-MEMORY_INTERVAL_SECONDS = 5.0
-MEMORY_LIMIT_INTERVAL_SECONDS = 1.0
-"""With a limit to hold: memory can grow by gigabytes in a second."""
+STUCK_SECONDS = 10.0
+"""A process that lives on for so long after KILL is held by the kernel; the host goes on without it."""
+MEMORY_INTERVAL_SECONDS = 1.0
+"""Memory can grow by gigabytes in a second."""
 WARN_AGAIN_GROWTH = 1.25
 _BYTES_PER_MB = 1_000_000
 
@@ -28,9 +32,13 @@ class Supervision:
     """Kills and recycles by the settings. `start` and `stop` on the loop's thread."""
 
     def __init__(self, settings: PoolSettings, staff: Staff) -> None:
-        self._settings = settings
         self._staff = staff
-        self._memory = MemorySampler()
+        self._limit = (settings.memory_limit_mb or inf) * _BYTES_PER_MB
+        self._warn_line = (settings.memory_warn_mb or inf) * _BYTES_PER_MB
+        recycle_line = (settings.recycle_memory_mb or inf) * _BYTES_PER_MB
+        self._memory = MemorySampler(line for line in (self._limit, self._warn_line, recycle_line) if line < inf)
+        self._oom_kills = OomKills()
+        self._vigil = Vigil(settings)
         self._warned: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,15 +59,14 @@ class Supervision:
 
     def check(self, late: float, now: float) -> None:
         """One round; it comes `late` seconds after it was planned."""
-        for process in tuple(self._staff.processes):
+        processes = tuple(self._staff.processes)
+        self._vigil.forget({process.number for process in processes})
+        for process in processes:
             if late > STALL_SECONDS:
                 process.deadline += late
-            if now >= process.deadline:
-                process.kill(process.overdue_reason)
-            elif process.state is State.READY and process.lifespan.is_over(
-                now - process.spawned_at, process.last_memory
-            ):
-                process.close(Reason.RECYCLED)
+                self._vigil.forgive(process, now)
+            self._vigil.watch(process, late, now)
+            self._check_process(process, now)
         self._staff.fill()
 
     def judge_memory(self, samples: Mapping[int, int]) -> None:
@@ -67,8 +74,24 @@ class Supervision:
         for process in tuple(self._staff.processes):
             used = samples.get(process.pid)
             if used is not None:
-                process.last_memory = used
+                process.note_memory(used)
                 self._judge_process(process, used)
+
+    def explain(self, end: ProcessEnd) -> ProcessEnd:
+        """With a hint where the kernel may have killed the process for want of memory."""
+        if end.reason is not Reason.CRASHED or end.signal != "SIGKILL" or not self._oom_kills.news():
+            return end
+        return dataclasses.replace(end, hint="just then the kernel killed for want of memory")
+
+    def _check_process(self, process: ProcessHandle, now: float) -> None:
+        if now >= process.deadline:
+            process.kill(process.overdue_reason)
+        elif now - process.killed_at >= STUCK_SECONDS:
+            process.give_up()
+        elif process.state is State.READY:
+            over = process.lifespan.is_over(now - process.spawned_at, process.last_memory)
+            if over:
+                process.close(Reason.RECYCLED, over)
 
     async def _check_forever(self) -> None:
         while True:
@@ -78,21 +101,22 @@ class Supervision:
             self.check(now - planned, now)
 
     async def _sample_forever(self) -> None:
-        watched = self._settings.memory_limit_mb or self._settings.recycle_memory_mb
-        interval = MEMORY_LIMIT_INTERVAL_SECONDS if watched else MEMORY_INTERVAL_SECONDS
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(MEMORY_INTERVAL_SECONDS)
             processes = tuple(self._staff.processes)
             numbers = {process.number for process in processes}
             self._warned = {number: used for number, used in self._warned.items() if number in numbers}
-            self.judge_memory(await asyncio.to_thread(self._memory.sample, [process.pid for process in processes]))
+            pids = [process.pid for process in processes if process.pid]
+            self.judge_memory(await asyncio.to_thread(self._sample, pids))
+
+    def _sample(self, pids: list[int]) -> dict[int, int]:
+        self._oom_kills.note()
+        return self._memory.sample(pids)
 
     def _judge_process(self, process: ProcessHandle, used: int) -> None:
-        limit = (self._settings.memory_limit_mb or inf) * _BYTES_PER_MB
-        warn = (self._settings.memory_warn_mb or inf) * _BYTES_PER_MB
-        if used > limit:
+        if used > self._limit:
             process.kill(Reason.MEMORY_LIMIT)
-        elif used > max(warn, self._warned.get(process.number, 0.0) * WARN_AGAIN_GROWTH):
+        elif used > max(self._warn_line, self._warned.get(process.number, 0.0) * WARN_AGAIN_GROWTH):
             self._warned[process.number] = used
             text = "process %d (pid %d) uses %.0f MB of memory, more than MEMORY_WARN_MB"
             logger.warning(text, process.number, process.pid, used / _BYTES_PER_MB)

@@ -1,20 +1,36 @@
 """The process around the jobs: its signals, environment and import path, and putting back what a job changed."""
 
 import ctypes
+import functools
+import gc
 import os
+import resource
 import signal
+import socket
 import sys
+import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # without the enums of `signal`, which cost 20 times
-from collections.abc import Sequence
+from _thread import _count as thread_count  # type: ignore[attr-defined]  # a tenth of the price of `enumerate`
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from farm.flags import VARIABLE as FLAGS
 from farm.isolation import user_environment
+from farm_worker.pool.descriptors import StandardDescriptors
+from farm_worker.pool.left_children import children, end_left, has_children
+from farm_worker.pool.left_threads import left_threads
 from farm_worker.pool.protocol import Initialize
 
 PR_SET_PDEATHSIG = 1
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
-_GUARDED = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_OWN_SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
+"""Their handlers are ours, whatever an imported module makes of them."""
+_UNWATCHED = {"SIGKILL", "SIGSTOP", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGABRT", "SIGTRAP", "SIGSYS", "SIGIO"}
+_SIGNALS = tuple(int(number) for number in signal.Signals if number < 32 and number.name not in _UNWATCHED)
+"""Those that code handles for itself; the others can't be caught, tell of faults, or are for real time."""
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 def die_with_parent() -> None:
@@ -49,6 +65,9 @@ def restore_environment(initialize: Initialize) -> None:
         os.environ["PYTHONPATH"] = initialize.python_path
     os.environ["RQ_KEY_PREFIX"] = initialize.rq_prefix
     os.environ["RQ_WORKER_ID"] = initialize.host
+    if initialize.http_proxy is not None:
+        for name in PROXY_VARIABLES:
+            os.environ.setdefault(name, initialize.http_proxy)
 
 
 def use_path(folders: Sequence[str]) -> None:
@@ -57,23 +76,116 @@ def use_path(folders: Sequence[str]) -> None:
 
 
 class Surroundings:
-    """Folder, umask and signal handlers as they were when the process was warm."""
+    """What jobs share in a process, as it was when the process was warm."""
 
     def __init__(self) -> None:
+        self._own_handlers = {number: getsignal(number) for number in _OWN_SIGNALS}
+        self._owners = os.geteuid(), os.getegid()
+        self._children = children()
+        self._descriptors = StandardDescriptors()
+        self._limits = [resource.getrlimit(kind) for kind in _LIMITS]
+        self._limits_were_set = False
+        self._watch_limits()
+        self.settle()
+
+    def settle(self) -> None:
+        """Takes what is there now for what every job is to find: its modules were imported and may have changed it."""
         self._folder = os.getcwd()
         self._umask = os.umask(0o077)
         os.umask(self._umask)
-        self._handlers = [(number, getsignal(number)) for number in _GUARDED]
+        self._handlers = [self._own_handlers.get(number, getsignal(number)) for number in _SIGNALS]
+        self._environ = os.environ
+        self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - see _restore_values
+        self._path = sys.path.copy()
+        self._socket_timeout = socket.getdefaulttimeout()
+        self._collects = gc.isenabled()
+        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._threads = threading.enumerate()
+        self._thread_count = thread_count()
 
-    def restore(self) -> None:
-        """Puts back what a job changed."""
+    def restore(self, package: str) -> str:
+        """Puts back what a job of this package changed. Says what can't be; empty when the next job may come."""
+        self._restore_folder_and_mask()
+        if list(map(getsignal, _SIGNALS)) != self._handlers:
+            self._restore_handlers()
+        self._restore_environment()
+        self._restore_values()
+        self._descriptors.restore()
+        problem = self._restore_limits() if self._limits_were_set else ""
+        if (os.geteuid(), os.getegid()) != self._owners:
+            problem = "it changed the user or group that it runs as"
+        if (self._children or has_children()) and (killed := end_left(self._children)):
+            problem = f"it left processes, which were killed: {', '.join(killed)}"
+        if thread_count() != self._thread_count:
+            problem = self._look_at_threads(package) or problem
+        return problem
+
+    def _look_at_threads(self, package: str) -> str:
+        left = left_threads(self._threads, package)
+        self._threads = threading.enumerate()
+        self._thread_count = thread_count()
+        return f"it left threads: {', '.join(left)}" if left else ""
+
+    def _watch_limits(self) -> None:
+        """Takes note when a job sets a resource limit: to look at all of them costs more than all else here."""
+
+        def noting(call: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(call)
+            def note(*arguments: Any) -> Any:
+                self._limits_were_set = True
+                return call(*arguments)
+
+            return note
+
+        resource.setrlimit = noting(resource.setrlimit)
+        if sys.platform == "linux":
+            resource.prlimit = noting(resource.prlimit)
+
+    def _restore_folder_and_mask(self) -> None:
         os.umask(self._umask)
         if _folder() != self._folder:
             with suppress(OSError):  # deleted meanwhile
                 os.chdir(self._folder)
-        for number, handler in self._handlers:
+
+    def _restore_handlers(self) -> None:
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if getsignal(number) is not handler and handler is not None:
                 signal.signal(number, handler)
+
+    def _restore_environment(self) -> None:
+        os.environ = self._environ  # noqa: B003 - the object, should a job have put another in its place
+        wanted, found = self._environment, self._environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
+        job_id = found.get(b"RQ_JOB_ID")
+        if job_id is not None:
+            wanted[b"RQ_JOB_ID"] = job_id
+        if found != wanted:
+            for name in found.keys() - wanted.keys():
+                del os.environb[name]
+            for name, value in wanted.items():
+                if found.get(name) != value:
+                    os.environb[name] = value
+
+    def _restore_values(self) -> None:
+        if sys.path != self._path:
+            sys.path[:] = self._path
+        if socket.getdefaulttimeout() != self._socket_timeout:
+            socket.setdefaulttimeout(self._socket_timeout)
+        if gc.isenabled() != self._collects:
+            (gc.enable if self._collects else gc.disable)()
+        if sys.gettrace() is not self._trace:
+            sys.settrace(self._trace)
+        if sys.getprofile() is not self._profile:
+            sys.setprofile(self._profile)
+
+    def _restore_limits(self) -> str:
+        for kind, limits in zip(_LIMITS, self._limits, strict=True):
+            if resource.getrlimit(kind) != limits:
+                try:
+                    resource.setrlimit(kind, limits)
+                except (ValueError, OSError):
+                    return "it lowered a resource limit for good"
+        self._limits_were_set = False
+        return ""
 
 
 def _folder() -> str:

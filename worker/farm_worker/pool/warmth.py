@@ -1,4 +1,4 @@
-"""Warming a process: the app's prewarm functions before the first job, what follows their `yield` after the last."""
+"""Warming a process: what the app says of it, its prewarm functions, and what follows their `yield` at the end."""
 
 import inspect
 import logging
@@ -10,6 +10,7 @@ from farm.context import CurrentProcess
 from farm.errors import AppError
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
+from farm_worker.pool.preload import name_of, wait_for
 
 _logger = logging.getLogger("farm_worker")
 
@@ -22,9 +23,13 @@ class Warmth:
         self._open: list[tuple[str, Generator[Any, Any, Any] | AsyncGenerator[Any, Any]]] = []
 
     def warm(self, app: App, process: CurrentProcess) -> None:
-        """Runs the prewarm functions in the order of their declaration. Raises AppError at the first that fails."""
+        """Asks for the process's arguments, then runs the prewarm functions in the order of their declaration.
+
+        What the app preloads must be there. Raises AppError at the first function that fails.
+        """
+        self._ask_for_arguments(app, process)
         for hook in app.prewarm_hooks:
-            name = f"{hook.__module__}.{hook.__qualname__}" if hasattr(hook, "__qualname__") else repr(hook)
+            name = name_of(hook)
             try:
                 self._run(name, hook, process)
             except BaseException as error:
@@ -43,6 +48,16 @@ class Warmth:
                 _logger.exception("prewarm function %s failed after its yield", name)
         self._coroutines.close()
 
+    def _ask_for_arguments(self, app: App, process: CurrentProcess) -> None:
+        hook = app.arguments_hook
+        if hook is None:
+            return
+        try:
+            made = hook(process) if takes_argument(hook) else hook()
+            process.arguments = self._coroutines.run(wait_for(made)) if inspect.isawaitable(made) else made
+        except BaseException as error:
+            raise AppError(f"arguments function {name_of(hook)} raised {summarize(error)}") from error
+
     def _run(self, name: str, hook: Callable[..., Any], process: CurrentProcess) -> None:
         made = hook(process) if takes_argument(hook) else hook()
         if inspect.isgenerator(made) or inspect.isasyncgen(made):
@@ -50,7 +65,7 @@ class Warmth:
                 raise TypeError(f"{name} ended without reaching its yield")
             self._open.append((name, made))
         elif inspect.isawaitable(made):
-            self._coroutines.run(_wait_for(made))
+            self._coroutines.run(wait_for(made))
 
     def _advance(self, generator: Generator[Any, Any, Any] | AsyncGenerator[Any, Any]) -> bool:
         """Runs to the next `yield`; False when there is none."""
@@ -64,7 +79,3 @@ _END = object()
 
 async def _next(generator: AsyncGenerator[Any, Any]) -> bool:
     return await anext(generator, _END) is not _END
-
-
-async def _wait_for(awaitable: Any) -> Any:
-    return await awaitable

@@ -1,10 +1,11 @@
 -- Renews a host's lease and publishes what it says of itself.
 --
 -- KEYS   1 identities  2 hosts  3 host hash  4 load  5 desired  6 coordinator  7 campaign  8 inbox  9 running
---        10 coordinator's bell  11 RQ worker hash  12 RQ worker executions  13 rq:suspended
+--        10 coordinator's bell  11 RQ worker hash  12 RQ worker executions  13 rq:suspended  14 processes
 -- ARGV   1 host  2 identity  3 HOST_TIMEOUT seconds  4 TTL of the host hash  5 load  6 milliseconds that a won campaign
 --        lasts, 0 if this host does not campaign  7 now, ISO 8601  8 RQ worker state  9 TTL of the RQ worker hash
---        10 capacity  11… fields of the host hash, flat
+--        10 capacity  11 how many parts of the list of processes follow, '' if that stays as it is  12… that list, flat
+--        (number, line), then the fields of the host hash, flat
 -- RETURN {0} if the lease is gone, else {1, leader ('' if none), campaign won 0/1, inbox length, suspended 0/1,
 --        RQ worker record present 0/1, desired (flat)}
 --
@@ -21,13 +22,19 @@ if not last or now - last > tonumber(ARGV[3]) then
   return { 0 }
 end
 
+local processes_end = 11 + (tonumber(ARGV[11]) or 0)
 local inbox = redis.call('LLEN', KEYS[8])
 local assigned = inbox + redis.call('HLEN', KEYS[9])
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[2], now, host)
-redis.call('HSET', KEYS[3], 'assigned', assigned, unpack(ARGV, 11))
+redis.call('HSET', KEYS[3], 'assigned', assigned, unpack(ARGV, processes_end + 1))
 redis.call('EXPIRE', KEYS[3], ARGV[4])
+if ARGV[11] ~= '' then
+  redis.call('DEL', KEYS[14])
+  redis.call('HSET', KEYS[14], 'at', string.format('%.3f', now), unpack(ARGV, 12, processes_end))
+end
+redis.call('EXPIRE', KEYS[14], ARGV[4])
 redis.pcall('ZADD', KEYS[4], ARGV[5], host)
 
 local has_worker = redis.call('EXISTS', KEYS[11])
@@ -46,4 +53,6 @@ local won = 0
 if leader == '' and ARGV[6] ~= '0' and redis.call('SET', KEYS[7], host, 'NX', 'PX', ARGV[6]) then
   won = 1
 end
-return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, redis.call('HGETALL', KEYS[5]) }
+redis.call('EXPIRE', KEYS[5], ARGV[4])
+local desired = redis.pcall('HGETALL', KEYS[5])
+return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, desired.err and {} or desired }

@@ -1,7 +1,7 @@
 -- Ends a host's registration at its clean stop.
 --
 -- KEYS   1 identities  2 hosts  3 host hash  4 load  5 lost  6 inbox  7 running  8 receipts  9 events
---        10 coordinator's bell
+--        10 coordinator's bell  11 processes  12 desired
 -- ARGV   1 host  2 identity  3 now, ISO 8601
 -- RETURN 1 when left, 0 when this identity was not current
 --
@@ -13,7 +13,7 @@ if redis.call('HGET', KEYS[1], host) ~= identity then
 end
 redis.call('HDEL', KEYS[1], host)
 redis.call('ZREM', KEYS[2], host)
-redis.call('DEL', KEYS[3])
+redis.call('DEL', KEYS[3], KEYS[11], KEYS[12])
 redis.call('ZREM', KEYS[4], host)
 if redis.call('LLEN', KEYS[6]) + redis.call('HLEN', KEYS[7]) > 0 then
   local time = redis.call('TIME')

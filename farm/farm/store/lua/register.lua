@@ -1,13 +1,14 @@
 -- Registers a host under its name and gives it a new identity: the right to hold leases.
 --
--- KEYS   1 identities  2 epochs  3 hosts  4 host hash  5 load  6 lost  7 events
+-- KEYS   1 identities  2 epochs  3 hosts  4 host hash  5 load  6 lost  7 events  8 processes  9 desired
 -- ARGV   1 host  2 random part of the identity  3 HOST_TIMEOUT seconds  4 pid of a registration known to be dead, or ''
---        5 now, ISO 8601
+--        5 now, ISO 8601  6 1 if the host lives on and was only given up, else 0
 -- RETURN {'registered', identity}; again the same one to the caller whose random part it has, whose reply was lost; or
 --         {'in use', pid, hostname, boot id, pid namespace, seconds since its last beat}
 --
 -- GUARANTEE  A name has one identity at a time, and a number is never given twice. An older identity that is dead goes
---            to `lost` in the same step, so that its jobs are given back. One that is alive is left alone.
+--            to `lost` in the same step, so that its jobs are given back. One that is alive is left alone. What operators
+--            wanted of a host of this name before is forgotten, unless it is the same one.
 -- include announce
 local host = ARGV[1]
 local time = redis.call('TIME')
@@ -30,7 +31,10 @@ end
 local identity = redis.call('HINCRBY', KEYS[2], host, 1) .. '-' .. ARGV[2]
 redis.call('HSET', KEYS[1], host, identity)
 redis.call('ZADD', KEYS[3], now, host)
-redis.call('DEL', KEYS[4])
+redis.call('DEL', KEYS[4], KEYS[8])
+if ARGV[6] ~= '1' then
+  redis.call('DEL', KEYS[9])
+end
 redis.call('ZREM', KEYS[5], host)
 announce(KEYS[7], ARGV[5], 'host.joined', 'host', host, 'identity', identity)
 return { 'registered', identity }

@@ -58,7 +58,7 @@ local function begin(id)
     quarantine(places, id, 'the key of the job is not a hash', now, ARGV[5])
     return
   end
-  local status, queue, has_data, on_lost, runs = nil, nil, false, nil, 1
+  local status, queue, has_data, on_lost, runs, has_progress = nil, nil, false, nil, 1, false
   for i = 1, #hash, 2 do
     local name, value = hash[i], hash[i + 1]
     bytes = bytes + #value
@@ -72,6 +72,8 @@ local function begin(id)
       on_lost = value
     elseif name == 'farm_crashes' or name == 'farm_losses' then
       runs = runs + (tonumber(value) or 0)
+    elseif name == 'farm_progress' then
+      has_progress = true
     end
   end
   if #hash == 0 or (status ~= 'queued' and status) then
@@ -91,6 +93,9 @@ local function begin(id)
   local token = batch .. string.format('%08x', #jobs)
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[5], 'last_heartbeat', ARGV[5], 'worker_name', host)
   redis.call('PERSIST', key)
+  if has_progress then
+    redis.call('HDEL', key, 'farm_progress') -- of an attempt before this one
+  end
   redis.call('HSET', KEYS[3], id, table.concat({ token, queue, runs, now, on_lost, sequence + #jobs }, '|'))
   jobs[#jobs + 1] = { id, token, queue, tostring(runs), on_lost, hash }
   ids[#ids + 1] = id

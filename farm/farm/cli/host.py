@@ -1,0 +1,144 @@
+"""`farm host`: one host and its processes; and what operators may want of it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import click
+
+from farm.cli.findings import duration
+from farm.cli.host_fields import host_as_json, memory_share
+from farm.cli.output import print_json, table
+from farm.cli.session import open_session
+from farm.store.host_reader import HostDetails, HostReader
+from farm.store.process_view import ProcessView
+from farm.store.snapshot import HostView
+
+PROCESS_COLUMNS = ("process", "pid", "state", "age", "jobs done", "memory", "peak")
+JOB_COLUMNS = ("process", "job", "function", "queue", "attempt", "runs for", "progress")
+
+BYTES_PER_MB = 1_000_000
+
+EPILOG = """
+\b
+Examples:
+  farm host worker-1
+  farm host worker-1 --json | jq '.processes[] | {pid, state, job_id}'
+  farm host worker-1 --idle-processes 4
+  farm host worker-1 --drain
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("name")
+@click.option(
+    "--idle-processes", type=click.IntRange(min=0), metavar="N", help="Have it keep N idle processes warm from now on."
+)
+@click.option("--drain", is_flag=True, help="Have it take nothing new, end its jobs, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--redis-url", metavar="URL", help="The Redis to use.")
+def command(name: str, idle_processes: int | None, drain: bool, as_json: bool, redis_url: str | None) -> None:
+    """Show one host and its processes, or say what it is to do.
+
+    The host hears of it with its next beat, within about a second. The number of idle processes holds until it ends:
+    started anew it does as its settings say.
+
+    Exit codes: 0 shown or said, 3 no Redis, 4 no such host.
+    """
+    wanted = ({} if idle_processes is None else {"idle_processes": idle_processes}) | ({"drain": 1} if drain else {})
+    with open_session({"redis_url": redis_url}) as session:
+        lease = session.settings.lease
+        reader = HostReader(session.redis_client, session.keys, lease.suspect_after, lease.host_timeout)
+        if wanted:
+            reader.desire(name, wanted)
+        details = reader.details(name)
+    if as_json:
+        print_json(_as_json(details))
+    elif wanted:
+        for line in _said(details, idle_processes, drain):
+            click.echo(line)
+    else:
+        _show(details)
+
+
+def _show(details: HostDetails) -> None:
+    rows = [(field, value) for field, value in _host_rows(details) if value not in ("", "-")]
+    table(f"Host {details.host.name}", ("field", "value"), rows)
+    click.echo()
+    table("Processes", PROCESS_COLUMNS, map(_process_row, details.processes))
+    running = [process for process in details.processes if process.job_id is not None]
+    if running:
+        click.echo()
+        table("Jobs", JOB_COLUMNS, map(_job_row, running))
+
+
+def _host_rows(details: HostDetails) -> Iterable[tuple[str, str]]:
+    host = details.host
+    published = host.fields.get
+    yield "state", host.state if host.standing == "live" else f"{host.standing}, said {host.state} last"
+    yield "reason", host.reason
+    yield "load", _decimal(host, "load")
+    yield "threshold", _decimal(host, "threshold")
+    yield "cpu", f"{_decimal(host, 'cpu')} of {published('cpu_count', '-')} CPUs"
+    yield "memory", memory_share(host)
+    yield "slots", f"{published('slots', '-')}, {published('busy', '-')} busy, {published('idle', '-')} idle"
+    yield "idle processes", published("idle_processes", "-")
+    yield "wanted", ", ".join(f"{name}={value}" for name, value in sorted(details.desired.items()))
+    yield "inbox", str(host.inbox or "")
+    yield "queues", ", ".join(host.queues)
+    yield "labels", published("labels", "")
+    yield "pid", f"{published('pid', '-')} on {published('hostname', '-')}"
+    yield "started at", published("started_at", "-")
+    yield "beat", f"{host.beat_age:.1f} s ago"
+
+
+def _decimal(host: HostView, name: str) -> str:
+    number = host.number(name)
+    return "-" if number is None else f"{number:.2f}"
+
+
+def _process_row(process: ProcessView) -> tuple[object, ...]:
+    return (
+        process.number,
+        process.pid,
+        process.state,
+        duration(process.age),
+        process.jobs_done,
+        _megabytes(process.memory),
+        _megabytes(process.peak_memory),
+    )
+
+
+def _megabytes(memory: int | None) -> str | None:
+    return None if memory is None else f"{memory / BYTES_PER_MB:.0f} MB"
+
+
+def _job_row(process: ProcessView) -> tuple[object, ...]:
+    return (
+        process.number,
+        process.job_id,
+        process.function,
+        process.queue,
+        process.attempt,
+        None if process.job_seconds is None else duration(process.job_seconds),
+        process.progress,
+    )
+
+
+def _said(details: HostDetails, idle_processes: int | None, drain: bool) -> Iterable[str]:
+    name, slots = details.host.name, details.host.number("slots")
+    if idle_processes is not None:
+        limit = f", but no more than its {slots:.0f} slots" if slots is not None and idle_processes > slots else ""
+        processes = "1 idle process" if idle_processes == 1 else f"{idle_processes} idle processes"
+        yield f"host {name} was asked to keep {processes} warm{limit}"
+    if drain:
+        yield f"host {name} was asked to drain: it takes nothing new and ends after its jobs"
+    if details.host.standing != "live":
+        yield f"it is {details.host.standing} ({details.host.reason}): it hears of it when it beats again"
+
+
+def _as_json(details: HostDetails) -> dict[str, object]:
+    return {
+        **host_as_json(details.host),
+        "desired": dict(details.desired),
+        "processes": [asdict(process) for process in details.processes],
+    }

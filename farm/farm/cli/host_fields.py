@@ -1,0 +1,35 @@
+"""What commands show of a host."""
+
+from farm.store.snapshot import HostView
+
+NUMBERS = frozenset(
+    {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy"}
+    | {"idle", "idle_processes", "prefetch", "capacity", "assigned", "pid"}
+)
+"""Fields of a host that are numbers in JSON."""
+
+
+def memory_share(host: HostView) -> str:
+    """How much of its memory is in use."""
+    used, total = host.number("memory"), host.number("memory_total")
+    if not used or not total:
+        return "-"
+    return f"{used / total:.0%}"
+
+
+def host_as_json(host: HostView) -> dict[str, object]:
+    """All that it published, and what Redis knows of it."""
+    numbers = {name: host.number(name) for name in host.fields if name in NUMBERS}
+    return {
+        **host.fields,
+        **{name: int(value) if value is not None and value.is_integer() else value for name, value in numbers.items()},
+        "name": host.name,
+        "state": host.state,
+        "standing": host.standing,
+        "beat_age": round(host.beat_age, 3),
+        "reason": host.reason,
+        "queues": host.queues,
+        "labels": [label for label in host.fields.get("labels", "").split(",") if label],
+        "inbox": host.inbox,
+        "running": host.running,
+    }

@@ -1,0 +1,117 @@
+"""Reading one host, its processes, and what operators want of it; and saying what they want.
+
+Two round trips of bounded commands. Keys of the wrong type and unreadable lines never raise.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from farm.errors import HostNotFound
+from farm.keys import Keys
+from farm.store.process_view import ProcessView, from_line
+from farm.store.scripts import Scripts
+from farm.store.snapshot import HostView, host_view
+
+DESIRED_TTL_SECONDS = 60
+"""What is wanted of a host that does not beat any more is forgotten after this. Its beats renew it."""
+
+NAMES_COMPARED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetails:
+    """One host at one moment."""
+
+    host: HostView
+    processes: tuple[ProcessView, ...]
+    """By number. At most the thousand that a host lists."""
+    desired: Mapping[str, str]
+    """What operators want of it, whether it did that already or not."""
+
+
+class HostReader:
+    """The hosts of one farm, by name. Raises HostNotFound, and redis-py's errors."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, suspect_after: float = 3.0, host_timeout: float = 10.0) -> None:
+        self._client = client
+        self._scripts = Scripts(client)
+        self._keys = keys
+        self._ages = (suspect_after, host_timeout)
+
+    def details(self, name: str) -> HostDetails:
+        """All that is known of the host."""
+        keys = self._keys
+        time, beat, identity, published, lines, desired = self._read(
+            ("TIME",),
+            ("ZSCORE", keys.hosts, name),
+            ("HGET", keys.identities, name),
+            ("HGETALL", keys.host(name)),
+            ("HGETALL", keys.processes(name)),
+            ("HGETALL", keys.desired(name)),
+        )
+        if beat is None:
+            raise self._not_found(name)
+        held = identity.decode() if identity else ""
+        inbox, running = self._read(("LLEN", keys.inbox(name, held)), ("HLEN", keys.running(name, held)))
+        now, last_beat = int(time[0]) + int(time[1]) / 1e6, float(beat)
+        return HostDetails(
+            host=host_view(name, max(now - last_beat, 0.0), published or {}, (inbox or 0, running or 0), self._ages),
+            processes=_processes(lines or {}, last_beat),
+            desired={_text(field): _text(value) for field, value in (desired or {}).items()},
+        )
+
+    def desire(self, name: str, fields: Mapping[str, int]) -> None:
+        """Says what is wanted of the host: it reads that with its next beat. Replaces these fields alone."""
+        arguments = [name, DESIRED_TTL_SECONDS, *(part for pair in fields.items() for part in pair)]
+        if not self._scripts.run("desire", [self._keys.identities, self._keys.desired(name)], arguments):
+            raise self._not_found(name)
+
+    def _not_found(self, name: str) -> HostNotFound:
+        (found,) = self._read(("ZRANGE", self._keys.hosts, 0, NAMES_COMPARED - 1))
+        names = [_text(host) for host in found or ()]
+        if not names:
+            return HostNotFound(f"there is no host {name}, and no other: `farm worker` starts one")
+        nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+        return HostNotFound(f"there is no host {name}; did you mean {nearest[0]}? `farm status` lists them all")
+
+    def _read(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """The answers at one moment. An error that concerns one command alone stands for nothing found."""
+        with self._client.pipeline(transaction=True) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+            answers = pipeline.execute(raise_on_error=False)
+        return [None if isinstance(answer, redis.ResponseError) else answer for answer in answers]
+
+
+def _processes(lines: Mapping[bytes, bytes], last_beat: float) -> tuple[ProcessView, ...]:
+    """The list as of the last beat: it is written when something changed, and then only its times have gone on."""
+    since = max(last_beat - _number(lines.get(b"at"), last_beat), 0.0)
+    found = []
+    for number, line in lines.items():
+        process = from_line(line) if number.isdigit() else None
+        if process is not None:
+            found.append(
+                dataclasses.replace(
+                    process,
+                    number=int(number),
+                    age=round(process.age + since, 3),
+                    job_seconds=None if process.job_seconds is None else round(process.job_seconds + since, 3),
+                )
+            )
+    return tuple(sorted(found, key=lambda process: process.number))
+
+
+def _number(value: bytes | None, otherwise: float) -> float:
+    try:
+        return float(value) if value is not None else otherwise
+    except ValueError:
+        return otherwise
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

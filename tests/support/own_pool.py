@@ -1,0 +1,64 @@
+"""A pool of real processes for one app that a test writes, with jobs of plain RQ."""
+
+from pathlib import Path
+from typing import Any
+
+import redis
+from rq import Queue
+
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Initialize
+from tests.pool.conftest import Watched, pool_settings
+
+
+class OwnPool:
+    """A folder with the user's modules, and the pool that runs their jobs."""
+
+    def __init__(self, client: redis.Redis, url: str, folder: Path) -> None:
+        self.folder = folder
+        self._queue = Queue("default", connection=client)
+        self._client = client
+        self._url = url
+
+    def write(self, app: str) -> None:
+        """The app module; what a job needs of it is imported as `userapp`."""
+        (self.folder / "userapp.py").write_text(f"import os, sys, threading, time\nimport farm\n\napp = farm.App()\n{app}")
+
+    def pool(self, slots: int = 1, idle: int | None = None, **settings: Any) -> Watched:
+        """Not started; use it as a context."""
+        watched = Watched()
+        watched.pool = Pool(
+            pool_settings(**{"start_method": "template", **settings}),
+            slots,
+            slots if idle is None else idle,
+            self._initialize,
+            None,
+            watched.outcomes.extend,
+            lambda *end: watched.ends.append(end),
+            watched._changed,
+        )
+        return watched
+
+    def job(self, function: str, *arguments: object, timeout: float = 180) -> Assignment:
+        """A job of the app module."""
+        job = self._queue.enqueue(f"userapp.{function}", *arguments, job_timeout=int(timeout))
+        record: dict[bytes, bytes] = self._client.hgetall(job.key)
+        fields = [part for pair in record.items() for part in pair]
+        return Assignment(job.id.encode(), "0" * 32, "default", 1, "rerun", timeout, fields)
+
+    def _initialize(self, number: int) -> Initialize:
+        return Initialize(
+            redis_url=self._url,
+            rq_prefix="rq",
+            host="test",
+            process=number,
+            path=[str(self.folder)],
+            python_path=None,
+            app="userapp",
+            serializer=None,
+            job_class=None,
+            result_ttl=500,
+            exception_handlers=[],
+            log_level="warning",
+        )

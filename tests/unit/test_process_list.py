@@ -1,0 +1,131 @@
+"""When a host tells anew of its processes, and what: often enough, and no oftener."""
+
+import json
+from collections import deque
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from farm.store.job_status import Progress
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.process import State
+from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList, function_name
+
+WHO = "1-aa"
+PROGRESS = Progress(0.5, "half", datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def process(number: int = 1, job: Assignment | None = None, state: State = State.READY, **facts: Any) -> Any:
+    known: dict[str, Any] = {
+        "pid": 100 + number,
+        "spawned_at": 90.0,
+        "jobs_done": 0,
+        "last_memory": None,
+        "peak_memory": None,
+    }
+    assignments = deque([] if job is None else [job])
+    return SimpleNamespace(number=number, state=state, assignments=assignments, begun=job, **(known | facts))
+
+
+def job(description: bytes = b"shop.bill(7)") -> Assignment:
+    fields = [b"description", description, b"data", b"\x80evil"]
+    return Assignment(b"a", "t" * 32, "calls", 2, "rerun", None, fields, begun_at=97.5)
+
+
+def told(processes: ProcessList, listed: list[Any], now: float, identity: str = WHO) -> bool:
+    lines = processes.due(identity, listed, now)
+    if lines is not None:
+        processes.written(now)
+    return lines is not None
+
+
+def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
+    running = job()
+    running.progress = PROGRESS
+    lines = ProcessList().due(WHO, [process(3, running, jobs_done=4, last_memory=5, peak_memory=6)], now=100.0)
+    assert lines is not None
+
+    said = json.loads(lines[3])
+    about_job = {"job_id": "a", "function": "shop.bill", "job_seconds": 2.5, "queue": "calls", "attempt": 2}
+    assert said == about_job | {
+        "number": 3,
+        "pid": 103,
+        "state": "busy",
+        "age": 10.0,
+        "jobs_done": 4,
+        "memory": 5,
+        "peak_memory": 6,
+        "progress": {"fraction": 0.5, "text": "half", "at": "2026-01-02T00:00:00Z"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "with_job", "shown"),
+    [
+        (State.STARTING, False, "starting"),
+        (State.READY, False, "ready"),
+        (State.READY, True, "busy"),
+        (State.CLOSING, True, "closing"),
+    ],
+)
+def test_the_state_of_a_process_is_told(state: State, with_job: bool, shown: str) -> None:
+    lines = ProcessList().due(WHO, [process(1, job() if with_job else None, state)], now=100.0)
+
+    assert lines is not None
+    assert json.loads(lines[1])["state"] == shown
+
+
+def test_a_host_whose_processes_do_nothing_tells_of_them_now_and_then() -> None:
+    processes = ProcessList()
+    idle = process()
+    assert told(processes, [idle], 100.0)
+    idle.jobs_done, idle.last_memory = 9, 9
+
+    assert not told(processes, [idle], 101.0)
+    assert not told(processes, [idle], 100.0 + RENEW_SECONDS - 0.1)
+    assert told(processes, [idle], 100.0 + RENEW_SECONDS)
+
+
+def test_what_matters_is_told_with_the_next_beat() -> None:
+    processes = ProcessList()
+    running = job()
+    assert told(processes, [process()], 100.0)
+    assert told(processes, [process(1, running)], 100.1), "it has a job"
+    running.progress = PROGRESS
+    assert told(processes, [process(1, running)], 100.2), "it said something"
+    assert told(processes, [process(1, state=State.CLOSING)], 100.3), "it closes"
+    assert told(processes, [process(2)], 100.4), "it is another one"
+    assert told(processes, [], 100.5), "there is none"
+    assert told(processes, [], 100.6, identity="2-bb"), "under another identity nothing was told yet"
+    assert not told(processes, [], 100.7, identity="2-bb")
+
+
+def test_a_list_that_redis_did_not_get_stays_due() -> None:
+    processes = ProcessList()
+
+    assert processes.due(WHO, [process()], 100.0) is not None
+    assert processes.due(WHO, [process()], 100.1) is not None
+
+
+def test_the_list_is_bounded() -> None:
+    lines = ProcessList().due(WHO, [process(number) for number in range(1, 1500)], now=100.0)
+
+    assert lines is not None
+    assert list(lines) == list(range(1, MAX_LISTED + 1))
+
+
+@pytest.mark.parametrize(
+    ("description", "name"),
+    [
+        (b"shop.bill(7, rate=1)", "shop.bill"),
+        (b"farm.entrypoint({'text': 'hello'})", "farm.entrypoint"),
+        (b"Bill for May", "Bill for May"),
+        (b"\xff(", "\N{REPLACEMENT CHARACTER}"),
+        (b"x" * 1000, "x" * 200),
+        (b"", None),
+    ],
+)
+def test_the_function_is_the_head_of_the_description(description: bytes, name: str | None) -> None:
+    assert function_name([b"description", description]) == name

@@ -1,0 +1,30 @@
+"""What the processes of a host have in common: the app, and what its preload functions made."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from farm.app import App
+from farm.app_import import import_app
+from farm.context import CurrentProcess
+from farm.entry import serve_app
+from farm_worker.pool.preload import preload
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A forked process finds it there, a spawned one loads it itself."""
+
+    app: App | None
+    """None for a host without one."""
+    userdata: dict[str, Any]
+    """What preload functions put into theirs."""
+
+
+def load(app_name: str | None, process: CurrentProcess) -> Loaded:
+    """Imports the app and runs its preload functions with `process`. Raises AppError."""
+    if app_name is None:
+        return Loaded(None, {})
+    app = import_app(app_name)
+    serve_app(app)
+    preload(app, process)
+    return Loaded(app, process.userdata)
