@@ -134,3 +134,33 @@ def test_looking_at_a_job_loads_nothing_of_rq(client: Client, farm_environment: 
     )
 
     assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_waiting_job_is_canceled_and_an_ended_one_is_left_alone(client: Client) -> None:
+    job = client.queue().enqueue("shop.bill", 1)
+
+    assert _farm(job.id, "--cancel").stdout == f"job {job.id} is canceled: it will not run\n"
+    assert job.status().status == "canceled"
+    assert "had ended before" in _farm(job.id, "--cancel").stdout
+
+
+def test_a_running_job_is_told_to_end_with_its_grace(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue("shop.bill", 1)
+    redis_client.hset(KEYS.identities, "h1", "3-aa")
+    redis_client.hset(f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "h1"})
+    with redis_client.pubsub() as commands:
+        commands.subscribe("rq:pubsub:h1")
+        commands.get_message(timeout=5)
+        run = _farm(job.id, "--cancel", "--grace", "30")
+        message = commands.get_message(timeout=5)
+
+    assert "30 s after it was asked to end" in run.stdout
+    assert message is not None
+    assert json.loads(message["data"]) == {"command": "cancel-job", "job_id": job.id, "grace": 30.0}
+
+
+def test_a_cancel_of_no_job_ends_with_4_and_of_nonsense_with_2() -> None:
+    assert _farm("gone", "--cancel").exit_code == 4
+    assert _farm("gone", "--grace", "3").exit_code == 2
+    assert _farm("gone", "--cancel", "--json").exit_code == 2
+    assert _farm("gone", "--cancel", "--grace", "-1").exit_code == 2

@@ -8,7 +8,7 @@ import farm as library
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
-MODULE = '''
+MODULE = """
 import time
 import farm
 
@@ -25,7 +25,7 @@ def work_until_canceled(heed):
     while not (heed and job.is_cancelled):
         time.sleep(0.01)
     return "cleaned up"
-'''
+"""
 
 
 @pytest.fixture

@@ -75,17 +75,6 @@ class TestF04Exceptions:
             assert "Strange" in full_text(raised)
 
 
-class TestF09Stubborn:
-    def test_a_job_that_swallows_all_reports_late_or_is_killed(self, child: ChildHarness, queue: Queue) -> None:
-        """The limit can't end it. The host kills such a process; see tests/pool/test_process.py for that."""
-        child.start(enqueue(queue, "swallow_everything", 600, job_timeout=1))
-        child.process.terminate()
-        with pytest.raises(TimeoutError):
-            child.stream.settimeout(2.0)
-            child.receive(Outcome)
-        assert child.process.poll() is None
-
-
 class TestF13Descriptors:
     def test_a_job_that_closes_all_descriptors_ends_its_process_alone(self, child: ChildHarness, queue: Queue) -> None:
         child.start(enqueue(queue, "close_all"))

@@ -37,6 +37,14 @@ def hold_on():
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     time.sleep(600)
 
+def swallow_everything():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        try:
+            time.sleep(1)
+        except BaseException:
+            pass
+
 def say(count):
     print("x" * count)
 """
@@ -141,11 +149,14 @@ def test_what_was_not_begun_comes_back_and_can_be_sent_again(farmlet: Farmlet, t
     asyncio.run(scene())
 
 
-def test_code_that_does_not_heed_its_timeout_is_killed(farmlet: Farmlet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("function", ["hold_on", "swallow_everything"])
+def test_code_that_does_not_heed_its_timeout_is_killed(
+    farmlet: Farmlet, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
     monkeypatch.setattr(process, "HARD_KILL_GRACE_SECONDS", 0.5)
 
     async def scene() -> None:
-        overdue = farmlet.job("hold_on", timeout=1)
+        overdue = farmlet.job(function, timeout=1)
         async with farmlet.pool() as watched:
             await ready(watched)
             watched.pool.dispatch(overdue, depth=1)

@@ -1,14 +1,11 @@
 """The template: what is loaded once, how processes are forked from it, what happens when it fails."""
 
 import asyncio
-import base64
 import os
-import pickle
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +16,7 @@ from farm_worker.pool.reasons import Phase, Reason
 from farm_worker.pool.starter import Spawner
 from farm_worker.pool.template import Template
 from tests.pool.conftest import Watched, ready, until
-from tests.support.own_pool import OwnPool
+from tests.support.own_pool import OwnPool, run
 
 FACTS = """
 @app.preload
@@ -42,18 +39,6 @@ def own(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iterator[O
     own = OwnPool(redis_client, redis_url, tmp_path)
     own.write(FACTS)
     yield own
-
-
-async def run(own: OwnPool, watched: Watched, function: str, *arguments: object) -> Any:
-    """What the job returned, or the summary of its failure."""
-    count = len(watched.outcomes)
-    job = own.job(function, *arguments)
-    await until(lambda: watched.pool.dispatch(job, depth=1), "a process takes it")
-    await until(lambda: len(watched.outcomes) > count, "it is done")
-    outcome = watched.outcomes[-1][1]
-    if outcome.kind != "finished":
-        return outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result)) if outcome.result else None
 
 
 def template_pid(watched: Watched) -> int:
@@ -268,7 +253,9 @@ def test_a_template_that_dies_is_replaced_and_its_processes_work_on(
             killed, pids = template_pid(watched), watched.pids()
             os.kill(killed, signal.SIGKILL)
             assert (await run(own, watched, "facts"))["pid"] in pids
-            await until(lambda: watched.pool._starter.cheap and killed not in watched.pool.helper_pids, "there is another")
+            await until(
+                lambda: watched.pool._starter.cheap and killed not in watched.pool.helper_pids, "there is another"
+            )
             assert not watched.ends
             os.kill(next(iter(pids)), signal.SIGKILL)
             await until(lambda: watched.ends, "the process has ended")
@@ -302,7 +289,7 @@ def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
         async with own.pool() as watched:
             await ready(watched)
             hanging = template_pid(watched)
-            os.kill(hanging, signal.SIGSTOP)
+            os.killpg(hanging, signal.SIGSTOP)
             (pid,) = watched.pids()
             os.kill(pid, signal.SIGKILL)
             await until(lambda: len(watched.ends) == 2, "the process, and the one that was asked for, have ended")

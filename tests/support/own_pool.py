@@ -1,5 +1,7 @@
 """A pool of real processes for one app that a test writes, with jobs of plain RQ."""
 
+import base64
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from rq import Queue
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize
-from tests.pool.conftest import Watched, pool_settings
+from tests.pool.conftest import Watched, pool_settings, until
 
 
 class OwnPool:
@@ -23,7 +25,9 @@ class OwnPool:
 
     def write(self, app: str) -> None:
         """The app module; what a job needs of it is imported as `userapp`."""
-        (self.folder / "userapp.py").write_text(f"import os, sys, threading, time\nimport farm\n\napp = farm.App()\n{app}")
+        (self.folder / "userapp.py").write_text(
+            f"import os, sys, threading, time\nimport farm\n\napp = farm.App()\n{app}"
+        )
 
     def pool(self, slots: int = 1, idle: int | None = None, **settings: Any) -> Watched:
         """Not started; use it as a context."""
@@ -62,3 +66,15 @@ class OwnPool:
             exception_handlers=[],
             log_level="warning",
         )
+
+
+async def run(own: OwnPool, watched: Watched, function: str, *arguments: object) -> Any:
+    """What the job returned, or the summary of its failure."""
+    count = len(watched.outcomes)
+    job = own.job(function, *arguments)
+    await until(lambda: watched.pool.dispatch(job, depth=1), "a process takes it")
+    await until(lambda: len(watched.outcomes) > count, "it is done")
+    outcome = watched.outcomes[-1][1]
+    if outcome.kind != "finished":
+        return outcome.summary
+    return pickle.loads(base64.b64decode(outcome.result)) if outcome.result else None

@@ -1,4 +1,7 @@
-"""`farm job`: everything about one job, from its raw fields. What the job carries is decoded only when asked for."""
+"""`farm job`: everything about one job, from its raw fields; or its cancel.
+
+What the job carries is decoded only when its result is asked for.
+"""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -12,22 +15,54 @@ from farm.errors import JobError, JobNotFound
 from farm.store.job_reader import JobReader
 from farm.store.job_status import JobStatus, Outcome
 
-EPILOG = "\b\nExamples:\n  farm job 4f0c…\n  farm job 4f0c… --traceback\n  farm job 4f0c… --json | jq .deferred_reason"
+EPILOG = """
+\b
+Examples:
+  farm job 4f0c…
+  farm job 4f0c… --traceback
+  farm job 4f0c… --json | jq .deferred_reason
+  farm job 4f0c… --cancel --grace 30
+"""
+
+_CANCELED = {
+    "canceled": "job {} is canceled: it will not run",
+    "stopping": "job {} runs: its host was told to stop it",
+    "ended": "job {} had ended before",
+}
 
 
 @click.command(epilog=EPILOG)
 @click.argument("job_id", metavar="ID")
 @click.option("--traceback", is_flag=True, help="Print the whole traceback of a failed job.")
 @click.option("--result", "with_result", is_flag=True, help="Decode and print the result; pickled ones may run code.")
+@click.option("--cancel", is_flag=True, help="Keep it from running, and stop it where it runs.")
+@click.option(
+    "--grace", type=click.FloatRange(0, 1e9), metavar="SECONDS", help="With --cancel: it may end by itself for so long."
+)
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(job_id: str, traceback: bool, with_result: bool, redis_url: str | None, as_json: bool) -> None:
-    """Show one job: status, place in line, why it is deferred, who runs it, how it ended.
+def command(
+    job_id: str,
+    traceback: bool,
+    with_result: bool,
+    cancel: bool,
+    grace: float | None,
+    redis_url: str | None,
+    as_json: bool,
+) -> None:
+    """Show one job: status, place in line, why it is deferred, who runs it, how it ended; or cancel it.
 
-    Exit codes: 0 shown, 3 no Redis, 4 no such job.
+    Exit codes: 0 shown or canceled, 3 no Redis, 4 no such job.
     """
+    if grace is not None and not cancel:
+        raise click.UsageError("--grace goes with --cancel.")
+    if cancel and (traceback or with_result or as_json):
+        raise click.UsageError("--cancel stands alone, or with --grace.")
     with open_session({"redis_url": redis_url}) as session:
         reader = JobReader(session.redis_client, session.keys, session.rq_keys, session.settings.lease.host_timeout)
+        if cancel:
+            click.echo(_cancel(session, reader, job_id, grace))
+            return
         status = reader.status(job_id)
         if status is None:
             raise JobNotFound(
@@ -44,6 +79,14 @@ def command(job_id: str, traceback: bool, with_result: bool, redis_url: str | No
     table(f"Job {job_id}", ("field", "value"), rows)
     if traceback and outcome.traceback:
         click.echo(outcome.traceback.rstrip())
+
+
+def _cancel(session: Session, reader: JobReader, job_id: str, grace: float | None) -> str:
+    from farm.client.jobs import Jobs  # noqa: PLC0415  (loads RQ, as for results)
+
+    done = Jobs(session.redis_client, reader, session.address.url).cancel(job_id, grace)
+    limit = f", {grace:g} s after it was asked to end" if done == "stopping" and grace is not None else ""
+    return _CANCELED[done].format(job_id) + limit
 
 
 def _facts(status: JobStatus, outcome: Outcome) -> dict[str, Any]:

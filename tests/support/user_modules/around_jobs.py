@@ -15,6 +15,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rq import get_current_job
+
 import farm
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -315,3 +317,14 @@ def hang_at_exit():
 def become_nobody():
     os.setegid(65534)
     os.seteuid(65534)
+
+
+def core_limit():
+    return resource.getrlimit(resource.RLIMIT_CORE)
+
+
+def work_off(name):
+    from rq import Queue, SimpleWorker
+
+    connection = get_current_job().connection
+    SimpleWorker([Queue(name, connection=connection)], connection=connection).work(burst=True)

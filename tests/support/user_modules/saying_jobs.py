@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 
+import farm
+
 _logger = logging.getLogger("shop.bill")
 
 
@@ -34,6 +36,13 @@ def say_nothing() -> None:
 def log(**extra: object) -> None:
     _logger.debug("not asked for")
     _logger.warning("customer %d owes", 7, extra=extra or None)
+
+
+def bind_and_say() -> None:
+    job = farm.current_job()
+    assert job is not None
+    job.log_fields["call"] = 5
+    print("bound")
 
 
 def log_an_error() -> None:
@@ -151,7 +160,7 @@ def flood_with_prints(megabytes: int) -> None:
     text = "x" * 1_000_000
     for _ in range(megabytes):
         print(text)
-    print("after the flood", file=sys.stderr)
+    _logger.error("after the flood")
 
 
 def flood_from_below(gigabytes: str) -> None:

@@ -86,10 +86,10 @@ def _warm(
 
     if loaded is None:
         use_path(initialize.path)
-    equipment = equip(initialize, send)
+    equipment = equip(initialize, send, connection=loaded and loaded.connection)
     enter_process(equipment.process)
     warmth = Warmth(equipment.coroutines)
-    loaded = loaded or load(initialize.app, equipment.process)
+    loaded = loaded or load(initialize.app, equipment)
     equipment.process.userdata.update(loaded.userdata)
     if loaded.app is not None:
         warmth.warm(loaded.app, equipment.process)

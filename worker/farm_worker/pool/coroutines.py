@@ -27,6 +27,8 @@ class Coroutines:
         self._task: asyncio.Task[Any] | None = None
         self._earlier: set[asyncio.Task[Any]] | None = None
         """Tasks that were there before the job that runs. None: it has run no coroutine."""
+        self._stubborn: set[asyncio.Task[Any]] = set()
+        """Tasks that were cancelled and would not end."""
 
     def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a hook's coroutine. Its tasks stay."""
@@ -57,13 +59,15 @@ class Coroutines:
         if earlier is None:
             return ""
         loop = self._loop()
-        left = asyncio.all_tasks(loop) - earlier
-        return self._end_tasks(loop, left) if left else ""
+        return self._end_tasks(loop, asyncio.all_tasks(loop) - earlier)
 
     def close(self) -> None:
-        """Cancels what is left and closes the loop."""
+        """Cancels what is left and closes the loop, unless tasks refuse to end: then it is left to the process's end."""
         if self._runner is not None:
-            self._runner.close()
+            loop = self._runner.get_loop()
+            self._end_tasks(loop, asyncio.all_tasks(loop) - self._stubborn)
+            if not self._stubborn:
+                self._runner.close()
             self._runner = None
 
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -84,12 +88,15 @@ class Coroutines:
         return True
 
     def _end_tasks(self, loop: asyncio.AbstractEventLoop, left: set[asyncio.Task[Any]]) -> str:
+        if not left:
+            return ""
         for task in left:
             task.cancel()
         ended, stubborn = loop.run_until_complete(asyncio.wait(left, timeout=CANCEL_SECONDS))
         for task in ended:
             if not task.cancelled():
                 task.exception()  # taken, so that nobody complains that it was never retrieved
+        self._stubborn |= stubborn
         names = ", ".join(sorted(task.get_name() for task in stubborn))
         return f"tasks did not end when they were cancelled: {names}" if names else ""
 

@@ -38,13 +38,18 @@ class Equipment:
     """Says something to the host, from any thread."""
 
 
-def equip(initialize: Initialize, send: Callable[[Message], bool], alarm: Alarm | None = None) -> Equipment:
-    """Imports what the settings name, so the user's path must be in use. Raises SettingsError."""
+def equip(
+    initialize: Initialize, send: Callable[[Message], bool], *, alarm: Alarm | None = None, connection: Any = None
+) -> Equipment:
+    """Imports what the settings name, so the user's path must be in use. Raises SettingsError.
+
+    `alarm`: where there are no signals. `connection`: a client that the template has made and not opened.
+    """
     stand_in.install()
     alarm = alarm or Alarm()
     return Equipment(
         process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners),
-        connection=connect(initialize.redis_url),
+        connection=connection or connect(initialize.redis_url),
         job_class=_named("JOB_CLASS", initialize.job_class, import_job_class) if initialize.job_class else Job,
         serializer=_named("SERIALIZER", initialize.serializer, resolve_serializer) if initialize.serializer else None,
         exception_handlers=[

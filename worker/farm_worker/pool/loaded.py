@@ -5,8 +5,8 @@ from typing import Any
 
 from farm.app import App
 from farm.app_import import import_app
-from farm.context import CurrentProcess
 from farm.entry import serve_app
+from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.preload import preload
 
 
@@ -18,13 +18,16 @@ class Loaded:
     """None for a host without one."""
     userdata: dict[str, Any]
     """What preload functions put into theirs."""
+    connection: Any
+    """A client of Redis that is not open."""
 
 
-def load(app_name: str | None, process: CurrentProcess) -> Loaded:
-    """Imports the app and runs its preload functions with `process`. Raises AppError."""
+def load(app_name: str | None, equipment: Equipment) -> Loaded:
+    """Imports the app and runs its preload functions with this process. Raises AppError."""
+    process, connection = equipment.process, equipment.connection
     if app_name is None:
-        return Loaded(None, {})
+        return Loaded(None, process.userdata, connection)
     app = import_app(app_name)
     serve_app(app)
     preload(app, process)
-    return Loaded(app, process.userdata)
+    return Loaded(app, process.userdata, connection)

@@ -80,7 +80,6 @@ class LineCutter:
             self._partial += body[:room]
             if len(body) > room:
                 self._beyond += len(body) - room
-                self._allowance.spend(len(body) - room)
         if text:
             self._returned = len(body) != len(text)
 

@@ -75,7 +75,9 @@ class OutputPipe:
             self._stop()
             return False
         self._used = True
-        self._tell(self._cutter.feed(self._decoder.decode(data)))
+        pieces = self._cutter.feed(self._decoder.decode(data))
+        self._allowance.spend(len(data) - sum(len(piece.text) for piece in pieces))  # to read it costs, too
+        self._tell(pieces)
         return True
 
     def _discard(self) -> bool:

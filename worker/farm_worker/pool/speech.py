@@ -1,5 +1,6 @@
 """What each job of a process says, as messages to the host, and no more of it than its allowance."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -28,6 +29,8 @@ class Speech:
         self.job: CurrentJob | None = None
         self._say = say
         self._allowance = Allowance(JOB, above)
+        self._loud = Allowance(JOB, above)
+        """For warnings and errors: a flood of other lines must not hide them."""
         self._cutters = {source: LineCutter(self._allowance) for source in (STDOUT, STDERR)}
         self._missed = NOTHING
         """Lines and characters of records and messages that were not sent."""
@@ -41,7 +44,8 @@ class Speech:
     def log(self, message: Output) -> None:
         """A record that was logged."""
         size = len(message.text) + len(message.exception)
-        if self._allowance.take(size):
+        allowance = self._loud if message.level >= logging.WARNING else self._allowance
+        if allowance.take(size):
             self._send([message])
         else:
             self._miss(1, size)

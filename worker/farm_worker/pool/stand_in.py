@@ -5,7 +5,9 @@ do: call the user's tools, which call ours. Where no tool put itself there, noth
 """
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rq.executions import Execution
@@ -41,7 +43,8 @@ class StandIn(Worker):
     def perform(self, job: Job, queue: str, token: str) -> None:
         """Runs the job, and the tools around it. Raises what the tools raise."""
         execution = Execution(id=token, job_id=job.id, connection=self.connection, worker_name=self.name)
-        self.perform_job(job, Queue(queue, connection=self.connection), execution)
+        with _sentry_scope():
+            self.perform_job(job, Queue(queue, connection=self.connection), execution)
 
 
 def install() -> None:
@@ -55,6 +58,13 @@ def install() -> None:
 def is_watched() -> bool:
     """Whether some tool put a function around either method."""
     return Worker.perform_job is not _our_perform_job or Worker.handle_exception is not _our_handle_exception
+
+
+def _sentry_scope() -> AbstractContextManager[Any]:
+    """What a job tells Sentry (tags, user) is told of that job alone. Its integration relies on RQ's fork for that."""
+    scope = getattr(sys.modules.get("sentry_sdk"), "isolation_scope", nullcontext)
+    made: AbstractContextManager[Any] = scope()
+    return made
 
 
 def _our_perform_job(self: BaseWorker, job: Job, queue: Queue, *arguments: Any, **options: Any) -> bool:

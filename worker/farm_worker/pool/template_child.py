@@ -87,9 +87,9 @@ def load_all(initialize: Initialize) -> "Loaded":
     from farm_worker.pool.warmth import Warmth  # noqa: F401, PLC0415
 
     use_path(initialize.path)
-    process = equip(initialize, lambda _: True).process  # it imports what the settings name
-    enter_process(process)
-    return load(initialize.app, process)
+    equipment = equip(initialize, lambda _: True)  # it imports what the settings name
+    enter_process(equipment.process)
+    return load(initialize.app, equipment)
 
 
 def _serve_requests(stream: socket.socket, loaded: "Loaded") -> int:

@@ -149,7 +149,7 @@ def _warm(initialize: Initialize, inlet: Inlet, loaded: "Loaded") -> "tuple[Equi
     from farm_worker.pool.threads_alarm import ThreadAlarm  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
 
-    equipment = equip(initialize, inlet.send, ThreadAlarm())
+    equipment = equip(initialize, inlet.send, alarm=ThreadAlarm(), connection=loaded.connection)
     enter_thread(equipment.process)
     warmth = Warmth(equipment.coroutines)
     equipment.process.userdata.update(loaded.userdata)
