@@ -22,7 +22,7 @@ class _Record(Protocol):
     def meta(self) -> dict[str, Any]: ...
 
     @property
-    def func_name(self) -> str: ...
+    def func_name(self) -> str | None: ...
 
     @property
     def args(self) -> Any: ...
@@ -161,10 +161,11 @@ class CurrentJob:
         self.shutdown_callbacks.append(callback)
 
     def finish(self) -> None:
-        """Sends the progress that waits. For the process, when the job is over."""
+        """Sends the progress that waits; what is said later goes nowhere. For the process, when the job is over."""
+        self._send_progress = None
         if self._report is not None:
             self._report.close()
-            self._report = self._send_progress = None
+            self._report = None
 
     def __repr__(self) -> str:
         return f"<job {self.id} of queue {self.queue}, attempt {self.attempt}>"

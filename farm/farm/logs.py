@@ -70,7 +70,7 @@ def configure(level: str, log_format: str, name: str, *, queued: bool = False) -
     formatter = _JsonFormatter(name) if log_format == "json" else _TextFormatter(name)
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
     if queued:
-        _writer = LogWriter(sys.stderr.fileno(), lambda dropped: formatter.format(_dropped_record(dropped)))
+        _writer = _writer or LogWriter(sys.stderr.fileno(), _describe_lost)
         handler = _QueuedHandler(_writer)
         sys.excepthook = _log_uncaught
         logging.captureWarnings(capture=True)
@@ -99,9 +99,10 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: Tr
     _logger.critical("ended by an error", exc_info=(kind, error, traceback))
 
 
-def _dropped_record(count: int) -> logging.LogRecord:
+def _describe_lost(count: int) -> str:
     text = "%d lines of this log were lost: nobody read them in time"
-    return _logger.makeRecord(_logger.name, logging.WARNING, __file__, 0, text, (count,), None)
+    record = _logger.makeRecord(_logger.name, logging.WARNING, __file__, 0, text, (count,), None)
+    return logging.getLogger().handlers[0].format(record)
 
 
 _writer: LogWriter | None = None

@@ -8,6 +8,7 @@ import json
 import os
 
 import drain
+import fresh
 import idle
 
 
@@ -20,12 +21,14 @@ def main() -> None:
     options = parser.parse_args()
     rates, costs = drain.drain(options.rounds, options.jobs)
     shares = idle.idle(options.rounds, options.idle_seconds)
+    forks = fresh.fresh(options.rounds)
     if options.json:
-        print(json.dumps({"jobs_per_second": rates, "cpu_microseconds_per_job": costs, "idle_percent": shares}))
+        print(json.dumps({"jobs_per_second": rates, "cpu_microseconds_per_job": costs, "idle_percent": shares, "fresh": forks}))
         return
     print(f"{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f}, Redis with AOF")
     drain.report(options.jobs, rates, costs)
     idle.report(shares)
+    fresh.report(forks)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def host(url: str, client: redis.Redis) -> Iterator[dict[str, list[psutil.Process]]]:
+def host(url: str, client: redis.Redis, **settings: str) -> Iterator[dict[str, list[psutil.Process]]]:
     """A host that takes jobs, and a coordinator that leads: the processes by role, Redis among them."""
-    with process([sys.executable, "-P", "-m", "farm_worker"], url) as started:
+    with process([sys.executable, "-P", "-m", "farm_worker"], url, **settings) as started:
         wait_until(lambda: client.hget("farm:host:bench", "state") == b"available", "the host is available")
         wait_until(lambda: client.exists("farm:coordinator") == 1, "a coordinator leads")
         parent = psutil.Process(started.pid)
@@ -44,8 +44,8 @@ def host(url: str, client: redis.Redis) -> Iterator[dict[str, list[psutil.Proces
 
 
 @contextmanager
-def process(command: list[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program with the farm's settings for a benchmark; ended at the end."""
+def process(command: list[str], url: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program with the farm's settings for a benchmark, and those given; ended at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FARM_")} | {
         "FARM_REDIS_URL": url,
         "FARM_NAME": "bench",
@@ -54,7 +54,7 @@ def process(command: list[str], url: str) -> Iterator[subprocess.Popen[bytes]]:
         # Redis and RQ's client run on the same machine: their load is part of what is measured.
         "FARM_THRESHOLD": "1",
         "FARM_LOG_LEVEL": "warning",
-    }
+    } | {f"FARM_{name.upper()}": value for name, value in settings.items()}
     if "farm_worker" not in command:
         environment["PYTHONPATH"] = str(HERE)
     started = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -238,4 +238,3 @@ def test_all_that_a_host_says_is_json_if_that_is_asked_for(farm: Farm) -> None:
         "prewarmed"
     )
     assert of(host, job)
-

@@ -93,7 +93,9 @@ def run(farm: Farm, function: str, *arguments: object, timeout: int = 60) -> tup
     return job.id, farm.error_of(job)
 
 
-@pytest.mark.parametrize(("name", "start_method"), [("SIGSEGV", "template"), ("SIGABRT", "spawn"), ("SIGKILL", "template")])
+@pytest.mark.parametrize(
+    ("name", "start_method"), [("SIGSEGV", "template"), ("SIGABRT", "spawn"), ("SIGKILL", "template")]
+)
 def test_a_job_that_dies_of_a_signal_says_so(ends: Farm, name: str, start_method: str) -> None:
     host = ends.host(max_crashes=1, start_method=start_method)
 

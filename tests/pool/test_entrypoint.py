@@ -54,9 +54,7 @@ def start(redis_url: str, user_folder: Path) -> Iterator[Start]:
 
         def start_with(code: str) -> ChildHarness:
             (user_folder / "calls.py").write_text(APP + code)
-            child = stack.enter_context(
-                ChildHarness(redis_url, path=[USER_MODULES, str(user_folder)], app="calls")
-            )
+            child = stack.enter_context(ChildHarness(redis_url, path=[USER_MODULES, str(user_folder)], app="calls"))
             child.receive(Ready)
             return child
 

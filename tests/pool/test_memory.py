@@ -91,9 +91,7 @@ def test_what_was_shared_and_became_its_own_is_found_out_when_a_limit_hangs_on_i
 def test_descendants_count_and_ended_processes_are_left_out() -> None:
     child = "import time; x = bytearray(100_000_000); print(flush=True); time.sleep(600)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    with subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         sampler = MemorySampler()

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Outcome, Output
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.spawn import spawn
 from farm_worker.pool.starter import Spawner
+from farm_worker.pool.state import State
 from tests.pool.conftest import initialize, job, until
 
 pytestmark = pytest.mark.usefixtures("obedient")

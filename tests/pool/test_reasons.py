@@ -70,7 +70,10 @@ def test_the_failure_of_a_job_beyond_its_timeout_says_where_it_was() -> None:
     ending = from_process_end(job(timeout=5), changed(reason=Reason.JOB_TIMEOUT))
 
     assert ending is not None
-    assert (ending.kind, ending.summary.partition(".")[0]) == ("failed", "Task exceeded maximum timeout value (5 seconds)")
+    assert (ending.kind, ending.summary.partition(".")[0]) == (
+        "failed",
+        "Task exceeded maximum timeout value (5 seconds)",
+    )
     assert "File shop.py" in _text(ending.error)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from rq import Queue, Retry
 
-from farm_worker.pool.protocol import Outcome, Ready
+from farm_worker.pool.protocol import CancelJob, Outcome, Ready, encode
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.sentry_intake import SentryIntake
 
 pytest.importorskip("sentry_sdk")
 
@@ -113,8 +114,6 @@ def test_what_one_job_tells_sentry_is_not_told_of_the_next(start: Start, queue: 
 
 
 def test_a_job_that_was_stopped_is_no_failure(start: Start, queue: Queue, events: Path) -> None:
-    from farm_worker.pool.protocol import CancelJob, encode
-
     child = start(AT_IMPORT)
     sequence = child.start(queue.enqueue("around_jobs.wait_until_cancelled"))
     child.lines.control.sendall(encode(CancelJob(sequence, "enough")))
@@ -126,7 +125,7 @@ def test_what_waits_to_be_sent_is_sent_before_the_process_ends(
     start: Start, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sentry sends in the background. A process of fresh mode ends right after its job."""
-    with Intake() as intake:
+    with SentryIntake() as intake:
         monkeypatch.setenv("DSN", intake.dsn)
         child = start(IN_BACKGROUND)
         assert child.run(queue.enqueue("jobs_under_test.fail")).kind == "failed"
@@ -174,37 +173,3 @@ def test_a_job_may_run_a_worker_of_rq_itself(child: ChildHarness, queue: Queue) 
     outcome = child.run(Queue("outer", connection=queue.connection).enqueue("around_jobs.work_off", "default"))
     assert outcome.kind == "finished", outcome.summary
     assert inner.return_value() == 3
-
-
-class Intake:
-    """Takes what Sentry sends."""
-
-    def __init__(self) -> None:
-        from http.server import BaseHTTPRequestHandler, HTTPServer
-
-        bodies = self.bodies = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.send_header("Content-Length", "2")
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.dsn = f"http://key@127.0.0.1:{self._server.server_port}/1"
-
-    def __enter__(self) -> "Intake":
-        import threading
-
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()

@@ -71,8 +71,8 @@ def test_work_is_seen_from_the_growth_between_two_looks(steps: list[tuple[float,
     now, cpu = 100.0, 5.0
     seen = Silence(Look(now, "R", cpu), 98.0)
     worked_at = 98.0
-    for seconds, share in steps:
-        share = 0.0 if share < 0.011 else share
+    for seconds, wanted in steps:
+        share = 0.0 if wanted < 0.011 else wanted
         now, cpu = now + seconds, cpu + seconds * share
         worked_at = now if share else worked_at
         seen = seen.after(Look(now, "R", cpu))

@@ -11,8 +11,9 @@ import pytest
 
 from farm_worker.pool import process as process_module
 from farm_worker.pool import supervision
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.reasons import Phase, Reason
+from farm_worker.pool.state import State
 from tests.pool.conftest import Watched, job, ready, until
 
 pytestmark = pytest.mark.usefixtures("obedient")
@@ -214,6 +215,22 @@ def test_memory_of_what_a_job_started_counts() -> None:
             assert (end.peak_memory or 0) > 200_000_000
 
     asyncio.run(scene())
+
+
+def test_a_process_above_the_warning_line_is_told_of_and_lives_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with Watched.of(memory_warn_mb=100) as watched:
+            await ready(watched)
+            watched.pool.dispatch(job("grow", 150_000_000), depth=1)
+            handle = watched.pool.processes[0]
+            await until(lambda: (handle.last_memory or 0) > 150_000_000, "it has grown")
+            await asyncio.sleep(2 * supervision.MEMORY_INTERVAL_SECONDS)
+
+            assert not watched.ends
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scene())
+    assert len([record for record in caplog.records if "more than MEMORY_WARN_MB" in record.message]) == 1
 
 
 def test_memory_is_watched_while_a_process_warms_up() -> None:

@@ -149,7 +149,7 @@ class TestDirty:
         assert "it changed the user or group" in dirt(child, queue, "become_nobody")
 
     def test_it_takes_no_further_job(self, child: ChildHarness, queue: Queue) -> None:
-        record = {name: text for name, text in queue.connection.hgetall(enqueue(queue, "leave_thread", None).key).items()}
+        record: dict[bytes, bytes] = queue.connection.hgetall(enqueue(queue, "leave_thread", None).key)
         first = child.send_job(b"first", record)
         second = child.send_job(b"second", record)
         child.send_tokens(first, second)
@@ -183,9 +183,7 @@ class TestWhatPrewarmStarted:
             wait_until(lambda: not helper.is_running(), "the helper is gone")
 
 
-def test_nothing_of_a_job_that_does_all_at_once_is_left(
-    redis_url: str, queue: Queue, tmp_path: Path
-) -> None:
+def test_nothing_of_a_job_that_does_all_at_once_is_left(redis_url: str, queue: Queue, tmp_path: Path) -> None:
     """And what it says does not block it. The next job comes to another process here, as in a pool."""
     with ChildHarness(redis_url, path=[USER_MODULES]) as child:
         child.receive(Ready)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -35,10 +34,10 @@ def facts():
 
 
 @pytest.fixture
-def own(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iterator[OwnPool]:
+def own(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> OwnPool:
     own = OwnPool(redis_client, redis_url, tmp_path)
     own.write(FACTS)
-    yield own
+    return own
 
 
 def template_pid(watched: Watched) -> int:
@@ -266,8 +265,14 @@ def test_a_template_that_dies_is_replaced_and_its_processes_work_on(
 
 
 def test_a_template_that_dies_again_and_again_is_held_back(own: OwnPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    own.write("import signal\n@app.preload\ndef set_up(process):\n    signal.signal(signal.SIGALRM, lambda *_: os._exit(9))\n"
-              "    signal.setitimer(signal.ITIMER_REAL, 0.1)\n")  # fmt: skip
+    own.write("""
+import signal
+
+@app.preload
+def set_up(process):
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(9))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+""")
 
     async def scene() -> None:
         async with own.pool(idle=0) as watched:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -59,10 +58,10 @@ def crash():
 
 
 @pytest.fixture
-def own(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iterator[OwnPool]:
+def own(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> OwnPool:
     own = OwnPool(redis_client, redis_url, tmp_path)
     own.write(f"FOLDER = {str(tmp_path)!r}\n{APP}")
-    yield own
+    return own
 
 
 def pool(own: OwnPool, slots: int = 2, **settings: object) -> Watched:

@@ -10,7 +10,7 @@ import pytest
 
 from farm.store.job_status import Progress
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.process import State
+from farm_worker.pool.state import State
 from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList, function_name
 
 WHO = "1-aa"

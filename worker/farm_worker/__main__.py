@@ -36,6 +36,7 @@ def main() -> int:
 async def _run() -> None:
     flags = take_flags(os.environ)
     settings = load(flags=flags)
+    _configure_logs(settings)
     environment = dict(os.environ)
     hooks = None
     queue_options = {}
@@ -53,10 +54,15 @@ async def _run() -> None:
         _hear_no_more_signals()
 
 
+def _configure_logs(settings: Settings) -> None:
+    """Twice: the app may have settings for logs, and may say something before they are known."""
+    logs.configure(settings.logs.log_level, settings.logs.log_format, "host", queued=True)
+
+
 def _connect_once(settings: Settings) -> str:
     """Says which Redis is used, and that it can be, before anything else starts."""
     address = resolve(settings.redis)
-    logs.configure(settings.logs.log_level, settings.logs.log_format, "host", queued=True)
+    _configure_logs(settings)
     logs.say(f"Redis: {hide_password(address.url)} ({address.source})")
     for warning in settings.warnings:
         logging.getLogger("farm.host").warning("%s", warning)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from farm import logs
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.event import Event
 from farm_worker.pool.failure import explain, last_lines, summarize
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.output import take_over_output
 from farm_worker.pool.protocol import EventHandled, HandleEvent, HandlerCalled, Initialize, InitializeFailed, Ready
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
 
@@ -37,16 +37,18 @@ def main(arguments: list[str]) -> int:
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return 0
-    logs.configure(initialize.log_level, initialize.log_format, "handlers")
+    output = take_over_output(inlet.say, initialize.log_level)
     restore_environment(initialize)
     use_path(initialize.path)
     try:
         app = import_app(initialize.app or "")
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
         _serve(inlet, app, initialize.host)
+    output.finish()
     return 0
 
 

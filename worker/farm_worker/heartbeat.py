@@ -142,7 +142,8 @@ class Heartbeat:
         now = time.monotonic()
         if now - self._sampled_at < LEAST_SAMPLE_SECONDS:
             return
-        pids = [os.getpid(), *(process.pid for process in self._execution.pool.processes), *self._extra_pids()]
+        born = [process.pid for process in self._execution.pool.processes if process.pid]
+        pids = [os.getpid(), *born, *self._extra_pids()]
         try:
             self.facts = self._sampler.sample(pids)
         except SamplingFailed as error:

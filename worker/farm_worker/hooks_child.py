@@ -12,13 +12,13 @@ from numbers import Real
 from types import SimpleNamespace
 from typing import Any
 
-from farm import logs
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.errors import AppError
 from farm.runner_declaration import Runner
 from farm_worker.pool.failure import explain, last_lines, summarize
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.output import take_over_output
 from farm_worker.pool.protocol import CallLoad, DescribeApp, Initialize, InitializeFailed, LoadAnswer, RunnerOptions
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
 
@@ -34,17 +34,19 @@ def main(arguments: list[str]) -> int:
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return 0
-    logs.configure(initialize.log_level, initialize.log_format, "hooks")
+    output = take_over_output(inlet.say, initialize.log_level)
     restore_environment(initialize)
     use_path(initialize.path)
     try:
         app = _import(initialize.app)
         described = inlet.send(_describe(app))
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     if described:
         _answer(inlet, app)
+    output.finish()
     return 0
 
 

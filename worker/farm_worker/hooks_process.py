@@ -3,10 +3,11 @@
 import asyncio
 import signal
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from farm_worker.part_output import PartOutput
 from farm_worker.pool.group import ProcessGroup
-from farm_worker.pool.protocol import FrameReader, Message, encode
+from farm_worker.pool.protocol import FrameReader, Message, Output, encode
 from farm_worker.pool.spawn import spawn
 from farm_worker.pool.starter import Started
 
@@ -20,13 +21,16 @@ class HooksProcess:
 
     def __init__(self, module: str, environment: Mapping[str, str] | None) -> None:
         """Spawns it, in the main thread. Raises OSError when there is no room for another process."""
-        spawned = spawn(module, environment=environment)
-        self.pid = spawned.process.pid
+        self._output = PartOutput(module.rpartition(".")[2].removesuffix("_child"))
+        with self._output.given() as output:
+            spawned = spawn(module, output=output, environment=environment)
+        self.pid = self._output.pid = spawned.process.pid
         self._stream = spawned.stream
         self._reader = FrameReader()
         self._messages: deque[Message] = deque()
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._exited.add_done_callback(lambda _: self._output.close())
         self._group = ProcessGroup(Started(self.pid, spawned.process.poll), self._exited.set_result)
 
     async def ask(self, question: Message) -> Message:
@@ -50,8 +54,15 @@ class HooksProcess:
                 data = b""
             if not data:
                 raise OSError(await self._exit())
-            self._messages.extend(self._reader.feed(data))
+            self._take(self._reader.feed(data))
         return self._messages.popleft()
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if isinstance(message, Output):
+                self._output.hear(message)
+            else:
+                self._messages.append(message)
 
     async def finish(self, timeout: float) -> None:
         """Lets it end by itself, as what it runs may have to write something at its exit; then kills it."""

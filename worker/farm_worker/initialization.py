@@ -35,7 +35,6 @@ def first_message(
         result_ttl=settings.jobs.result_ttl,
         exception_handlers=list(settings.jobs.exception_handlers),
         log_level=settings.logs.log_level,
-        log_format=settings.logs.log_format,
         http_proxy=settings.pool.http_proxy,
         runners=dict(runners),
     )

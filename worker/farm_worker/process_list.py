@@ -5,7 +5,8 @@ from typing import Any
 
 from farm.store.process_view import ProcessState, ProcessView, to_line
 from farm_worker.pool.assignment import Assignment, function_name
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
+from farm_worker.pool.state import State
 
 MAX_LISTED = 1000
 """Of a host with more, the oldest are told."""

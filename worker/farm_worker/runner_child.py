@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 
-from farm import logs
 from farm.app_import import import_app
 from farm.context import CurrentProcess, enter_process
 from farm.errors import AppError
 from farm.runner_declaration import Runner
 from farm_worker.pool.failure import explain
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.output import take_over_output
 from farm_worker.pool.protocol import Initialize, InitializeFailed, Ping, Pong, Ready
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
 from farm_worker.runner_door import Door
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     if not isinstance(initialize, Initialize):
         return 0
     restore_environment(initialize)
-    logs.configure(initialize.log_level, initialize.log_format, f"runner {initialize.runner}")
+    output = take_over_output(inlet.say, initialize.log_level)
     use_path(initialize.path)
     try:
         runner = _declared(initialize)
@@ -50,11 +50,13 @@ def main(arguments: list[str]) -> int:
         gc.collect()
         gc.freeze()  # what it loaded stays; collections between calls need not look through it
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
         _serve(inlet, Door(listener, runner.batch), work)
     work.close()
+    output.finish()
     return 0
 
 

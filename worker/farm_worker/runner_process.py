@@ -10,8 +10,19 @@ from enum import StrEnum
 
 import msgspec
 
+from farm_worker.part_output import PartOutput
 from farm_worker.pool.group import ProcessGroup
-from farm_worker.pool.protocol import FrameReader, Initialize, InitializeFailed, Message, Ping, Pong, Ready, encode
+from farm_worker.pool.protocol import (
+    FrameReader,
+    Initialize,
+    InitializeFailed,
+    Message,
+    Output,
+    Ping,
+    Pong,
+    Ready,
+    encode,
+)
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason, signal_name
 from farm_worker.pool.spawn import spawn
 from farm_worker.pool.starter import Started
@@ -62,8 +73,10 @@ class RunnerProcess:
         self._loop = asyncio.get_running_loop()
         self._ponged = asyncio.Event()
         self._exited: asyncio.Future[int] = self._loop.create_future()
-        spawned = spawn(MODULE, environment=environment, inherit=[listener])
-        self.pid = spawned.process.pid
+        self._output = PartOutput(f"runner {initialize.runner}")
+        with self._output.given() as output:
+            spawned = spawn(MODULE, output=output, environment=environment, inherit=[listener])
+        self.pid = self._output.pid = spawned.process.pid
         self._stream = spawned.stream
         self._group = ProcessGroup(Started(self.pid, spawned.process.poll), self._exited.set_result)
 
@@ -82,6 +95,7 @@ class RunnerProcess:
             watching.cancel()
             await asyncio.gather(listening, watching, return_exceptions=True)
             self._stream.close()
+            self._output.close()
         return self._end(code)
 
     def close(self, reason: Reason) -> None:
@@ -119,7 +133,9 @@ class RunnerProcess:
             self.kill(Reason.UNRESPONSIVE)
 
     def _receive(self, message: Message) -> None:
-        if isinstance(message, Ready):
+        if isinstance(message, Output):
+            self._output.hear(message)
+        elif isinstance(message, Ready):
             self.state = State.READY
             self.ready_at = time.monotonic()
             self.ready.set()
@@ -157,6 +173,7 @@ class RunnerProcess:
             jobs_done=0,
             last_memory=self.memory,
             error=self._error,
+            last_lines=self._output.last_lines,
             runner=self._initialize.runner or "",
         )
 

@@ -11,8 +11,8 @@ REPEATABLE = ("path", "exception_handlers")
 """Lists that are given one item at a time, as with rq."""
 
 WITHOUT_EFFECT = frozenset(
-    {"dequeue_strategy", "executor", "start_method", "preload_timeout", "ping_interval", "ping_timeout"}
-    | {"high_ping_threshold", "http_proxy", "async_concurrency", "queue_class"}
+    {"dequeue_strategy"}
+    | {"http_proxy", "async_concurrency", "queue_class"}
 )
 """Settings that nothing reads in this version. They are taken, and a warning says so."""
 

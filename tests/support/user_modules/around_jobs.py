@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from rq import get_current_job
@@ -164,7 +165,7 @@ def look_around():
 
 
 def replace_environment():
-    os.environ = {"ONLY": "this"}
+    os.environ = {"ONLY": "this"}  # noqa: B003 - what a job may do
 
 
 def redirect_output(path):
@@ -211,10 +212,8 @@ async def use_default_executor():
 async def leave_stubborn_task():
     async def stubborn():
         while True:
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(600)
-            except asyncio.CancelledError:
-                pass
 
     leave_stubborn_task.task = asyncio.create_task(stubborn(), name="stubborn")
     await asyncio.sleep(0)
@@ -281,27 +280,14 @@ def fail_unreducibly():
     raise Unreducible("cannot be pickled")
 
 
-def swallow_everything(seconds):
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            time.sleep(0.1)
-        except BaseException:
-            pass
-    return "late"
-
-
 def close_all():
     os.closerange(0, 1 << 20)
 
 
 def write_garbage():
     for number in range(3, 4096):
-        try:
+        with suppress(OSError):
             os.write(number, b"\xff" * 100)
-        except OSError:
-            pass
     os.write(1, b"\xff\xfe garbage\n")
     os.write(2, b"\xff\xfe garbage\n")
 

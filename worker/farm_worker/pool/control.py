@@ -83,7 +83,9 @@ class ControlLine:
                 self._note_pong(time.monotonic())
 
     def _note_pong(self, now: float) -> None:
-        if self.asked_at != inf:
-            self.last_pong_at = now
-            self.asked_at = inf
+        if self.asked_at == inf:
+            return
+        self.asked_at = inf
+        if self.last_pong_at > -inf:  # the first answer waited for the process to come up
             self._slowest = max(self._slowest, now - self._sent_at)
+        self.last_pong_at = now

@@ -62,7 +62,7 @@ class Coroutines:
         return self._end_tasks(loop, asyncio.all_tasks(loop) - earlier)
 
     def close(self) -> None:
-        """Cancels what is left and closes the loop, unless tasks refuse to end: then it is left to the process's end."""
+        """Cancels what is left and closes the loop. Where tasks refuse to end, the end of the process closes it."""
         if self._runner is not None:
             loop = self._runner.get_loop()
             self._end_tasks(loop, asyncio.all_tasks(loop) - self._stubborn)

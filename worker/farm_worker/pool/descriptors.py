@@ -18,8 +18,7 @@ class StandardDescriptors:
     """Copies of the standard descriptors, out of reach of jobs that close what they find."""
 
     def __init__(self) -> None:
-        first = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], HIGHEST_DESCRIPTOR) // 2
-        self._copies = tuple(fcntl(number, F_DUPFD_CLOEXEC, first) for number in _STANDARD)
+        self._copies = tuple(map(copy_out_of_reach, _STANDARD))
         self._identities = [_identity(number) for number in _OUTPUT]
         self._can_query = _can_query(self._copies[0])
 
@@ -38,6 +37,12 @@ class StandardDescriptors:
             return [_identity(number) for number in _OUTPUT] == self._identities
         except OSError:
             return False
+
+
+def copy_out_of_reach(descriptor: int) -> int:
+    """A copy with a number that jobs which turn into daemons do not close."""
+    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return fcntl(descriptor, F_DUPFD_CLOEXEC, min(limit, HIGHEST_DESCRIPTOR) // 2)
 
 
 def _identity(number: int) -> tuple[int, int]:

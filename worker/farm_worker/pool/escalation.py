@@ -4,8 +4,8 @@ import asyncio
 import signal
 from math import inf
 
-from farm_worker.pool.starter import Group
 from farm_worker.pool.stacks import DUMP_SECONDS, DUMP_SIGNAL
+from farm_worker.pool.starter import Group
 
 TERMINATE_SECONDS = 0.5
 """Between TERM and KILL for a process that is told to leave and has no job: time for what it started to leave too."""

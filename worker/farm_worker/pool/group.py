@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from signal import Signals
 
+from farm_worker.pool.memory import descendants_of
 from farm_worker.pool.starter import Started
 
 EXIT_CHECK_SECONDS = 0.05
@@ -31,9 +32,13 @@ class ProcessGroup:
             self._loop.add_reader(self._descriptor, self._notice)
 
     def signal(self, number: Signals) -> None:
-        """To all of the group that is left."""
+        """To all of the group that is left. KILL also to what has a group or session of its own by now."""
+        strayed = descendants_of(self._pid) if number is signal.SIGKILL else []  # before: later they are orphans
         with suppress(ProcessLookupError, PermissionError):  # PermissionError: macOS, when all of it are zombies
             os.killpg(self._pid, number)
+        for pid in strayed:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
     def signal_leader(self, number: Signals) -> None:
         """To the process alone."""

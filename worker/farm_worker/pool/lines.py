@@ -76,7 +76,7 @@ class Lines:
             token_read, token_write = _pipe(on_error)
             output, child_output = _pipe(on_error)
             os.set_blocking(child_output, True)
-            _widen(child_output)
+            widen(child_output)
             stacks = _memory_file()
             on_error.callback(os.close, stacks)
             on_error.pop_all()
@@ -113,7 +113,8 @@ def _pipe(on_error: ExitStack) -> tuple[int, int]:
     return read, write
 
 
-def _widen(pipe: int) -> None:
+def widen(pipe: int) -> None:
+    """Lets a pipe for output hold more, where that can be done."""
     with suppress(OSError):  # not Linux, or this user has as much in pipes as it may
         fcntl.fcntl(pipe, _SET_PIPE_SIZE, OUTPUT_PIPE_BYTES)
 

@@ -2,7 +2,7 @@
 
 A job may start processes with a session of their own, which no signal to the process's group reaches. When the process
 that runs the job ends, the kernel gives them to the host, as the host is a subreaper. So each child of the host that it
-did not start itself, and that is no process of the pool, is such an orphan.
+had not before, did not start itself, and that is no process of the pool, is such an orphan.
 """
 
 import asyncio
@@ -51,6 +51,8 @@ class Orphans:
         """
         self._known = known
         self._unborn_since = unborn_since
+        self._here_before = frozenset(children_of(os.getpid()))
+        """Children that this program had already: a host may run inside of another program."""
         self._strangers: dict[int, float] = {}
         """Children that nobody knows: pid → when they were seen first."""
         self._wake = asyncio.Event()
@@ -89,7 +91,7 @@ class Orphans:
             await asyncio.sleep(0.01)
 
     def _unknown(self) -> list[int]:
-        ours = own_children().union(self._known())
+        ours = own_children().union(self._known(), self._here_before)
         return [pid for pid in children_of(os.getpid()) if pid not in ours]
 
 

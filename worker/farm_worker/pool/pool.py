@@ -13,11 +13,12 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.observer import Observer
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize, Outcome, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
 from farm_worker.pool.start_method import starter_for
+from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
 
 MAX_DEPTH = 512

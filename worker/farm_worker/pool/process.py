@@ -3,13 +3,12 @@
 import sys
 import time
 from collections import deque
-from enum import StrEnum
 from functools import partial
 from math import inf
 from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.autopsy import end_phase, end_reason, job_facts
+from farm_worker.pool.autopsy import Causes, describe_end
 from farm_worker.pool.channel import Channel
 from farm_worker.pool.control import ControlLine
 from farm_worker.pool.escalation import Escalation
@@ -30,11 +29,11 @@ from farm_worker.pool.protocol import (
     Ready,
     RunJob,
 )
-from farm_worker.pool.reasons import ProcessEnd, Reason, signal_name
+from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.said import Said
-from farm_worker.pool.stacks import FATAL_SIGNALS, arrange
 from farm_worker.pool.starter import Group, Started, Starter, reap_child
+from farm_worker.pool.state import State
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
@@ -42,15 +41,6 @@ a handler that swallows the exception) has this long until the process is killed
 _TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
 """Before such a kill the process is asked what it was doing."""
 _KILLED = -9
-
-
-class State(StrEnum):
-    """Where a process is in its life. Only forward."""
-
-    STARTING = "starting"
-    READY = "ready"
-    CLOSING = "closing"
-    ENDED = "ended"
 
 
 class Listener(Protocol):
@@ -98,19 +88,12 @@ class ProcessHandle:
         self.peak_memory: int | None = None
         self._listener = listener
         self._close_timeout = close_timeout
-        self._close_reason: Reason | None = None
-        self._kill_reason: Reason | None = None
-        self._state_before_mute: State | None = None
-        """Its state when its stream ended. None: it can still speak."""
-        self._state_before_kill: State | None = None
+        self._causes = Causes()
         self._withdrawn: set[int] = set()
         """Sequences of jobs that it cannot begin any more, as it is being killed. They are given back at its end."""
-        self._error = ""
         self._thread_code: int | None = None
         """What a thread said of its end: its process goes on."""
         self._escalation = Escalation()
-        self._stacks_before = ""
-        """What is in the file of stacks without being about its end: children that it forked share the file."""
         self.pid = 0
         """0 until it is born."""
         self._group: Group | None = None
@@ -141,11 +124,11 @@ class ProcessHandle:
     @property
     def overdue_reason(self) -> Reason:
         """What passing `deadline` means now."""
-        if self._state_before_mute is not None and self._close_reason is None:
+        if self._causes.state_before_mute is not None and self._causes.close is None:
             return Reason.UNRESPONSIVE
         if self.state is State.STARTING:
             return Reason.INITIALIZE_TIMEOUT
-        return Reason.JOB_TIMEOUT if self.assignments else self._close_reason or Reason.CLOSED
+        return Reason.JOB_TIMEOUT if self.assignments else self._causes.close or Reason.CLOSED
 
     def dispatch(self, assignment: Assignment) -> None:
         """Sends a job. The process must be ready; the one who calls keeps the number of jobs sent ahead small."""
@@ -192,8 +175,8 @@ class ProcessHandle:
         if self.state is State.STARTING:
             self.kill(reason)
         elif self.state is State.READY:
-            self._close_reason = reason
-            self._error = self._error or why
+            self._causes.close = reason
+            self._causes.error = self._causes.error or why
             self.state = State.CLOSING
             if not self.assignments:
                 self._rest()
@@ -206,12 +189,10 @@ class ProcessHandle:
         """
         if self.state is State.ENDED:
             return
-        if self._kill_reason is None:
-            self._kill_reason = reason
-            self._state_before_kill = self._state_before_mute or self.state
+        self._causes.begin_kill(reason, self.state)
         self.deadline = inf
         if reason in _TELL_THEIR_STACKS:
-            self._stacks_before = self._lines.read_stacks()
+            self._causes.stacks_before = self._lines.read_stacks()
             self._withdrawn.update(self._channel.take_back())  # no other job may begin while it writes
             self._escalation.dump()
         elif self.state is State.CLOSING and not self.assignments:
@@ -235,7 +216,7 @@ class ProcessHandle:
     @property
     def is_being_killed(self) -> bool:
         """True from the first `kill` on."""
-        return self._kill_reason is not None
+        return self._causes.kill is not None
 
     @property
     def killed_at(self) -> float:
@@ -245,7 +226,8 @@ class ProcessHandle:
     def give_up(self) -> None:
         """The KILL had no effect: the kernel holds the process. It runs no code any more; here it counts as ended."""
         if self.state is not State.ENDED:
-            self._finish(_KILLED, stuck=True)
+            self._causes.stuck = True
+            self._finish(_KILLED)
 
     def exited(self, code: int) -> None:
         """For a process that others share: it ended."""
@@ -253,9 +235,9 @@ class ProcessHandle:
 
     def spared(self, why: str) -> None:
         """For a process that others share: it is killed for another one's sake, and the job here is not to blame."""
-        if self._kill_reason is None and self.state is not State.ENDED:
-            self._kill_reason, self._state_before_kill = Reason.CLOSED, self.state
-            self._error = self._error or why
+        if self._causes.kill is None and self.state is not State.ENDED:
+            self._causes.begin_kill(Reason.CLOSED, self.state)
+            self._causes.error = self._causes.error or why
             self.state, self.deadline = State.CLOSING, inf
 
     def _unread(self) -> int:
@@ -318,7 +300,7 @@ class ProcessHandle:
         if isinstance(message, Output):
             self._said.hear(message)
         elif isinstance(message, InitializeFailed):
-            self._error = message.error
+            self._causes.error = message.error
         elif isinstance(message, JobLimit):
             self._limit(message)
         elif isinstance(message, Dirty):
@@ -350,11 +332,11 @@ class ProcessHandle:
     def _rest(self) -> None:
         """No job is left. If it is to close, that has a limit from now on."""
         now = self.idle_since = time.monotonic()
-        closing = self.state is State.CLOSING and self._kill_reason is None
+        closing = self.state is State.CLOSING and self._causes.kill is None
         self.deadline = now + self._close_timeout if closing else inf
 
     def _become_ready(self) -> None:
-        if self.state is State.STARTING and self._kill_reason is None:
+        if self.state is State.STARTING and self._causes.kill is None:
             self.state = State.READY
             self._rest()
             self.ready_at = self.idle_since
@@ -363,23 +345,23 @@ class ProcessHandle:
     def _channel_broke(self, error: str) -> None:
         """The stream is at its end, or holds what is no message. Normally the exit follows at once."""
         if self._group is None:
-            self._error = self._error or error or "it ended before it was born"
+            self._causes.error = self._causes.error or error or "it ended before it was born"
             self._finish(1)
         elif error:
-            self._error = error
+            self._causes.error = error
             self.kill(Reason.CRASHED)
         elif self._thread_code is not None:
             self._finish(self._thread_code)
         elif self.state is not State.ENDED:
-            self._state_before_mute = self.state
+            self._causes.state_before_mute = self.state
             self.state = State.CLOSING if self.state is State.READY else self.state
             self.deadline = min(self.deadline, time.monotonic() + self._close_timeout)
 
-    def _finish(self, code: int, *, stuck: bool = False) -> None:
+    def _finish(self, code: int) -> None:
         """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
         if self.state is State.ENDED:  # it was given up before
             return
-        last_state = self._state_before_kill or self._state_before_mute or self.state
+        self._causes.begin_end(self.state)
         self.state = State.ENDED
         self.deadline = inf
         self._escalation.close()
@@ -389,37 +371,6 @@ class ProcessHandle:
         begun = self.assignments.popleft() if self.assignments else None
         unbegun = [*self.assignments, *unbegun]
         self.assignments.clear()
-        end = self._describe_end(code, last_state, begun, stuck=stuck)
+        end = describe_end(self, self._causes, code, begun, self._lines.read_stacks(), tuple(self._said.last_lines))
         self._close_lines()
         self._listener.on_end(self, end, begun, unbegun)
-
-    def _describe_end(self, code: int, state: State, begun: Assignment | None, *, stuck: bool) -> ProcessEnd:
-        starting = state is State.STARTING
-        name = signal_name(-code) if code < 0 else None
-        return ProcessEnd(
-            reason=end_reason(
-                self._kill_reason,
-                self._close_reason,
-                initialize_error=starting and bool(self._error),
-                code=code,
-                begun=begun,
-            ),
-            pid=self.pid,
-            number=self.number,
-            phase=end_phase(begun, starting=starting, idle=state is State.READY),
-            exit_code=code if code >= 0 else None,
-            signal=name,
-            age=time.monotonic() - self.spawned_at,
-            jobs_done=self.jobs_done,
-            last_memory=self.last_memory,
-            peak_memory=self.peak_memory,
-            error=self._error,
-            killed=self._kill_reason is not None,
-            stuck=stuck,
-            last_lines=tuple(self._said.last_lines),
-            stack=self._stack() if self._escalation.dumped or name in FATAL_SIGNALS else "",
-            **job_facts(begun),
-        )
-
-    def _stack(self) -> str:
-        return arrange(self._lines.read_stacks().removeprefix(self._stacks_before))

@@ -46,8 +46,6 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     result_ttl: int
     exception_handlers: list[str]
     log_level: str
-    log_format: str = "text"
-    """Of what hooks log: `text` or `json`."""
     http_proxy: str | None = None
     """Proxy that the environment of jobs names."""
     runners: dict[str, str] = {}

@@ -29,13 +29,12 @@ class Spawned:
 
 
 def spawn(
-    module: str, *, environment: Mapping[str, str] | None = None, inherit: Sequence[int] = (), with_tokens: bool = False
+    module: str, *, output: int, environment: Mapping[str, str] | None = None, inherit: Sequence[int] = ()
 ) -> Spawned:
-    """Runs `module STREAM_FD [INHERITED_FD …]` as `start_interpreter` does; it inherits stdout and stderr."""
-    assert not with_tokens
+    """Runs `module STREAM_FD [INHERITED_FD …]` as `start_interpreter` does."""
     stream, child_stream = socket.socketpair()
     try:
-        process = start_interpreter(module, [child_stream.fileno(), *inherit], environment)
+        process = start_interpreter(module, [child_stream.fileno(), *inherit], environment, output)
     except OSError:
         stream.close()
         raise

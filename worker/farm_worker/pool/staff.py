@@ -10,11 +10,12 @@ from collections.abc import Callable
 from math import inf
 
 from farm_settings import PoolSettings
-from farm_worker.pool.process import Listener, ProcessHandle, State
+from farm_worker.pool.process import Listener, ProcessHandle
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import WarmUps, lifespan
 from farm_worker.pool.starter import Starter
+from farm_worker.pool.state import State
 
 SURPLUS_SECONDS = 30.0
 """A process not needed for so long is closed. Sooner would spawn anew for every burst."""
@@ -168,11 +169,13 @@ class Staff:
         number = next(self._numbers)
         now = time.monotonic()
         jobs = 1 if settings.process_mode == "fresh" else settings.max_jobs_per_process
+        # The memory of a thread is that of its process: another thread would have it too.
+        memory = None if settings.executor == "thread" else settings.recycle_memory_mb
         try:
             process = ProcessHandle(
                 self._initialize(number),
                 self._listener,
-                lifespan=lifespan(jobs, settings.max_process_age, settings.recycle_memory_mb, stagger=_random()),
+                lifespan=lifespan(jobs, settings.max_process_age, memory, stagger=_random()),
                 initialize_timeout=settings.initialize_timeout,
                 close_timeout=settings.close_timeout,
                 starter=self._starter,

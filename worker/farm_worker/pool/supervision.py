@@ -10,9 +10,10 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.load.oom_kills import OomKills
 from farm_worker.pool.memory import MemorySampler
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
+from farm_worker.pool.state import State
 from farm_worker.pool.vigil import Vigil
 
 CHECK_INTERVAL_SECONDS = 0.2
@@ -106,10 +107,10 @@ class Supervision:
             processes = tuple(self._staff.processes)
             numbers = {process.number for process in processes}
             self._warned = {number: used for number, used in self._warned.items() if number in numbers}
-            pids = [process.pid for process in processes if process.pid]
+            pids = {process.pid for process in processes if process.pid}
             self.judge_memory(await asyncio.to_thread(self._sample, pids))
 
-    def _sample(self, pids: list[int]) -> dict[int, int]:
+    def _sample(self, pids: set[int]) -> dict[int, int]:
         self._oom_kills.note()
         return self._memory.sample(pids)
 

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from _signal import getsignal  # type: ignore[import-not-found]  # without the enums of `signal`, which cost 20 times
-from _thread import _count as thread_count  # type: ignore[attr-defined]  # a tenth of the price of `enumerate`
+from _thread import _count as thread_count  # a tenth of the price of `enumerate`
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from farm.flags import VARIABLE as FLAGS
 from farm.isolation import user_environment
 from farm_worker.pool.descriptors import StandardDescriptors
-from farm_worker.pool.left_children import children, end_left, has_children
+from farm_worker.pool.left_children import ChildList, children, end_left
 from farm_worker.pool.left_threads import left_threads
 from farm_worker.pool.protocol import Initialize
 
@@ -27,9 +27,11 @@ PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
 _OWN_SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
 """Their handlers are ours, whatever an imported module makes of them."""
-_UNWATCHED = {"SIGKILL", "SIGSTOP", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGABRT", "SIGTRAP", "SIGSYS", "SIGIO"}
-_SIGNALS = tuple(int(number) for number in signal.Signals if number < 32 and number.name not in _UNWATCHED)
-"""Those that code handles for itself; the others can't be caught, tell of faults, or are for real time."""
+_SIGNALS = tuple(
+    int(getattr(signal, f"SIG{name}"))
+    for name in ("ALRM", "TERM", "INT", "CHLD", "HUP", "QUIT", "USR1", "USR2", "PIPE", "PROF", "VTALRM", "WINCH")
+)
+"""Those that programs handle."""
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -79,9 +81,10 @@ class Surroundings:
     """What jobs share in a process, as it was when the process was warm."""
 
     def __init__(self) -> None:
-        self._own_handlers = {number: getsignal(number) for number in _OWN_SIGNALS}
-        self._owners = os.geteuid(), os.getegid()
+        self._own_handlers = {int(number): getsignal(number) for number in _OWN_SIGNALS}
+        self._is_root = os.geteuid() == 0
         self._children = children()
+        self._child_list = ChildList()
         self._descriptors = StandardDescriptors()
         self._limits = [resource.getrlimit(kind) for kind in _LIMITS]
         self._limits_were_set = False
@@ -112,9 +115,9 @@ class Surroundings:
         self._restore_values()
         self._descriptors.restore()
         problem = self._restore_limits() if self._limits_were_set else ""
-        if (os.geteuid(), os.getegid()) != self._owners:
-            problem = "it changed the user or group that it runs as"
-        if (self._children or has_children()) and (killed := end_left(self._children)):
+        if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
+            problem = "it changed the user that it runs as"
+        if (self._children or self._child_list.may_have_some()) and (killed := end_left(self._children)):
             problem = f"it left processes, which were killed: {', '.join(killed)}"
         if thread_count() != self._thread_count:
             problem = self._look_at_threads(package) or problem

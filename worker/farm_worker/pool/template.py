@@ -44,6 +44,7 @@ class TemplateProcess(HooksProcess):
         self.started_at = time.monotonic()
         self.serves_since = 0.0
         self.suspect_since: float | None = None
+        self.killed = False
         self._asked: deque[float] = deque()
 
     @property
@@ -71,7 +72,8 @@ class TemplateProcess(HooksProcess):
             return f"sent something that is no message: {error}"
 
     def kill(self) -> None:
-        """KILL to it and all that it started."""
+        """KILL to it and all that it started. It serves no more."""
+        self.killed = True
         self._group.signal(signal.SIGKILL)
 
     def hangs(self, now: float) -> bool:
@@ -110,7 +112,7 @@ class Template:
     @property
     def ready(self) -> bool:
         """Whether `start` may be called now."""
-        return self._serving is not None or bool(self._unsafe)
+        return bool(self._unsafe) or (self._serving is not None and not self._serving.killed)
 
     @property
     def cheap(self) -> bool:
@@ -140,11 +142,11 @@ class Template:
         if self._serving is not None:
             if now - self._serving.serves_since >= EARLY_DEATH_SECONDS and self._then is None:
                 self._warm_ups = WarmUps()
-            if self._serving.hangs(now):
+            if self._serving.hangs(now) and not self._serving.killed:
                 text = "the template (pid %d) was asked for a process and did not fork for %g s: it is killed"
                 _logger.error(text, self._serving.pid, FORK_SECONDS)
                 self._serving.kill()
-        needed = not self.ready or self._then is not None
+        needed = (self._serving is None and not self._unsafe) or self._then is not None
         if needed and self._warming is None and now >= self._warm_ups.retry_at:
             self._begin()
 
@@ -246,7 +248,7 @@ class Template:
             self._lose(process, how)
 
     def _lose(self, process: TemplateProcess, how: str) -> None:
-        if time.monotonic() - process.serves_since < EARLY_DEATH_SECONDS:
+        if time.monotonic() - process.serves_since < EARLY_DEATH_SECONDS and not process.killed:
             self._fail(process.started_at, f"the template (pid {process.pid}) {how}")
         else:
             _logger.warning("the template (pid %d) %s; a new one starts", process.pid, how)

@@ -63,16 +63,18 @@ def main(arguments: list[str]) -> int:
     if not isinstance(initialize, Initialize):
         return 0
     restore_environment(initialize)
-    take_over_output(None, initialize.log_level)
+    output = take_over_output(inlet.say, initialize.log_level)
     try:
         loaded = load_all(initialize)
         gc.collect()
         gc.freeze()  # collections in the processes would write to the pages that they share
         use_huge_pages()
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     unsafe = why_unsafe()
+    output.finish()
     if not inlet.send(TemplateReady(time.monotonic() - begun, unsafe)) or unsafe:
         return 0
     return _serve_requests(inlet.release(), loaded)

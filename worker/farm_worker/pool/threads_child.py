@@ -22,7 +22,17 @@ from farm_worker.pool.inlet import Inlet
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.output import ProcessOutput, take_over_output
-from farm_worker.pool.protocol import Dirty, Ended, Forked, Initialize, InitializeFailed, Output, Ready, TemplateReady, encode
+from farm_worker.pool.protocol import (
+    Dirty,
+    Ended,
+    Forked,
+    Initialize,
+    InitializeFailed,
+    Output,
+    Ready,
+    TemplateReady,
+    encode,
+)
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals
 from farm_worker.pool.template_child import LINES, load_all
 
@@ -65,14 +75,16 @@ def main(arguments: list[str]) -> int:
     if not isinstance(initialize, Initialize):
         return 0
     restore_environment(initialize)
-    output = take_over_output(None, initialize.log_level)
+    output = take_over_output(inlet.say, initialize.log_level)
     try:
         loaded = load_all(initialize)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
+        output.finish()
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     gc.collect()
     gc.freeze()
+    output.finish()
     if inlet.send(TemplateReady(time.monotonic() - begun, "")):
         _serve_requests(inlet.release(), loaded, output)
     return 0
@@ -107,7 +119,8 @@ def _serve_requests(stream: socket.socket, loaded: "Loaded", output: ProcessOutp
 
 def _be_executor(lines: ChildLines, loaded: "Loaded", output: ProcessOutput, voices: Voices) -> None:
     """The life of one thread."""
-    lines = lines.take_over()
+    for descriptor in (lines.stream, lines.tokens, lines.control, lines.stacks):
+        os.set_inheritable(descriptor, False)
     attendant = attend(lines.control)
     inlet = Inlet(lines.stream, lines.tokens)
     voices.set(inlet, 0)

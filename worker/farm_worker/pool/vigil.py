@@ -8,9 +8,10 @@ import psutil
 
 from farm_settings import PoolSettings
 from farm_worker.load.files import read
-from farm_worker.pool.process import ProcessHandle, State
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.reasons import Reason
 from farm_worker.pool.silence import LOOKS_PER_TIMEOUT, Doing, Look, Silence, Verdict, judge
+from farm_worker.pool.state import State
 
 WARN_AGAIN_SECONDS = 60.0
 """Between two warnings about slow answers of one process."""
@@ -99,8 +100,8 @@ class Vigil:
 
     def _warn_of_slow_answer(self, process: ProcessHandle, note: _Note, now: float) -> None:
         slowest = process.line.take_slowest()
-        if slowest < self._settings.high_ping_threshold:
-            return
+        if slowest < self._settings.high_ping_threshold or process.state is State.STARTING:
+            return  # imports of large modules keep the GIL, and nobody waits for an answer then
         if note.warned_at is not None and now - note.warned_at < WARN_AGAIN_SECONDS:
             return
         note.warned_at = now

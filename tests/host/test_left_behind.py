@@ -1,0 +1,48 @@
+"""What a job leaves in a pool: the next job sees none of it, and nothing goes on running."""
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from rq.job import Job
+
+from tests.support.farm import Farm
+from tests.support.waiting import wait_until
+
+
+def run(farm: Farm, function: str, *arguments: Any, timeout: float = 60.0) -> Job:
+    return farm.wait_for(farm.queue().enqueue(f"around_jobs.{function}", *arguments), timeout=timeout)
+
+
+@pytest.mark.parametrize("process_mode", ["reuse", "fresh"])
+def test_the_next_job_sees_nothing_of_a_job_that_leaves_all_it_can(
+    farm: Farm, tmp_path: Path, process_mode: str
+) -> None:
+    """It starts a daemon, closes descriptors, prints 1 GB, changes folder, environment and more, leaves a thread."""
+    host = farm.host(process_mode=process_mode, threshold=1)
+    before = run(farm, "look_around").return_value()
+    processes = len(host.tree())
+    assert run(farm, "everything", str(tmp_path), 1000).return_value() == "done"
+    after = run(farm, "look_around").return_value()
+
+    assert after.pop("pid") != before.pop("pid")
+    assert {**after, "output": 0} == {**before, "output": 0}  # another process, other pipes
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")
+    assert farm.count("crashed") == 0
+
+
+def test_a_process_that_a_job_left_dirty_is_replaced_without_an_alarm(farm: Farm) -> None:
+    farm.host(threshold=1)
+    for _ in range(3):
+        run(farm, "leave_thread", None)
+    assert run(farm, "add", 1, 2).return_value() == 3
+    assert farm.events("process.ended") == []
+
+
+def test_a_host_survives_a_job_that_closes_all_descriptors(farm: Farm) -> None:
+    farm.host(threshold=1, max_crashes=1)
+    job = farm.queue().enqueue("around_jobs.close_all")
+    farm.wait_for(job, status="failed")
+    assert run(farm, "add", 1, 2).return_value() == 3
