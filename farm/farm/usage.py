@@ -31,20 +31,20 @@ class Meter:
     def __init__(self) -> None:
         self._wall = time.monotonic()
         self._own = time.process_time()
-        self._children = _seconds_of_children()
+        self._children = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def read(self) -> Usage:
         """What was used since."""
+        children = _seconds(resource.getrusage(resource.RUSAGE_CHILDREN)) - _seconds(self._children)
         return Usage(
-            cpu_seconds=time.process_time() - self._own + _seconds_of_children() - self._children,
+            cpu_seconds=time.process_time() - self._own + children,
             wall_seconds=time.monotonic() - self._wall,
             memory=_resident(),
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXIMUM_UNIT,
         )
 
 
-def _seconds_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+def _seconds(used: resource.struct_rusage) -> float:
     return used.ru_utime + used.ru_stime
 
 

@@ -36,7 +36,7 @@ def children(host: Member) -> dict[int, psutil.Process]:
 def test_when_all_idle_processes_are_killed_the_next_job_runs_and_the_pool_fills_up(
     farm: Farm, app: str, start_method: str
 ) -> None:
-    host = farm.host(app=app, processes=3, idle_processes=3, start_method=start_method)
+    host = farm.host(threshold=1, app=app, processes=3, idle_processes=3, start_method=start_method)
     wait_until(lambda: farm.published("one").get("idle") == "3", "three are idle")
     first = farm.wait_for(farm.queue().enqueue("birthapp.who")).return_value()
     pids = [pid for pid, child in children(host).items() if "farm_worker.pool" in " ".join(child.cmdline())]
@@ -53,7 +53,7 @@ def test_when_all_idle_processes_are_killed_the_next_job_runs_and_the_pool_fills
 
 
 def test_forked_processes_end_with_a_host_that_is_killed(farm: Farm, app: str) -> None:
-    host = farm.host(app=app, processes=3, idle_processes=3)
+    host = farm.host(threshold=1, app=app, processes=3, idle_processes=3)
     wait_until(lambda: farm.published("one").get("idle") == "3", "three are idle")
     running = farm.enqueue("wait_for_go")
     farm.pid_of(running)
@@ -84,7 +84,7 @@ def leave():
         os.kill(os.getpid(), 9)
     return job.meta["pid"]
 """)
-    host = farm.host(app=app)
+    host = farm.host(threshold=1, app=app)
     pid = farm.wait_for(farm.queue().enqueue("daemons.leave")).return_value()
 
     wait_until(lambda: not psutil.pid_exists(pid), "the daemon of the first attempt is gone")
@@ -92,7 +92,7 @@ def leave():
 
 
 def test_the_template_counts_as_the_hosts_own_load_and_ends_with_it(farm: Farm, app: str) -> None:
-    host = farm.host(app=app)
+    host = farm.host(threshold=1, app=app)
     template = farm.wait_for(farm.queue().enqueue("birthapp.who")).return_value()[2]
     assert template in children(host)
 
@@ -101,7 +101,7 @@ def test_the_template_counts_as_the_hosts_own_load_and_ends_with_it(farm: Farm, 
 
 
 def test_a_host_of_threads_runs_jobs_side_by_side(farm: Farm, app: str) -> None:
-    host = farm.host(app=app, executor="thread", processes=4, idle_processes=4)
+    host = farm.host(threshold=1, app=app, executor="thread", processes=4, idle_processes=4)
     jobs = [farm.enqueue("wait_for_go") for _ in range(4)]
     pids = {farm.pid_of(job) for job in jobs}
     farm.go()
@@ -112,7 +112,7 @@ def test_a_host_of_threads_runs_jobs_side_by_side(farm: Farm, app: str) -> None:
 
 
 def test_a_host_of_fresh_processes_runs_many_short_jobs(farm: Farm, app: str) -> None:
-    host = farm.host(app=app, process_mode="fresh", processes=2)
+    host = farm.host(threshold=1, app=app, process_mode="fresh", processes=2)
     jobs = [farm.queue().enqueue("birthapp.who") for _ in range(40)]
     farm.wait_for(*jobs, timeout=60)
 

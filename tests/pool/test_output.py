@@ -154,7 +154,7 @@ def test_a_gigabyte_in_prints_costs_next_to_nothing(said: Said) -> None:
     messages = said.by("flood_with_prints", 1000)
 
     assert sum(len(message.text) for message in messages) < 3 * JOB.size
-    assert sum(message.dropped[1] for message in messages) > 990_000_000
+    assert sum(message.dropped[1] for message in messages) > 900_000_000
     assert [message.text for message in messages if message.source == "log"] == ["after the flood"]
     assert len(said.by("say")) == 1
     assert mark((1000, 1_000_000_000)) == "… 1,000 lines (1.0 GB) not shown"

@@ -366,7 +366,7 @@ def test_a_child_gets_no_python_path_and_no_descriptor_but_its_own(
     )
     monkeypatch.setattr("farm_worker.pool.spawn._folders_to_append", lambda: (str(tmp_path),))
     environment = {**os.environ, "PYTHONPATH": "/nowhere"}
-    spawned = spawn("spy_child", environment=environment)
+    spawned = spawn("spy_child", output=1, environment=environment)
     spawned.process.wait(20)
     told = eval(spawned.stream.recv(4096))
     spawned.stream.close()

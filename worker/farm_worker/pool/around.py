@@ -35,11 +35,6 @@ class Around:
         self._alarm = alarm
         self._open: list[tuple[str, Made]] = []
 
-    @property
-    def waits(self) -> bool:
-        """Whether anything is to run after the job."""
-        return bool(self._open or self._job.shutdown_callbacks)
-
     def enter(self) -> None:
         """Runs each function up to its yield, under the limit that is armed. Raises what they raise."""
         for hook in self._hooks:

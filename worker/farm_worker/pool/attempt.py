@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, cast
 
 from rq.callbacks import execute_failure_callback, execute_stopped_callback, execute_success_callback
@@ -44,8 +43,6 @@ class Attempt:
 
     def __init__(self, equipment: Equipment, message: RunJob, settle: Callable[[], None] = lambda: None) -> None:
         """`settle` is called when the job's function was found and modules were imported for it."""
-        self.package = ""
-        """The top-level package of the job's function, once that is known."""
         self.left_tasks = ""
         """What the job left on the event loop that could not be ended; empty if nothing."""
         self._settle = settle
@@ -80,6 +77,10 @@ class Attempt:
         finally:
             del running_jobs[sequence]
             current.finish()
+
+    def package(self) -> str:
+        """The top-level package of the job's function. Empty if it is not known."""
+        return "" if self._job is None else package_of(self._job)
 
     def send_webhooks(self, outcome: Outcome) -> None:
         """Sends the job's webhooks, each with its own timeout. RQ logs what goes wrong."""
@@ -142,16 +143,16 @@ class Attempt:
         begun, modules = time.monotonic(), len(sys.modules)
         app = served_app()
         hooks = () if app is None else app.around_job_hooks
-        around = Around(hooks, self._current, equipment.coroutines, equipment.alarm)
+        around = Around(hooks, self._current, equipment.coroutines, equipment.alarm) if hooks else None
         value, error, limit = None, None, job.timeout or Queue.DEFAULT_TIMEOUT
         try:
             equipment.alarm.arm(limit)
             decode(job)
-            self.package = package_of(job)
             limit = self._entrypoint_limit(job) or limit
             watch = Watch(job)
-            around.enter()
-            value = call(job, equipment.coroutines, partial(self._found, modules))
+            if around is not None:
+                around.enter()
+            value = call(job, equipment.coroutines, modules, self._settle)
         except BaseException as raised:  # noqa: BLE001 - the functions around the job come first
             error = raised
         finally:
@@ -159,18 +160,14 @@ class Attempt:
         if os.getpid() != pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
-        if around.waits:
+        if around is not None or self._current.shutdown_callbacks:
             self._tell_of_closing(limit)
-            error = around.leave(error)
+            error = (around or Around((), self._current, equipment.coroutines, equipment.alarm)).leave(error)
         self.left_tasks = equipment.coroutines.end_job()
         if error is not None:
             raise error
         self._untouched = watch.untouched()
         return value
-
-    def _found(self, modules: int) -> None:
-        if len(sys.modules) != modules:
-            self._settle()
 
     def _entrypoint_limit(self, job: Job) -> float | None:
         """Arms the time limit of the app's entry point, if this job runs that and has no limit of its own."""

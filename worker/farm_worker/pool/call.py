@@ -28,11 +28,12 @@ def decode(job: Job) -> None:
         ) from error.__cause__
 
 
-def call(job: Job, coroutines: Coroutines, found: Callable[[], None]) -> Any:
+def call(job: Job, coroutines: Coroutines, modules: int, settle: Callable[[], None]) -> Any:
     """What the job's function returns. While it runs, `rq.get_current_job()` is `job`.
 
-    `found` is called when the function's module is imported. Job classes with a way of their own to run jobs are asked,
-    and so is RQ's where a tool put itself around it; the others' coroutines run on the process's event loop.
+    `settle` is called if more than so many modules are imported once the function was found. Job classes with a way of
+    their own to run jobs are asked, and so is RQ's where a tool put itself around it; the others' coroutines run on the
+    process's event loop.
     """
     kind = type(job)
     if kind.perform is not _PERFORM or kind._execute is not _EXECUTE:  # noqa: SLF001 - RQ documents them as hooks
@@ -40,7 +41,8 @@ def call(job: Job, coroutines: Coroutines, found: Callable[[], None]) -> Any:
     token = _current_job.set(job)
     try:
         function = _function(job)
-        found()
+        if len(sys.modules) != modules:
+            settle()
         value = function(*job.args, **job.kwargs)
         return coroutines.run_job(value) if asyncio.iscoroutine(value) else value
     finally:
@@ -49,7 +51,10 @@ def call(job: Job, coroutines: Coroutines, found: Callable[[], None]) -> Any:
 
 def package_of(job: Job) -> str:
     """The top-level package of the job's function, as far as its name tells. Empty for one of the farm's own."""
-    name = job.func_name if not job.instance else type(job.instance).__module__
+    try:
+        name = job.func_name if not job.instance else type(job.instance).__module__
+    except Exception:  # noqa: BLE001 - what the job's payload decodes to is the user's code
+        return ""
     package = str(name).partition(".")[0]
     return "" if package == "farm" else package
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
@@ -19,21 +20,24 @@ class StandardDescriptors:
 
     def __init__(self) -> None:
         self._copies = tuple(map(copy_out_of_reach, _STANDARD))
+        _, self._out, self._error = self._copies
         self._identities = [_identity(number) for number in _OUTPUT]
-        self._can_query = _can_query(self._copies[0])
+        self.are_intact: Callable[[], bool] = self._query if _can_query(self._copies[0]) else self._compare
+        """Looks at those for output: who redirects the input alone hurts nobody, and each look costs."""
 
     def restore(self) -> None:
         """Puts back what a job changed."""
-        if not self._are_intact():
-            for number, copy in zip(_STANDARD, self._copies, strict=True):
-                os.dup2(copy, number)
+        for number, copy in zip(_STANDARD, self._copies, strict=True):
+            os.dup2(copy, number)
 
-    def _are_intact(self) -> bool:
-        """Looks at those for output: who redirects the input alone hurts nobody, and each look costs."""
+    def _query(self) -> bool:
         try:
-            if self._can_query:
-                _, out, error = self._copies
-                return bool(fcntl(1, _F_DUPFD_QUERY, out) and fcntl(2, _F_DUPFD_QUERY, error))
+            return bool(fcntl(1, _F_DUPFD_QUERY, self._out) and fcntl(2, _F_DUPFD_QUERY, self._error))
+        except OSError:
+            return False
+
+    def _compare(self) -> bool:
+        try:
             return [_identity(number) for number in _OUTPUT] == self._identities
         except OSError:
             return False

@@ -30,7 +30,7 @@ def adopt_orphans() -> None:
 
 
 class ChildList:
-    """The kernel's own list of this process's children, kept open: to look whether it is empty costs next to nothing."""
+    """The kernel's own list of this process's children, kept open: to look whether it is empty costs little."""
 
     def __init__(self) -> None:
         self._file: int | None = None

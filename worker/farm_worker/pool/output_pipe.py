@@ -17,6 +17,7 @@ from farm_worker.pool.streams import ENCODING, ERRORS
 READ_BYTES = 64 << 10
 """In one turn of the loop, so that all processes have theirs."""
 DISCARD_BYTES = OUTPUT_PIPE_BYTES
+_NOTHING = bytes(4)
 
 
 class OutputPipe:
@@ -58,7 +59,7 @@ class OutputPipe:
         if not self._reading:
             return False
         fcntl.ioctl(self._descriptor, termios.FIONREAD, self._waiting)
-        return any(self._waiting)
+        return self._waiting != _NOTHING
 
     def _readable(self) -> None:
         self._take()

@@ -29,9 +29,10 @@ _OWN_SIGNALS = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT)
 """Their handlers are ours, whatever an imported module makes of them."""
 _SIGNALS = tuple(
     int(getattr(signal, f"SIG{name}"))
-    for name in ("ALRM", "TERM", "INT", "CHLD", "HUP", "QUIT", "USR1", "USR2", "PIPE", "PROF", "VTALRM", "WINCH")
+    for name in ("ALRM", "TERM", "INT", "CHLD", "HUP", "QUIT", "USR1", "USR2", "PIPE")
 )
 """Those that programs handle."""
+_JOB_ID = b"RQ_JOB_ID"
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -98,29 +99,38 @@ class Surroundings:
         os.umask(self._umask)
         self._handlers = [self._own_handlers.get(number, getsignal(number)) for number in _SIGNALS]
         self._environ = os.environ
-        self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - see _restore_values
+        self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - see `restore`
         self._path = sys.path.copy()
-        self._socket_timeout = socket.getdefaulttimeout()
-        self._collects = gc.isenabled()
-        self._trace, self._profile = sys.gettrace(), sys.getprofile()
+        self._values = _values()
         self._threads = threading.enumerate()
         self._thread_count = thread_count()
 
-    def restore(self, package: str) -> str:
-        """Puts back what a job of this package changed. Says what can't be; empty when the next job may come."""
-        self._restore_folder_and_mask()
+    def restore(self, package: Callable[[], str]) -> str:
+        """Puts back what a job changed. Says what can't be; empty when the next job may come.
+
+        `package` tells the top-level package of the job. This runs after each job, so it looks before it acts.
+        """
+        os.umask(self._umask)
+        if _folder() != self._folder:
+            self._restore_folder()
         if list(map(getsignal, _SIGNALS)) != self._handlers:
             self._restore_handlers()
-        self._restore_environment()
-        self._restore_values()
-        self._descriptors.restore()
+        environment = self._environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
+        if (job_id := environment.get(_JOB_ID)) is not None:
+            self._environment[_JOB_ID] = job_id  # each job sets its own
+        if environment != self._environment or os.environ is not self._environ:
+            self._restore_environment(environment)
+        if _values() != self._values or sys.path != self._path:
+            self._restore_values()
+        if not self._descriptors.are_intact():
+            self._descriptors.restore()
         problem = self._restore_limits() if self._limits_were_set else ""
         if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
             problem = "it changed the user that it runs as"
         if (self._children or self._child_list.may_have_some()) and (killed := end_left(self._children)):
             problem = f"it left processes, which were killed: {', '.join(killed)}"
         if thread_count() != self._thread_count:
-            problem = self._look_at_threads(package) or problem
+            problem = self._look_at_threads(package()) or problem
         return problem
 
     def _look_at_threads(self, package: str) -> str:
@@ -144,41 +154,31 @@ class Surroundings:
         if sys.platform == "linux":
             resource.prlimit = noting(resource.prlimit)
 
-    def _restore_folder_and_mask(self) -> None:
-        os.umask(self._umask)
-        if _folder() != self._folder:
-            with suppress(OSError):  # deleted meanwhile
-                os.chdir(self._folder)
+    def _restore_folder(self) -> None:
+        with suppress(OSError):  # deleted meanwhile
+            os.chdir(self._folder)
 
     def _restore_handlers(self) -> None:
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if getsignal(number) is not handler and handler is not None:
                 signal.signal(number, handler)
 
-    def _restore_environment(self) -> None:
+    def _restore_environment(self, found: dict[bytes, bytes]) -> None:
         os.environ = self._environ  # noqa: B003 - the object, should a job have put another in its place
-        wanted, found = self._environment, self._environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
-        job_id = found.get(b"RQ_JOB_ID")
-        if job_id is not None:
-            wanted[b"RQ_JOB_ID"] = job_id
-        if found != wanted:
-            for name in found.keys() - wanted.keys():
-                del os.environb[name]
-            for name, value in wanted.items():
-                if found.get(name) != value:
-                    os.environb[name] = value
+        wanted = self._environment
+        for name in found.keys() - wanted.keys():
+            del os.environb[name]
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                os.environb[name] = value
 
     def _restore_values(self) -> None:
-        if sys.path != self._path:
-            sys.path[:] = self._path
-        if socket.getdefaulttimeout() != self._socket_timeout:
-            socket.setdefaulttimeout(self._socket_timeout)
-        if gc.isenabled() != self._collects:
-            (gc.enable if self._collects else gc.disable)()
-        if sys.gettrace() is not self._trace:
-            sys.settrace(self._trace)
-        if sys.getprofile() is not self._profile:
-            sys.setprofile(self._profile)
+        sys.path[:] = self._path
+        timeout, collects, trace, profile = self._values
+        socket.setdefaulttimeout(timeout)
+        (gc.enable if collects else gc.disable)()
+        sys.settrace(trace)
+        sys.setprofile(profile)
 
     def _restore_limits(self) -> str:
         for kind, limits in zip(_LIMITS, self._limits, strict=True):
@@ -189,6 +189,10 @@ class Surroundings:
                     return "it lowered a resource limit for good"
         self._limits_were_set = False
         return ""
+
+
+def _values() -> tuple[float | None, bool, Any, Any]:
+    return socket.getdefaulttimeout(), gc.isenabled(), sys.gettrace(), sys.getprofile()
 
 
 def _folder() -> str:
