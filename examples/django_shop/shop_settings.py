@@ -9,6 +9,7 @@ DATABASES = {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": Path(__file__).with_name("shop.sqlite3"),
         "CONN_MAX_AGE": 60,
+        "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},  # writers of SQLite wait for each other
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

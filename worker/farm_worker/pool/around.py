@@ -35,6 +35,11 @@ class Around:
         self._alarm = alarm
         self._open: list[tuple[str, Made]] = []
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something is to run after the job."""
+        return bool(self._open)
+
     def enter(self) -> None:
         """Runs each function up to its yield, under the limit that is armed. Raises what they raise."""
         for hook in self._hooks:

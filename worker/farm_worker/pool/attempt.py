@@ -160,7 +160,7 @@ class Attempt:
         if os.getpid() != pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
-        if around is not None or self._current.shutdown_callbacks:
+        if self._current.shutdown_callbacks or (around is not None and around.is_open):
             self._tell_of_closing(limit)
             error = (around or Around((), self._current, equipment.coroutines, equipment.alarm)).leave(error)
         self.left_tasks = equipment.coroutines.end_job()
