@@ -24,13 +24,8 @@ class ProgressReport:
         """Sends this now, or as soon as the rate allows unless something newer is said."""
         with self._lock:
             self._waiting = (fraction, text)
-            wait = self._last + INTERVAL_SECONDS - time.monotonic()
-            if wait <= 0:
-                self._pass_on()
-            elif self._timer is None:
-                self._timer = threading.Timer(wait, self._ring)
-                self._timer.daemon = True
-                self._timer.start()
+            if self._timer is None:
+                self._pass_on_in_time()
 
     def close(self) -> None:
         """Sends what waits, for the job is over."""
@@ -44,7 +39,16 @@ class ProgressReport:
     def _ring(self) -> None:
         with self._lock:
             self._timer = None
+            self._pass_on_in_time()
+
+    def _pass_on_in_time(self) -> None:
+        wait = self._last + INTERVAL_SECONDS - time.monotonic()
+        if wait <= 0:
             self._pass_on()
+        elif self._waiting is not None:
+            self._timer = threading.Timer(wait, self._ring)
+            self._timer.daemon = True
+            self._timer.start()
 
     def _pass_on(self) -> None:
         if self._waiting is not None:

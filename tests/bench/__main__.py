@@ -23,7 +23,8 @@ def main() -> None:
     shares = idle.idle(options.rounds, options.idle_seconds)
     forks = fresh.fresh(options.rounds)
     if options.json:
-        print(json.dumps({"jobs_per_second": rates, "cpu_microseconds_per_job": costs, "idle_percent": shares, "fresh": forks}))
+        figures = {"jobs_per_second": rates, "cpu_microseconds_per_job": costs, "idle_percent": shares, "fresh": forks}
+        print(json.dumps(figures))
         return
     print(f"{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f}, Redis with AOF")
     drain.report(options.jobs, rates, costs)

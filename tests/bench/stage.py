@@ -46,15 +46,19 @@ def host(url: str, client: redis.Redis, **settings: str) -> Iterator[dict[str, l
 @contextmanager
 def process(command: list[str], url: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """A program with the farm's settings for a benchmark, and those given; ended at the end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FARM_")} | {
-        "FARM_REDIS_URL": url,
-        "FARM_NAME": "bench",
-        "FARM_PATH": str(HERE),
-        "FARM_PROCESSES": str(PROCESSES),
-        # Redis and RQ's client run on the same machine: their load is part of what is measured.
-        "FARM_THRESHOLD": "1",
-        "FARM_LOG_LEVEL": "warning",
-    } | {f"FARM_{name.upper()}": value for name, value in settings.items()}
+    environment = (
+        {name: value for name, value in os.environ.items() if not name.startswith("FARM_")}
+        | {
+            "FARM_REDIS_URL": url,
+            "FARM_NAME": "bench",
+            "FARM_PATH": str(HERE),
+            "FARM_PROCESSES": str(PROCESSES),
+            # Redis and RQ's client run on the same machine: their load is part of what is measured.
+            "FARM_THRESHOLD": "1",
+            "FARM_LOG_LEVEL": "warning",
+        }
+        | {f"FARM_{name.upper()}": value for name, value in settings.items()}
+    )
     if "farm_worker" not in command:
         environment["PYTHONPATH"] = str(HERE)
     started = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

@@ -18,9 +18,11 @@ from collections import deque
 from farm_worker.pool.attendant import attend
 from farm_worker.pool.protocol import (
     TOKEN,
+    Dirty,
     FrameReader,
     Initialize,
     InitializeFailed,
+    JobLimit,
     Outcome,
     Progress,
     Ready,
@@ -38,12 +40,15 @@ class Child:
         os.set_inheritable(tokens, False)
         self.reader = FrameReader()
         self.messages: deque[object] = deque()
+        self.dirty = False
 
     def run(self) -> None:
         self.warm_up(self.next_message())
         while (sequence := self.next_token()) is not None:
             job = self.job(sequence)
             self.stream.sendall(encode(self.work(job)))
+            if self.dirty:
+                return
 
     def warm_up(self, initialize: object) -> None:  # a table of verbs
         assert isinstance(initialize, Initialize)
@@ -108,7 +113,7 @@ class Child:
             if job.sequence == sequence:
                 return job
 
-    def work(self, job: RunJob) -> Outcome:  # noqa: C901  a table of verbs
+    def work(self, job: RunJob) -> Outcome:  # noqa: C901, PLR0912  a table of verbs
         fields = dict(zip(job.fields[::2], job.fields[1::2], strict=True))
         outcome = self.outcome(job, b"%d" % len(fields.get(b"data", b"")))
         verb, value = fields.get(b"do", b""), fields.get(b"value", b"").decode()
@@ -127,6 +132,12 @@ class Child:
         elif verb == b"answer_and_die":
             self.stream.sendall(encode(outcome))
             os.kill(os.getpid(), signal.SIGKILL)
+        elif verb == b"dirty":
+            self.dirty = True
+            self.stream.sendall(encode(Dirty(value)))
+        elif verb == b"limit_and_hang":
+            self.stream.sendall(encode(JobLimit(job.sequence, float(value))))
+            time.sleep(600)
         elif verb == b"wait_for":
             while not os.path.exists(value):
                 time.sleep(0.005)

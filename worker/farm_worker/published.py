@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 from farm.records import iso_now
@@ -48,7 +49,7 @@ class HostRecord:
             "hostname": self.hostname,
             "boot_id": self.boot_id,
             "pid_namespace": self.pid_namespace,
-            "version": version("rq-farm"),
+            "version": _version("rq-farm"),
             "started_at": self.started_at,
             "beat_at": iso_now(),
         }
@@ -64,7 +65,12 @@ def rq_record(record: HostRecord, state: str, address: str) -> dict[str, str | i
         "pid": record.pid,
         "hostname": record.hostname,
         "ip_address": address,
-        "version": version("rq"),
+        "version": _version("rq"),
         "python_version": sys.version,
         "state": state,
     }
+
+
+@cache
+def _version(distribution: str) -> str:
+    return version(distribution)

@@ -90,6 +90,12 @@ def say_in_threads() -> None:
         thread.join()
 
 
+def say_without_end_in_a_thread() -> None:
+    thread = threading.Thread(target=print, args=("in a thread, no end",), kwargs={"end": ""})
+    thread.start()
+    thread.join()
+
+
 async def say_in_tasks() -> None:
     async def one(number: int) -> None:
         await asyncio.sleep(0)

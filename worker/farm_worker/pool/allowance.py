@@ -24,7 +24,7 @@ HOST = Rate(20_000, 20 << 20, 2_000, 2 << 20)
 class Allowance:
     """What is left of a rate. A part of it may have another allowance above it: both must have enough."""
 
-    __slots__ = ("_above", "_clock", "_lines", "_rate", "_since", "_size")
+    __slots__ = ("_above", "_clock", "_closed_until", "_lines", "_rate", "_since", "_size")
 
     def __init__(
         self, rate: Rate, above: "Allowance | None" = None, clock: Callable[[], float] = time.monotonic
@@ -34,6 +34,7 @@ class Allowance:
         self._clock = clock
         self._lines, self._size = float(rate.lines), float(rate.size)
         self._since = clock()
+        self._closed_until = 0.0
 
     def take(self, size: int) -> bool:
         """Takes one line of this size; False if there is not enough left.
@@ -41,7 +42,7 @@ class Allowance:
         Once it was used up, nothing more is taken until a second's worth has come back: what is shown then comes in
         pieces that can be read, with one mark between them.
         """
-        if (self._lines < 1 or self._size <= 0) and not self._refill():
+        if (self._lines < 1 or self._size <= 0) and (self._clock() < self._closed_until or not self._refill()):
             return False
         if self._above is not None and not self._above.take(size):
             return False
@@ -65,7 +66,9 @@ class Allowance:
         passed = now - self._since
         lines = self._lines + passed * rate.lines_per_second
         size = self._size + passed * rate.size_per_second
-        if lines < rate.lines_per_second or size < rate.size_per_second:
+        missing = max(1 - lines / rate.lines_per_second, 1 - size / rate.size_per_second)
+        if missing > 0:
+            self._closed_until = now + missing
             return False
         self._lines, self._size, self._since = min(lines, rate.lines), min(size, rate.size), now
         return True

@@ -15,25 +15,23 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus, Retry
 from rq.queue import Queue
 
-from farm.context import ENTRYPOINT, CurrentJob, enter_job, running_job, running_jobs
+from farm.context import CurrentJob, enter_job, running_job, running_jobs
 from farm.entry import served_app
 from farm.errors import JobCancelled
 from farm.records import failure_text
 from farm_worker.pool import continuation, failure, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
-from farm_worker.pool.call import call, decode, leave_fork, package_of
+from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, package_of
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
-from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, new_job, restore, stamp, to_record
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, new_job, restore, time_fields, to_record
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
 
 _FUTILE = (DeserializationError, result.ResultNotStorable)
 """Failures that another attempt would only repeat."""
-
-STOPPED_SUMMARY = "it was asked to end, and did"
 
 _logger = logging.getLogger("farm_worker")
 
@@ -66,16 +64,15 @@ class Attempt:
             job = self._restore()
         except BaseException as error:  # noqa: BLE001 - unpickling `meta` runs the user's code
             return self._fail_plainly(error)
-        sequence = message.sequence
         current = CurrentJob(job, message.queue, message.attempt, self._equipment.process, self._tell_progress)
         self._current = current
-        enter_job(sequence, current)
+        enter_job(message.sequence, current)
         try:
             return copy_context().run(self._run, job)  # what the job makes of context variables ends with it
         except BaseException as error:  # noqa: BLE001 - only what the job did to its own record can bring it here
             return self._fail_plainly(error)
         finally:
-            del running_jobs[sequence]
+            del running_jobs[message.sequence]
             current.finish()
 
     def package(self) -> str:
@@ -110,23 +107,20 @@ class Attempt:
 
     def _run_watched(self, job: Job) -> Outcome:
         """As a worker of RQ would, for tools that put themselves around its methods."""
-        outcome: Outcome | None = None
+        equipment, outcomes = self._equipment, list[Outcome]()
 
         def run() -> bool:
-            nonlocal outcome
-            outcome = self._run_alone(job)
-            return outcome.kind == "finished"
+            outcomes.append(self._run_alone(job))
+            return outcomes[0].kind == "finished"
 
-        equipment = self._equipment
-        handlers = equipment.exception_handlers
-        self._stand_in = stand_in.StandIn(equipment.process.host, equipment.connection, handlers, run)
-        try:
-            self._stand_in.perform(job, self._message.queue, self._message.token)
-        except BaseException as error:
-            if outcome is None:
-                return self._fail(job, error)
-            _logger.exception("a tool around rq.worker.Worker.perform_job failed after job %s", job.id)
-        return outcome or self._fail(job, RuntimeError("a tool around rq.worker.Worker.perform_job did not call it"))
+        worker = stand_in.StandIn(equipment.process.host, equipment.connection, equipment.exception_handlers, run)
+        self._stand_in = worker
+        error = worker.perform(job, self._message.queue, self._message.token)
+        if not outcomes:
+            return self._fail(job, error or RuntimeError("a tool around rq.worker.Worker.perform_job did not call it"))
+        if error is not None:
+            _logger.error("a tool around rq's perform_job failed after job %s", job.id, exc_info=error)
+        return outcomes[0]
 
     def _run_alone(self, job: Job) -> Outcome:
         try:
@@ -171,14 +165,11 @@ class Attempt:
 
     def _entrypoint_limit(self, job: Job) -> float | None:
         """Arms the time limit of the app's entry point, if this job runs that and has no limit of its own."""
-        app = served_app()
-        if app is None or app.entrypoint_timeout is None or job.func_name != ENTRYPOINT:
-            return None
-        if job.timeout not in (None, Queue.DEFAULT_TIMEOUT):
-            return None
-        self._equipment.alarm.arm(app.entrypoint_timeout)
-        self._equipment.send(JobLimit(self._message.sequence, app.entrypoint_timeout))
-        return app.entrypoint_timeout
+        seconds = entrypoint_timeout(job)
+        if seconds is not None:
+            self._equipment.alarm.arm(seconds)
+            self._equipment.send(JobLimit(self._message.sequence, seconds))
+        return seconds
 
     def _tell_of_closing(self, limit: float) -> None:
         """The host, which kills processes with overdue jobs, hears of the time that comes on top."""
@@ -224,7 +215,7 @@ class Attempt:
 
     def _fail(self, job: Job, error: BaseException) -> Outcome:
         self._untouched = False
-        if isinstance(error, JobCancelled) and self._current is not None and self._current.is_cancelled:
+        if isinstance(error, JobCancelled) and self._current and self._current.is_cancelled:
             return self._stop(job, error)
         futile = isinstance(error, _FUTILE)
         self._end(job, JobStatus.FAILED)
@@ -249,7 +240,7 @@ class Attempt:
         except BaseException:
             _logger.exception("the stopped callback of job %s failed", job.id)
         text = failure_text(failure.full_text(error))
-        return self._outcome("stopped", FAILED, _failure_ttl(job), NOWHERE, error=text, summary=STOPPED_SUMMARY)
+        return self._outcome("stopped", FAILED, _failure_ttl(job), NOWHERE, error=text, summary="ended when asked to")
 
     def _fail_plainly(self, error: BaseException) -> Outcome:
         """The record itself cannot be used: callbacks and handlers have nothing to get, and a retry is of no use."""
@@ -301,8 +292,7 @@ class Attempt:
         )
 
     def _fields(self) -> list[bytes]:
-        ended_at = stamp(self._ended_at)
-        times = [b"started_at", stamp(self._started_at), b"ended_at", ended_at, b"last_heartbeat", ended_at]
+        times = time_fields(self._started_at, self._ended_at)
         if self._untouched or self._job is None:
             return times
         return times + changed_fields(self._job, self._record, self._payload)

@@ -9,7 +9,10 @@ from typing import Any
 
 from rq.exceptions import DeserializationError
 from rq.job import Job, _current_job
+from rq.queue import Queue
 
+from farm.context import ENTRYPOINT
+from farm.entry import served_app
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
 
@@ -57,6 +60,14 @@ def package_of(job: Job) -> str:
         return ""
     package = str(name).partition(".")[0]
     return "" if package == "farm" else package
+
+
+def entrypoint_timeout(job: Job) -> float | None:
+    """Seconds that the app gives its entry point, for a job that runs it and has no limit of its own."""
+    app = served_app()
+    if app is None or app.entrypoint_timeout is None or job.func_name != ENTRYPOINT:
+        return None
+    return app.entrypoint_timeout if job.timeout in (None, Queue.DEFAULT_TIMEOUT) else None
 
 
 def leave_fork(error: BaseException | None) -> None:

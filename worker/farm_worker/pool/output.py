@@ -46,18 +46,16 @@ class ProcessOutput:
 
     def __init__(self, log_level: str) -> None:
         """Takes the places of stdout, stderr and the root logger's handler."""
-        self._streams = {
-            source: OutputStream(f"<{source}>", descriptor, self._taker(source), self._flush)
-            for source, descriptor in _DESCRIPTORS.items()
-        }
+        self._stdout = OutputStream("<stdout>", _DESCRIPTORS[STDOUT], self._taker(STDOUT), self._flush)
+        self._stderr = OutputStream("<stderr>", _DESCRIPTORS[STDERR], self._taker(STDERR), self._flush)
         self._reset()
-        buffers: list[object] = [stream.buffer for stream in self._streams.values()]
+        buffers: list[object] = [self._stdout.buffer, self._stderr.buffer]
         for replaced in (sys.stdout, sys.stderr):
             buffers.append(getattr(replaced, "buffer", replaced))
             with suppress(OSError, ValueError):
                 replaced.flush()
-        sys.stdout, sys.stderr = self._streams[STDOUT], self._streams[STDERR]
-        sys.__stdout__, sys.__stderr__ = self._streams[STDOUT], self._streams[STDERR]  # type: ignore[misc,assignment]
+        sys.stdout, sys.stderr = self._stdout, self._stderr
+        sys.__stdout__, sys.__stderr__ = self._stdout, self._stderr  # type: ignore[misc,assignment]
         self._log_to_root(log_level.upper(), buffers)
         os.register_at_fork(after_in_child=self._reset)
 
@@ -77,6 +75,8 @@ class ProcessOutput:
         """Says what is left of the job's last lines. Call it before the job's outcome is sent, in the same thread."""
         if self._standing_stdout is not sys.stdout or self._standing_stderr is not sys.stderr:
             self._put_back_streams()
+        if self._stdout.held or self._stderr.held:
+            self._release()
         _sequence.set(0)
         self._running.pop(sequence, None)
         if self._speeches:
@@ -84,6 +84,7 @@ class ProcessOutput:
 
     def finish(self, sequence: int = 0) -> None:
         """Says the rest of what was said by a job that has ended, or outside of jobs."""
+        self._release()
         with self._lock:
             speech = self._speeches.pop(sequence, None)
             if speech is not None:
@@ -97,8 +98,9 @@ class ProcessOutput:
         """Sequences of the jobs."""
         self._speeches: dict[int, Speech] = {}
         self._allowance = Allowance(PROCESS)
-        self._standing_stdout = self._streams[STDOUT]
-        self._standing_stderr = self._streams[STDERR]
+        self._standing_stdout, self._standing_stderr = self._stdout, self._stderr
+        self._stdout.held.clear()
+        self._stderr.held.clear()
         self._pending = dict.fromkeys(_DESCRIPTORS, "")
 
     def _log_to_root(self, level: str, buffers: list[object]) -> None:
@@ -135,8 +137,15 @@ class ProcessOutput:
         speech = self._speeches.get(sequence)
         if speech is None:
             speech = self._speeches[sequence] = Speech(sequence, say, self._allowance)
-        speech.job = running_job.get() or speech.job
+        if speech.job is None:
+            speech.job = running_job.get()
         return speech
+
+    def _release(self) -> None:
+        """What this thread began to write is written; if no other job runs, what all threads did."""
+        for stream in (self._stdout, self._stderr):
+            for thread in tuple(stream.held) if len(self._running) <= 1 else (threading.get_ident(),):
+                stream.release(thread)
 
     def _put_back_streams(self) -> None:
         """A job ended without putting back the streams that it replaced. What they hold was said by it."""
@@ -154,6 +163,7 @@ class ProcessOutput:
     def _flush(self) -> None:
         if self._say is not None:
             return  # what has no end yet is no line yet
+        self._release()
         with self._lock:
             for source, text in self._pending.items():
                 self._pending[source] = ""

@@ -36,6 +36,9 @@ class LineCutter:
     def feed(self, text: str) -> list[Piece]:
         """The lines that are complete with this text."""
         pieces: list[Piece] = []
+        if "\n" not in text and not self._in_gap:
+            self._append(text)
+            return pieces
         start = self._leave_gap(text) if self._in_gap else 0
         while (end := text.find("\n", start)) >= 0:
             if not self._allowance.take(min(len(self._partial) + end - start, MAX_LINE)):
@@ -71,6 +74,9 @@ class LineCutter:
         return after or len(text)
 
     def _append(self, text: str) -> None:
+        if "\r" not in text and not self._returned and len(self._partial) + len(text) <= MAX_LINE:
+            self._partial += text
+            return
         body = text.rstrip("\r")
         if body:
             if self._returned or "\r" in body:

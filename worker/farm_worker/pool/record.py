@@ -58,6 +58,12 @@ def _to_date(value: bytes) -> datetime:
     return date if date.tzinfo is not None else str_to_date(value)
 
 
+def time_fields(started_at: datetime, ended_at: datetime) -> list[bytes]:
+    """Flat fields of an attempt's times, which are in UTC."""
+    ended = stamp(ended_at)
+    return [b"started_at", stamp(started_at), b"ended_at", ended, b"last_heartbeat", ended]
+
+
 def stamp(moment: datetime) -> bytes:
     """A time as RQ writes it. `moment` is in UTC."""
     return b"%b.%06dZ" % (_second(int(moment.timestamp())), moment.microsecond)

@@ -40,11 +40,15 @@ class StandIn(Worker):
         self.run = run
         """Runs the job; True if it finished."""
 
-    def perform(self, job: Job, queue: str, token: str) -> None:
-        """Runs the job, and the tools around it. Raises what the tools raise."""
+    def perform(self, job: Job, queue: str, token: str) -> BaseException | None:
+        """Runs the job, and the tools around it. Returns what the tools raised."""
         execution = Execution(id=token, job_id=job.id, connection=self.connection, worker_name=self.name)
-        with _sentry_scope():
-            self.perform_job(job, Queue(queue, connection=self.connection), execution)
+        try:
+            with _sentry_scope():
+                self.perform_job(job, Queue(queue, connection=self.connection), execution)
+        except BaseException as error:  # noqa: BLE001 - the tools are the user's choice
+            return error
+        return None
 
 
 def install() -> None:

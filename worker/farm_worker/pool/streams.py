@@ -3,9 +3,12 @@
 import codecs
 import io
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 ENCODING, ERRORS = "utf-8", "backslashreplace"
+HELD_CHARACTERS = 1000
+"""`print` writes its arguments one by one. So much without a line end is held, which costs little, until one comes."""
 
 
 class OutputStream(io.TextIOBase):
@@ -23,6 +26,8 @@ class OutputStream(io.TextIOBase):
         self._take = take
         self._flush = flush
         self._buffer = _Bytes(self)
+        self.held: dict[int, str] = {}
+        """By thread: text without a line end."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -40,8 +45,21 @@ class OutputStream(io.TextIOBase):
     def write(self, text: str, /) -> int:
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        self._take(text)
+        thread = get_ident()
+        held = self.held.get(thread, "")
+        if "\n" not in text and len(held) + len(text) <= HELD_CHARACTERS:
+            self.held[thread] = held + text
+        elif held:
+            self._take(self.held.pop(thread, "") + text)
+        else:
+            self._take(text)
         return len(text)
+
+    def release(self, thread: int) -> None:
+        """Hands over what this thread has written without a line end."""
+        text = self.held.pop(thread, "")
+        if text:
+            self._take(text)
 
     def writelines(self, lines: Any, /) -> None:
         self.write("".join(lines))

@@ -30,7 +30,7 @@ from farm_worker.pool.protocol import (
     encode,
 )
 from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
-from farm_worker.pool.template_memory import use_huge_pages
+from farm_worker.pool.template_memory import in_one_piece
 from farm_worker.pool.template_safety import end_sockets, why_unsafe
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def main(arguments: list[str]) -> int:
     restore_environment(initialize)
     output = take_over_output(inlet.say, initialize.log_level)
     try:
-        loaded = load_all(initialize)
-        gc.collect()
-        gc.freeze()  # collections in the processes would write to the pages that they share
-        use_huge_pages()
+        with in_one_piece():
+            loaded = load_all(initialize)
+            gc.collect()
+            gc.freeze()  # collections in the processes would write to the pages that they share
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         output.finish()
         inlet.send(InitializeFailed(explain(error)))
