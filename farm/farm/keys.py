@@ -82,7 +82,7 @@ class Keys:
         return f"{self.prefix}:host:{host}"
 
     def processes(self, host: str) -> str:
-        """hash, TTL: number of a process → what it does, one line of JSON; `at` → when that was so, by Redis's clock."""
+        """hash, TTL: number of a process → what it does, a line of JSON; `at` → when that was so, by Redis's clock."""
         return f"{self.prefix}:host:{host}:processes"
 
     def desired(self, host: str) -> str:

@@ -1,13 +1,20 @@
 """What a job has used so far, measured inside its process."""
 
+import math
 import resource
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _MAXIMUM_UNIT = 1 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` counts in, in bytes."""
+
+
+RESOLUTION_SECONDS = 0.005
+"""To ask the kernel for CPU times costs more than all else that a short job needs: jobs that follow each other this
+closely begin to count from the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +22,7 @@ class Usage:
     """What a job has used from its start until now."""
 
     cpu_seconds: float
-    """User and system time of the process, and of the children that were started and waited for."""
+    """User and system time of the process, and of the children that were started and waited for; to 5 ms."""
     wall_seconds: float
     memory: int
     """Bytes that the process holds in memory now, with what it shares with other processes."""
@@ -23,29 +30,45 @@ class Usage:
     """The most bytes that it ever held, in its jobs before this one too."""
 
 
-class Meter:
-    """Measures from its creation on."""
+class _Reading(NamedTuple):
+    at: float
+    own: float
+    children: float
 
-    __slots__ = ("_children", "_own", "_wall")
+
+class Meter:
+    """Measures from its creation on; CPU time from up to `RESOLUTION_SECONDS` before it."""
+
+    __slots__ = ("_begun", "_wall")
 
     def __init__(self) -> None:
         self._wall = time.monotonic()
-        self._own = time.process_time()
-        self._children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._begun = _recent(self._wall)
 
     def read(self) -> Usage:
         """What was used since."""
-        children = _seconds(resource.getrusage(resource.RUSAGE_CHILDREN)) - _seconds(self._children)
+        now = _read(time.monotonic())
         return Usage(
-            cpu_seconds=time.process_time() - self._own + children,
-            wall_seconds=time.monotonic() - self._wall,
+            cpu_seconds=now.own - self._begun.own + now.children - self._begun.children,
+            wall_seconds=now.at - self._wall,
             memory=_resident(),
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXIMUM_UNIT,
         )
 
 
-def _seconds(used: resource.struct_rusage) -> float:
-    return used.ru_utime + used.ru_stime
+_latest = _Reading(-math.inf, 0.0, 0.0)
+
+
+def _recent(now: float) -> _Reading:
+    global _latest  # noqa: PLW0603 - one process, one CPU time
+    if now - _latest.at > RESOLUTION_SECONDS:
+        _latest = _read(now)
+    return _latest
+
+
+def _read(now: float) -> _Reading:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return _Reading(now, time.process_time(), children.ru_utime + children.ru_stime)
 
 
 def _resident() -> int:

@@ -14,14 +14,17 @@ ROWS = [
     for line in PAGE.splitlines()
     if line.startswith("|") and not line.startswith(("| Seed |", "|---"))
 ]
-OF_THE_SEED = """
+OF_THE_SEED = re.findall(
+    r"\w+",
+    """
     initialize_process_fnc job_entrypoint_fnc num_idle_processes initialize_timeout close_timeout inference_executor
     job_executor_type mp_ctx memory_warn_mb memory_limit_mb http_proxy loop session_end_fnc
     MAX_CONCURRENT_INITIALIZATIONS start aclose launch_job processes get_by_job_id target_idle_processes
     set_target_idle_processes process_created process_started process_ready process_job_launched process_closed
     initialize join kill exitcode killed pid started uptime process_kind id running_job user_arguments status
     userdata executor_type add_shutdown_callback shutdown log_context_fields ThreadJobExecutor do_inference
-""".split()
+""",
+)
 
 
 def test_nothing_of_the_seed_is_missing() -> None:

@@ -16,6 +16,7 @@ from farm.entry import served_app
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
 
+_FUNC = Job.func
 _PERFORM, _EXECUTE = Job.perform, Job._execute  # noqa: SLF001 - before any tool of the user's could replace them
 
 
@@ -47,7 +48,8 @@ def call(job: Job, coroutines: Coroutines, modules: int, settle: Callable[[], No
         if len(sys.modules) != modules:
             settle()
         value = function(*job.args, **job.kwargs)
-        return coroutines.run_job(value) if asyncio.iscoroutine(value) else value
+        is_coroutine = hasattr(value, "send") and asyncio.iscoroutine(value)  # the first is seen at once
+        return coroutines.run_job(value) if is_coroutine else value
     finally:
         _current_job.reset(token)
 
@@ -82,7 +84,7 @@ def leave_fork(error: BaseException | None) -> None:
 
 def _function(job: Job) -> Any:
     try:
-        function = job.func
+        function = _known_function(job) or job.func
     except ValueError as error:
         if isinstance(job.func_name, str) and not job.instance:
             raise ValueError(f"{error}: {_why_missing(job.func_name)}") from None
@@ -90,6 +92,15 @@ def _function(job: Job) -> Any:
     if not function:
         raise ValueError("Cannot execute job: function is None")
     return function
+
+
+def _known_function(job: Job) -> Any:
+    """The function if it is in a module that is imported already, as it is from a function's second job on."""
+    name = job.func_name
+    if not isinstance(name, str) or job.instance or type(job).func is not _FUNC:
+        return None
+    module, _, attribute = name.rpartition(".")
+    return getattr(sys.modules[module], attribute, None) if module in sys.modules else None
 
 
 def _why_missing(name: str) -> str:

@@ -32,11 +32,14 @@ _PR_SET_CHILD_SUBREAPER = 36
 _logger = logging.getLogger(__name__)
 
 
-def become_subreaper() -> bool:
-    """From now on, descendants of this program that lose their parent become its children. False: not on Linux."""
+def become_subreaper(adopts: bool = True) -> bool:
+    """From now on, descendants of this program that lose their parent become its children. False: not on Linux.
+
+    With `adopts` False they do so no more.
+    """
     if sys.platform != "linux":
         return False
-    done: int = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    done: int = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
     return done == 0
 
 
@@ -55,6 +58,8 @@ class Orphans:
         """Children that this program had already: a host may run inside of another program."""
         self._strangers: dict[int, float] = {}
         """Children that nobody knows: pid → when they were seen first."""
+        self._ended: set[int] = set()
+        """Those that were killed and are not gone yet."""
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,10 +81,11 @@ class Orphans:
     def look(self, now: float) -> list[int]:
         """Ends and waits for what is an orphan for certain. Returns their pids."""
         self._strangers = {pid: self._strangers.get(pid, now) for pid in self._unknown()}
+        self._ended.intersection_update(self._strangers)
         certain = min(now - CONFIRM_SECONDS, self._unborn_since())
         orphans = [pid for pid, since in self._strangers.items() if since <= certain]
         for pid in orphans:
-            _end(pid)
+            self._end(pid)
         return orphans
 
     async def end_all(self) -> None:
@@ -87,23 +93,21 @@ class Orphans:
         deadline = time.monotonic() + END_SECONDS
         while (left := self._unknown()) and time.monotonic() < deadline:
             for pid in left:
-                _end(pid)
+                self._end(pid)
             await asyncio.sleep(0.01)
+
+    def _end(self, pid: int) -> None:
+        """Ends it if it runs, and waits for it; one that is not gone at once is met again at the next look."""
+        what = _describe(pid)
+        with suppress(OSError):  # somebody else waited for it
+            if os.waitpid(pid, os.WNOHANG)[0] == 0 and pid not in self._ended:
+                os.kill(pid, signal.SIGKILL)
+                self._ended.add(pid)
+                _logger.warning("ended what a job left running: process %d (%s)", pid, what)
 
     def _unknown(self) -> list[int]:
         ours = own_children().union(self._known(), self._here_before)
         return [pid for pid in children_of(os.getpid()) if pid not in ours]
-
-
-def _end(pid: int) -> None:
-    """Ends it if it runs, and waits for it if it has ended; one that was just ended is met again at the next look."""
-    what = _describe(pid)
-    with suppress(OSError):  # somebody else waited for it
-        if os.waitpid(pid, os.WNOHANG)[0] == pid:
-            return
-        os.kill(pid, signal.SIGKILL)
-        _logger.warning("ended what a job left running: process %d (%s)", pid, what)
-        os.waitpid(pid, os.WNOHANG)
 
 
 def _describe(pid: int) -> str:

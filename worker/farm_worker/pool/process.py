@@ -264,12 +264,7 @@ class ProcessHandle:
         outcomes: list[tuple[Assignment, Outcome]] = []
         for message in messages:
             if isinstance(message, Outcome):
-                self._said.settle()
-                assignment = self._ended(message.sequence)
-                if assignment is not None:
-                    if assignment.begun_at is None:  # it came with the outcome of the job before it
-                        assignment.begun_at = now - message.seconds
-                    outcomes.append((assignment, message))
+                self._collect(message, now, outcomes)
             elif isinstance(message, Born):
                 self._adopt(Started(message.pid, partial(reap_child, message.pid)))
             elif isinstance(message, Progress):
@@ -285,6 +280,15 @@ class ProcessHandle:
             else:
                 self._rest()
             self._listener.on_outcomes(self, outcomes)
+
+    def _collect(self, message: Outcome, now: float, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+        if not outcomes:  # once for all that came together: which of their jobs wrote to the pipe, nobody knows
+            self._said.settle()
+        assignment = self._ended(message.sequence)
+        if assignment is not None:
+            if assignment.begun_at is None:  # it came with the outcome of the job before it
+                assignment.begun_at = now - message.seconds
+            outcomes.append((assignment, message))
 
     def _ended(self, sequence: int) -> Assignment | None:
         assignments = self.assignments

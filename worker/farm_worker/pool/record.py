@@ -1,11 +1,10 @@
 """A job's hash: how it becomes RQ's `Job`, and which of its fields the attempt changed."""
 
-import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from operator import is_
-from typing import Any
+from typing import Any, cast
 
 from rq.job import Job
 from rq.utils import str_to_date
@@ -14,6 +13,7 @@ Record = dict[bytes, bytes]
 
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
 _DATE_FIELDS = [(name, name.encode()) for name in _DATES]
+_WITHOUT_ZONE = len("2026-01-01T00:00:00.000000")
 _NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
 
@@ -29,15 +29,26 @@ def to_record(fields: Sequence[bytes]) -> Record:
 
 def new_job(job_class: type[Job], job_id: bytes, connection: Any, serializer: Any) -> Job:
     """An empty job. Ids that RQ would not give out today, as older versions did, are kept as they are."""
-    text = job_id.decode("utf-8", "surrogateescape")
-    try:
-        job = job_class(text, connection=connection)
-    except ValueError:
+    if job_class.__init__ is Job.__init__:
+        job = job_class.__new__(job_class)
+        attributes, containers = _blank(cast("Any", job_class), connection)
+        vars(job).update(attributes)
+        for name in containers:
+            setattr(job, name, attributes[name].copy())
+        job.created_at = datetime.now(UTC)
+    else:
         job = job_class(connection=connection)
-        job._id = text  # noqa: SLF001 - the public setter refuses it
+    job._id = job_id.decode("utf-8", "surrogateescape")  # noqa: SLF001 - the public setter refuses some
     if serializer is not None:
         job.serializer = serializer  # resolved before; passing it in would check its interface once more, for each job
     return job
+
+
+@lru_cache(maxsize=4)
+def _blank(job_class: type[Job], connection: Any) -> tuple[dict[str, Any], list[str]]:
+    """The attributes of an empty job, and the names of those that no two jobs may share. To copy them costs a third."""
+    attributes = vars(job_class(connection=connection))
+    return attributes, [name for name, value in attributes.items() if isinstance(value, dict | list | set)]
 
 
 def restore(job: Job, record: Record) -> None:
@@ -66,12 +77,7 @@ def time_fields(started_at: datetime, ended_at: datetime) -> list[bytes]:
 
 def stamp(moment: datetime) -> bytes:
     """A time as RQ writes it. `moment` is in UTC."""
-    return b"%b.%06dZ" % (_second(int(moment.timestamp())), moment.microsecond)
-
-
-@lru_cache(maxsize=4)
-def _second(seconds: int) -> bytes:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode()
+    return moment.isoformat(timespec="microseconds").encode()[:_WITHOUT_ZONE] + b"Z"
 
 
 class Watch:
