@@ -89,7 +89,7 @@ def test_the_life_of_a_host_is_told_in_order(observed: Farm) -> None:
 def test_the_end_of_a_process_in_a_job_is_told_with_its_reason(
     observed: Farm, function: str, reason: str, expected: dict[str, Any]
 ) -> None:
-    observed.host(memory_limit_mb=300)
+    observed.host(memory_limit_mb=300, close_timeout=1)
 
     job = observed.queue().enqueue(function, job_timeout=1 if reason == "job_timeout" else 60)
 

@@ -121,7 +121,7 @@ def test_a_job_that_leaves_its_process_has_not_succeeded(ends: Farm, code: int) 
 
 
 def test_a_job_that_holds_the_interpreter_beyond_its_timeout_says_where_it_was(ends: Farm) -> None:
-    ends.host()
+    ends.host(close_timeout=1)
 
     job_id, error = run(ends, "hold_in_c", timeout=1)
 
@@ -134,7 +134,7 @@ def test_a_job_that_holds_the_interpreter_beyond_its_timeout_says_where_it_was(e
 
 @pytest.mark.parametrize("function", ["ignore_everything", "take_over_the_dump_signal"])
 def test_a_job_that_swallows_everything_is_killed_and_timed_out(ends: Farm, function: str) -> None:
-    ends.host()
+    ends.host(close_timeout=1)
 
     job_id, error = run(ends, function, timeout=1)
 

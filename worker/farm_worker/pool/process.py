@@ -37,7 +37,8 @@ from farm_worker.pool.state import State
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
-a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report."""
+a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report. No
+longer than CLOSE_TIMEOUT, which is what a process has to end for any other cause."""
 _TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
 """Before such a kill the process is asked what it was doing."""
 _KILLED = -9
@@ -331,7 +332,7 @@ class ProcessHandle:
         if first.begun_at is None:
             first.begun_at = now
             limit = inf if first.timeout is None else first.timeout + first.callback_timeout
-            self.deadline = now + limit + HARD_KILL_GRACE_SECONDS
+            self.deadline = now + limit + min(HARD_KILL_GRACE_SECONDS, self._close_timeout)
 
     def _rest(self) -> None:
         """No job is left. If it is to close, that has a limit from now on."""
