@@ -14,6 +14,7 @@ from farm.flags import hand_over, take_flags
 from farm.store.address import resolve
 from farm.store.connection import check_version, connect, readable_errors
 from farm_settings import InvalidSetting, Settings, hide_password, load
+from farm_worker.descriptor_limit import raise_limit
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
 
@@ -34,6 +35,7 @@ def main() -> int:
 
 
 async def _run() -> None:
+    raise_limit()
     flags = take_flags(os.environ)
     settings = load(flags=flags)
     _configure_logs(settings)

@@ -1,8 +1,9 @@
 """The host: registers, warms its pool, beats, runs what is placed on it, drains, leaves. Read this file first.
 
-One event loop, one thread. The parts: `heartbeat` (lease, load, admission), `execution` (jobs in, outcomes out), `pool`
-(processes), `runners` (objects that jobs share), `hooks` (the user's load function), `observer` (the user's event
-handlers), `standby` (a coordinator when nobody leads). The parent never imports job code and never unpickles.
+One event loop, one thread. The parts: `tenure` (registration, lease), `heartbeat` (load, admission), `execution` (jobs
+in, outcomes out), `pool` (processes), `runners` (objects that jobs share), `hooks` (the user's load function),
+`observer` (the user's event handlers), `standby` (a coordinator when nobody leads). The parent never imports job code
+and never unpickles.
 """
 
 import asyncio
@@ -13,12 +14,11 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from farm import logs
-from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import iso_now
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
-from farm.store.hosts import BeatAnswer, HostStore, Registration
+from farm.store.hosts import BeatAnswer, HostStore
 from farm.tasks import end
 from farm_settings import Settings
 from farm_worker import identity
@@ -43,6 +43,7 @@ from farm_worker.published import HostRecord
 from farm_worker.runners import Runners
 from farm_worker.standby import StandbyCoordinator
 from farm_worker.stopping import Stopping
+from farm_worker.tenure import Tenure
 
 SETTLE_SECONDS = 5.0
 """At the end of a stop: how long outcomes may take to be written before the coordinator has to recover them."""
@@ -72,7 +73,7 @@ class Host:
         self._client = connect_async(redis_url, name="farm-host")
         self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
         self._standby = StandbyCoordinator(coordinator_environment)
-        self._fenced = asyncio.Event()
+        self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
         self._job_log = JobLog(settings.logs.log_jobs)
         self._job_output = JobOutput()
         execution_store = ExecutionStore(
@@ -85,17 +86,20 @@ class Host:
                 queue: options["on_lost"] for queue, options in queue_options.items() if "on_lost" in options
             },
         )
-        self._execution = Execution(execution_store, self._job_log, self._fenced.set)
-        self._who: Registration | None = None
-        """None while this host has been given up and has not registered anew."""
-        self.name = settings.host.name or ""
-        """The name it registered under. It keeps it when it has to register anew."""
+        self._execution = Execution(execution_store, self._job_log, self._tenure.fenced.set)
         self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
+
+    @property
+    def name(self) -> str:
+        """The name it registered under."""
+        return self._tenure.name
 
     async def run(self) -> None:
         """From registration to the clean end. Raises NameInUse and the errors of a Redis that can't be used."""
         await self._register()
+        self._make_runners()
         self._make_pool(await self._slots())
+        self._make_heartbeat()
         tasks = [asyncio.create_task(part) for part in self._parts()]
         try:
             await self._until_stopped(tasks)
@@ -110,8 +114,7 @@ class Host:
         self.pool.recycle()
 
     async def _register(self) -> None:
-        self._who = await identity.register(self._store, self._settings.host.name)
-        self.name = self._who.host
+        self._execution.begin(await self._tenure.begin())
         logs.name_source(self.name)
         self._record = HostRecord(
             queues=self._settings.host.queues,
@@ -123,7 +126,6 @@ class Host:
             pid_namespace=identity.pid_namespace(),
             started_at=iso_now(),
         )
-        self._execution.begin(self._who)
 
     async def _slots(self) -> int:
         """PROCESSES, or the CPUs that we may use, shared with the other hosts of this machine."""
@@ -132,8 +134,7 @@ class Host:
         others = await self._store.hosts_on(identity.boot_id())
         return max(1, int(allowed_cpus()) // (1 + others))
 
-    def _make_pool(self, slots: int) -> None:
-        idle = self._settings.pool.idle_processes
+    def _make_runners(self) -> None:
         self._runners = Runners(
             self._hooks.app.runners if self._hooks else (),
             self._settings,
@@ -143,6 +144,9 @@ class Host:
             on_end=self._tell_end,
             on_change=self._on_pool_change,
         )
+
+    def _make_pool(self, slots: int) -> None:
+        idle = self._settings.pool.idle_processes
         self._observer = observe(self._hooks, self._settings, self._environment, self.name)
         self.pool = Pool(
             self._settings.pool,
@@ -168,6 +172,8 @@ class Host:
             lambda: [process.pid for process in self.pool.processes if process.pid], lambda: self.pool.unborn_since
         )
         self._desired = Desired(self.pool, self.stopping)
+
+    def _make_heartbeat(self) -> None:
         self._heartbeat = Heartbeat(
             self._store,
             self._settings,
@@ -183,20 +189,20 @@ class Host:
             "%s serves %s with %s, threshold %g",
             self.name,
             ", ".join(self._record.queues),
-            "1 process" if slots == 1 else f"{slots} processes",
+            "1 process" if self.pool.slots == 1 else f"{self.pool.slots} processes",
             self._record.threshold,
         )
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         return [
-            self._beat_and_reregister(),
+            self._tenure.run(self._heartbeat, self._execution),
             self._warm_up(),
             self._execution.run(),
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
-            Limits(self._settings.host, self._store, lambda: self._who, self._execution, self.stopping).run(),
-            Audit(self._store, lambda: self._who, self._execution).run(),
+            Limits(self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping).run(),
+            Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self.name, self._events),
             self._orphans.run(),
         ]
@@ -251,9 +257,9 @@ class Host:
         if self._hooks is not None:
             await self._hooks.close()
         self._standby.stop()
-        if self._who is not None:
+        if self._tenure.who is not None:
             try:
-                await self._store.leave(self._who)
+                await self._store.leave(self._tenure.who)
                 await self._store.remove_rq_record(self.name, self._record.queues)
             except REDIS_ERRORS as error:
                 _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
@@ -262,57 +268,8 @@ class Host:
             await self._observer.close()
         _logger.info("ended; attempts run: %d", self._execution.finished_jobs)
 
-    async def _beat_and_reregister(self) -> None:
-        beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
-        try:
-            while True:
-                fenced = asyncio.create_task(self._fenced.wait())
-                await asyncio.wait([beats, fenced], return_when=asyncio.FIRST_COMPLETED)
-                fenced.cancel()
-                if beats.done() and not isinstance(beats.exception(), HostFenced):
-                    await beats
-                self._give_up_jobs()
-                await end([beats])
-                await self._register_anew()
-                beats = asyncio.create_task(self._heartbeat.run(self._current, self._on_beat))
-        finally:
-            await end([beats])
-
-    def _give_up_jobs(self) -> None:
-        """This host was given up: its jobs run elsewhere, so they stop here before anything else is written."""
-        _logger.error("this host was given up (no beat for HOST_TIMEOUT): its jobs went back, it registers anew")
-        self._who = None
-        self._execution.give_up()
-        self.pool.take_back(None)
-        for process in self.pool.processes:
-            if process.assignments:
-                process.kill(Reason.HOST_LOST)
-
-    async def _register_anew(self) -> None:
-        while self._who is None:
-            try:
-                self._who = await identity.register(self._store, self.name, again=True)
-            except REDIS_ERRORS as error:
-                _logger.warning("cannot register anew yet: %s", error)
-                await asyncio.sleep(1.0)
-        self._fenced.clear()
-        self._execution.begin(self._who)
-
-    def _current(self) -> Registration:
-        assert self._who is not None
-        return self._who
-
     async def _publish_now(self) -> None:
-        who = self._who
-        if who is None:
-            return
-        try:
-            self._on_beat(await self._heartbeat.beat(who))
-        except HostFenced:
-            if who is self._who:
-                self._fenced.set()
-        except REDIS_ERRORS as error:
-            _logger.debug("no beat: %s", error)
+        await self._tenure.beat(self._heartbeat)
 
     def _on_beat(self, answer: BeatAnswer) -> None:
         self._execution.placed(answer.inbox)

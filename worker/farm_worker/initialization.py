@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from farm_settings import Settings
+from farm_worker.descriptor_limit import found_limit
 from farm_worker.pool.protocol import Initialize
 
 NO_RUNNERS: Mapping[str, str] = MappingProxyType({})
@@ -37,4 +38,5 @@ def first_message(
         log_level=settings.logs.log_level,
         http_proxy=settings.pool.http_proxy,
         runners=dict(runners),
+        descriptor_limit=found_limit(),
     )

@@ -48,6 +48,8 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     log_level: str
     http_proxy: str | None = None
     """Proxy that the environment of jobs names."""
+    descriptor_limit: int | None = None
+    """The soft limit of open descriptors that the user has; the host raised its own."""
     runners: dict[str, str] = {}
     """Runners of this host: name → path of the socket that they answer on."""
     runner: str | None = None

@@ -60,7 +60,7 @@ def take_signals() -> None:
 
 
 def restore_environment(initialize: Initialize) -> None:
-    """The environment that the user started the host with, and what RQ tells its jobs by it."""
+    """The environment and the limit of descriptors that the user has, and what RQ tells its jobs by variables."""
     original = user_environment(dict(os.environ))
     for name in os.environ.keys() - original.keys() | {FLAGS, "PYTHONPATH"}:
         os.environ.pop(name, None)
@@ -71,6 +71,10 @@ def restore_environment(initialize: Initialize) -> None:
     if initialize.http_proxy is not None:
         for name in PROXY_VARIABLES:
             os.environ.setdefault(name, initialize.http_proxy)
+    if initialize.descriptor_limit is not None:
+        with suppress(ValueError, OSError):  # somebody lowered the hard limit meanwhile
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (initialize.descriptor_limit, hard))
 
 
 def use_path(folders: Sequence[str]) -> None:
