@@ -1,5 +1,8 @@
 """What a job leaves in a pool: the next job sees none of it, and nothing goes on running."""
 
+import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,11 @@ import psutil
 import pytest
 from rq.job import Job
 
-from tests.support.farm import Farm
+from tests.support.farm import KEYS, Farm
 from tests.support.waiting import wait_until
+
+FORKED = 2**7 - 1
+"""What a job that forks two, each of which forks two, has made six generations later."""
 
 
 def run(farm: Farm, function: str, *arguments: Any, timeout: float = 60.0) -> Job:
@@ -46,3 +52,23 @@ def test_a_host_survives_a_job_that_closes_all_descriptors(farm: Farm) -> None:
     job = farm.queue().enqueue("around_jobs.close_all")
     farm.wait_for(job, status="failed")
     assert run(farm, "add", 1, 2).return_value() == 3
+
+
+@pytest.mark.parametrize("ended_by", ["its limit", "a kill"])
+def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
+    farm: Farm, tmp_path: Path, ended_by: str
+) -> None:
+    host = farm.host(threshold=1, max_crashes=1, close_timeout=1)
+    processes = len(host.tree())
+    seconds = 6 if ended_by == "its limit" else 60
+    job = farm.queue().enqueue("around_jobs.fork_without_end", str(tmp_path / "pids"), 6, job_timeout=seconds)
+    pids = tmp_path / "pids"
+    wait_until(lambda: pids.exists() and len(pids.read_text().split()) == FORKED, "all run", 30)
+    if ended_by == "a kill":
+        process = json.loads(farm.redis.hget(KEYS.processes("one"), "1") or b"{}")
+        os.kill(process["pid"], signal.SIGKILL)
+
+    farm.wait_for(job, status="failed", timeout=40)
+    assert run(farm, "add", 1, 2).return_value() == 3
+    wait_until(lambda: not any(map(psutil.pid_exists, map(int, pids.read_text().split()))), "all that is gone", 30)
+    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")

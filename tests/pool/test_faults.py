@@ -2,6 +2,7 @@
 
 import base64
 import pickle
+import resource
 import time
 import zlib
 from typing import Any
@@ -84,6 +85,18 @@ class TestF13Descriptors:
         outcome = child.run(enqueue(queue, "write_garbage"))
         assert outcome.kind == "finished"
         assert value(child.run(enqueue(queue, "add", 1, 2))) == 3
+
+
+class TestF05Memory:
+    def test_a_job_without_memory_fails_and_the_next_one_has_what_there_was(
+        self, child: ChildHarness, queue: Queue
+    ) -> None:
+        outcome = child.run(enqueue(queue, "use_up_address_space"))
+        assert (outcome.kind, outcome.summary) == ("failed", "MemoryError")
+        assert value(child.run(queue.enqueue("builtins.bytearray", args=(1_000,)))) == bytearray(1_000)
+        assert value(child.run(queue.enqueue("resource.getrlimit", args=(resource.RLIMIT_AS,)))) == resource.getrlimit(
+            resource.RLIMIT_AS
+        )
 
 
 class TestF16AtExit:

@@ -263,6 +263,24 @@ def everything(folder, megabytes):
 # --- other ends (faults)
 
 
+def fork_without_end(path, depth):
+    """Each process forks two more, down to `depth`; all of them stay. Half of them have sessions of their own."""
+    for session in (False, True):
+        if depth and os.fork() == 0:
+            if session:
+                os.setsid()
+            fork_without_end(path, depth - 1)
+    append(path, os.getpid())
+    time.sleep(600)
+
+
+def use_up_address_space():
+    """As where a limit on memory is set for a service."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 100_000_000, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    return len(bytearray(1_000_000_000))
+
+
 def exit_at_once(code):
     os._exit(code)
 
