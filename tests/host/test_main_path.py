@@ -190,6 +190,7 @@ def test_a_canceled_job_does_not_run(farm: Farm) -> None:
     wait_until(lambda: farm.waiting() == [job.id], "the job waits in its queue")
 
     job.cancel()
+    wait_until(lambda: not _held(farm, job.id), "it was not dealt in that moment, or is recalled")
     farm.go()
 
     farm.wait_for(*blocking)
@@ -204,3 +205,10 @@ def test_the_status_command_shows_the_farm(farm: Farm) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "one\tavailable\t0.10/0.75\t0/2" in shown.stdout
     assert farm.command("status", "--check").returncode == 0
+
+
+def _held(farm: Farm, job_id: str) -> bool:
+    """Whether a host has the job, in its inbox or with a lease."""
+    inboxes = (farm.redis.lrange(key, 0, -1) for key in farm.redis.scan_iter("farm:host:*:inbox"))
+    leases = (farm.redis.hkeys(key) for key in farm.redis.scan_iter("farm:host:*:running"))
+    return any(job_id.encode() in ids for ids in (*inboxes, *leases))

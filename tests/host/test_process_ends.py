@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.farm import Farm
+from tests.support.farm import KEYS, Farm
 from tests.support.waiting import wait_until
 
 START_METHODS = pytest.mark.parametrize("start_method", ["spawn", "template"])
@@ -246,6 +246,7 @@ def test_normal_ends_make_no_event(ends: Farm) -> None:
     host = ends.host(max_jobs_per_process=1, log_level="debug")
     for _ in range(2):
         ends.wait_for(ends.queue().enqueue("ends.pid"))
+    wait_until(lambda: '"ready"' in (ends.redis.hget(KEYS.processes("one"), "3") or b"").decode(), "the third is warm")
     host.stop()
 
     assert "was recycled" in host.says
