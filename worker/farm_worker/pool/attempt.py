@@ -130,7 +130,7 @@ class Attempt:
 
     def _perform(self, job: Job) -> Any:
         """What the job's function returned. Raises what it raised, or what the functions around it did."""
-        equipment, pid = self._equipment, os.getpid()
+        equipment = self._equipment
         assert self._current is not None
         if b"\0" not in self._message.job_id:
             os.environb[b"RQ_JOB_ID"] = self._message.job_id
@@ -151,7 +151,7 @@ class Attempt:
             error = raised
         finally:
             equipment.alarm.disarm()
-        if os.getpid() != pid:
+        if os.getpid() != equipment.process.pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
         if self._current.shutdown_callbacks or (around is not None and around.is_open):

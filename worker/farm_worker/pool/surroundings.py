@@ -3,12 +3,14 @@
 import ctypes
 import functools
 import gc
+import math
 import os
 import resource
 import signal
 import socket
 import sys
 import threading
+import time
 from _signal import getsignal  # type: ignore[import-not-found]  # without the enums of `signal`, which cost 20 times
 from _thread import _count as thread_count  # a tenth of the price of `enumerate`
 from collections.abc import Callable, Sequence
@@ -33,6 +35,8 @@ _SIGNALS = tuple(
 )
 """Those that programs handle."""
 _JOB_ID = b"RQ_JOB_ID"
+LOOK_SECONDS = 0.001
+"""Between two looks at the standard descriptors: two system calls, for what reaches only programs that jobs start."""
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -91,6 +95,7 @@ class Surroundings:
         self._children = children()
         self._child_list = ChildList()
         self._descriptors = StandardDescriptors()
+        self._looked_at = -math.inf
         self._limits = [resource.getrlimit(kind) for kind in _LIMITS]
         self._limits_were_set = False
         self._watch_limits()
@@ -126,8 +131,8 @@ class Surroundings:
             self._restore_environment(environment)
         if _values() != self._values or sys.path != self._path:
             self._restore_values()
-        if not self._descriptors.are_intact():
-            self._descriptors.restore()
+        if (now := time.monotonic()) - self._looked_at > LOOK_SECONDS:
+            self._look_at_descriptors(now)
         problem = self._restore_limits() if self._limits_were_set else ""
         if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
             problem = "it changed the user that it runs as"
@@ -136,6 +141,11 @@ class Surroundings:
         if thread_count() != self._thread_count:
             problem = self._look_at_threads(package()) or problem
         return problem
+
+    def _look_at_descriptors(self, now: float) -> None:
+        self._looked_at = now
+        if not self._descriptors.are_intact():
+            self._descriptors.restore()
 
     def _look_at_threads(self, package: str) -> str:
         left = left_threads(self._threads, package)
