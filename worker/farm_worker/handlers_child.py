@@ -16,39 +16,29 @@ from typing import Any
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.event import Event
-from farm_worker.pool.failure import explain, last_lines, summarize
+from farm_worker.pool.entry import enter
+from farm_worker.pool.failure import last_lines, summarize
 from farm_worker.pool.inlet import Inlet
-from farm_worker.pool.output import take_over_output
-from farm_worker.pool.protocol import EventHandled, HandleEvent, HandlerCalled, Initialize, InitializeFailed, Ready
-from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
+from farm_worker.pool.protocol import EventHandled, HandleEvent, HandlerCalled, Ready
+from farm_worker.pool.surroundings import use_path
 
-INITIALIZE_FAILED = 3
-"""Exit code after InitializeFailed was sent."""
 ERROR_CHARACTERS = 4000
 """Of a traceback, its end."""
 
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 when the host closed the stream or is gone."""
-    begun = time.monotonic()
-    die_with_parent()
-    take_signals()
-    inlet = Inlet(int(arguments[0]))
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
+    entry = enter(int(arguments[0]))
+    if entry is None:
         return 0
-    output = take_over_output(inlet.say, initialize.log_level)
-    restore_environment(initialize)
-    use_path(initialize.path)
+    use_path(entry.initialize.path)
     try:
-        app = import_app(initialize.app or "")
+        app = import_app(entry.initialize.app or "")
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
-    if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
-        _serve(inlet, app, initialize.host)
-    output.finish()
+        return entry.fail(error)
+    if entry.inlet.send(Ready(os.getpid(), time.monotonic() - entry.begun)):
+        _serve(entry.inlet, app, entry.initialize.host)
+    entry.output.finish()
     return 0
 
 

@@ -16,37 +16,27 @@ from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.errors import AppError
 from farm.runner_declaration import Runner
-from farm_worker.pool.failure import explain, last_lines, summarize
+from farm_worker.pool.entry import enter
+from farm_worker.pool.failure import last_lines, summarize
 from farm_worker.pool.inlet import Inlet
-from farm_worker.pool.output import take_over_output
-from farm_worker.pool.protocol import CallLoad, DescribeApp, Initialize, InitializeFailed, LoadAnswer, RunnerOptions
-from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
-
-INITIALIZE_FAILED = 3
-"""Exit code after InitializeFailed was sent."""
+from farm_worker.pool.protocol import CallLoad, DescribeApp, LoadAnswer, RunnerOptions
+from farm_worker.pool.surroundings import use_path
 
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 when the host closed the stream or is gone."""
-    die_with_parent()
-    take_signals()
-    inlet = Inlet(int(arguments[0]))
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
+    entry = enter(int(arguments[0]))
+    if entry is None:
         return 0
-    output = take_over_output(inlet.say, initialize.log_level)
-    restore_environment(initialize)
-    use_path(initialize.path)
+    use_path(entry.initialize.path)
     try:
-        app = _import(initialize.app)
-        described = inlet.send(_describe(app))
+        app = _import(entry.initialize.app)
+        described = entry.inlet.send(_describe(app))
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
+        return entry.fail(error)
     if described:
-        _answer(inlet, app)
-    output.finish()
+        _answer(entry.inlet, app)
+    entry.output.finish()
     return 0
 
 

@@ -17,46 +17,34 @@ from farm.app_import import import_app
 from farm.context import CurrentProcess, enter_process
 from farm.errors import AppError
 from farm.runner_declaration import Runner
-from farm_worker.pool.failure import explain
+from farm_worker.pool.entry import enter
 from farm_worker.pool.inlet import Inlet
-from farm_worker.pool.output import take_over_output
-from farm_worker.pool.protocol import Initialize, InitializeFailed, Ping, Pong, Ready
-from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
+from farm_worker.pool.protocol import Initialize, Ping, Pong, Ready
+from farm_worker.pool.surroundings import use_path
 from farm_worker.runner_door import Door
 from farm_worker.runner_work import Work
-
-INITIALIZE_FAILED = 3
-"""Exit code after InitializeFailed was sent."""
 
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 when the host closed the stream or is gone."""
-    begun = time.monotonic()
-    die_with_parent()
-    take_signals()
-    inlet = Inlet(int(arguments[0]))
+    entry = enter(int(arguments[0]))
+    if entry is None:
+        return 0
     listener = socket.socket(fileno=int(arguments[1]))
     listener.set_inheritable(False)
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
-        return 0
-    restore_environment(initialize)
-    output = take_over_output(inlet.say, initialize.log_level)
-    use_path(initialize.path)
+    use_path(entry.initialize.path)
     try:
-        runner = _declared(initialize)
+        runner = _declared(entry.initialize)
         work = Work(runner)
         work.initialize()
         gc.collect()
         gc.freeze()  # what it loaded stays; collections between calls need not look through it
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
-    if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
-        _serve(inlet, Door(listener, runner.batch), work)
+        return entry.fail(error)
+    if entry.inlet.send(Ready(os.getpid(), time.monotonic() - entry.begun)):
+        _serve(entry.inlet, Door(listener, runner.batch), work)
     work.close()
-    output.finish()
+    entry.output.finish()
     return 0
 
 

@@ -17,13 +17,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from farm_worker.pool.attendant import attend
-from farm_worker.pool.failure import explain
+from farm_worker.pool.entry import Entry
 from farm_worker.pool.inlet import Inlet
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.output import ProcessOutput, take_over_output
-from farm_worker.pool.protocol import Dirty, Initialize, InitializeFailed, Message, Ready
+from farm_worker.pool.protocol import Dirty, Initialize, Message, Ready
 from farm_worker.pool.stacks import keep_stacks
 from farm_worker.pool.surroundings import Surroundings, die_with_parent, restore_environment, take_signals, use_path
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
     from farm_worker.pool.loaded import Loaded
     from farm_worker.pool.warmth import Warmth
-
-INITIALIZE_FAILED = 3
-"""Exit code after InitializeFailed was sent."""
 
 
 def main(arguments: list[str]) -> int:
@@ -65,9 +62,7 @@ def serve(
         join()
         equipment, warmth = _warm(initialize, loaded, inlet.send)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
+        return Entry(inlet, initialize, output, begun).fail(error)
     if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
         _run_jobs(inlet, equipment, output)
     warmth.close()

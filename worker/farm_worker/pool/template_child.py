@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm_worker.pool import template_fork
-from farm_worker.pool.child import INITIALIZE_FAILED, serve
-from farm_worker.pool.failure import explain
-from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.child import serve
+from farm_worker.pool.entry import enter
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.lines import ChildLines
-from farm_worker.pool.output import take_over_output
 from farm_worker.pool.protocol import (
     Born,
     Forked,
@@ -29,7 +27,7 @@ from farm_worker.pool.protocol import (
     TemplateReady,
     encode,
 )
-from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals, use_path
+from farm_worker.pool.surroundings import use_path
 from farm_worker.pool.template_memory import in_one_piece
 from farm_worker.pool.template_safety import end_sockets, why_unsafe
 
@@ -55,29 +53,21 @@ class _Request:
 
 def main(arguments: list[str]) -> int:
     """The exit code of the template, or of a process that was forked from it."""
-    begun = time.monotonic()
-    die_with_parent()
-    take_signals()
-    inlet = Inlet(int(arguments[0]))
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
+    entry = enter(int(arguments[0]))
+    if entry is None:
         return 0
-    restore_environment(initialize)
-    output = take_over_output(inlet.say, initialize.log_level)
     try:
         with in_one_piece():
-            loaded = load_all(initialize)
+            loaded = load_all(entry.initialize)
             gc.collect()
             gc.freeze()  # collections in the processes would write to the pages that they share
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
+        return entry.fail(error)
     unsafe = why_unsafe()
-    output.finish()
-    if not inlet.send(TemplateReady(time.monotonic() - begun, unsafe)) or unsafe:
+    entry.output.finish()
+    if not entry.inlet.send(TemplateReady(time.monotonic() - entry.begun, unsafe)) or unsafe:
         return 0
-    return _serve_requests(inlet.release(), loaded)
+    return _serve_requests(entry.inlet.release(), loaded)
 
 
 def load_all(initialize: Initialize) -> "Loaded":

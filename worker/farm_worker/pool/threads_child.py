@@ -16,12 +16,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from farm_worker.pool.attendant import attend
-from farm_worker.pool.child import INITIALIZE_FAILED
+from farm_worker.pool.entry import INITIALIZE_FAILED, enter
 from farm_worker.pool.failure import explain
 from farm_worker.pool.inlet import Inlet
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.lines import ChildLines
-from farm_worker.pool.output import ProcessOutput, take_over_output
+from farm_worker.pool.output import ProcessOutput
 from farm_worker.pool.protocol import (
     Dirty,
     Ended,
@@ -33,7 +33,6 @@ from farm_worker.pool.protocol import (
     TemplateReady,
     encode,
 )
-from farm_worker.pool.surroundings import die_with_parent, restore_environment, take_signals
 from farm_worker.pool.template_child import LINES, load_all
 
 if TYPE_CHECKING:
@@ -67,26 +66,18 @@ class Voices:
 
 def main(arguments: list[str]) -> int:
     """The exit code: 0 when the host closed the stream."""
-    begun = time.monotonic()
-    die_with_parent()
-    take_signals()
-    inlet = Inlet(int(arguments[0]))
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
+    entry = enter(int(arguments[0]))
+    if entry is None:
         return 0
-    restore_environment(initialize)
-    output = take_over_output(inlet.say, initialize.log_level)
     try:
-        loaded = load_all(initialize)
+        loaded = load_all(entry.initialize)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        output.finish()
-        inlet.send(InitializeFailed(explain(error)))
-        return INITIALIZE_FAILED
+        return entry.fail(error)
     gc.collect()
     gc.freeze()
-    output.finish()
-    if inlet.send(TemplateReady(time.monotonic() - begun, "")):
-        _serve_requests(inlet.release(), loaded, output)
+    entry.output.finish()
+    if entry.inlet.send(TemplateReady(time.monotonic() - entry.begun, "")):
+        _serve_requests(entry.inlet.release(), loaded, entry.output)
     return 0
 
 
