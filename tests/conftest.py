@@ -15,7 +15,7 @@ import redis
 
 from farm.redis_server import RedisServer
 from farm.store.connection import connect
-from farm_worker.pool.orphans import become_subreaper
+from farm_worker.pool.left_children import adopt_orphans
 from tests.support import leaks
 from tests.support.redis_server import ServerPark, engines
 
@@ -99,7 +99,7 @@ def _nothing_left_behind(request: pytest.FixtureRequest, server_park: ServerPark
     uses_redis = "redis_url" in request.fixturenames
     server: RedisServer | None = request.getfixturevalue("redis_server") if uses_redis else None
     yield
-    become_subreaper(adopts=False)  # a pool that ran in this process made it one
+    adopt_orphans(False)  # a pool that ran in this process made it one
     survivors = leaks.describe_and_kill(leaks.survivors(server_park.process_ids()))
     keys = _keys_left(request, server) if server is not None and server.running else []
     assert not survivors, f"processes left behind: {survivors}"

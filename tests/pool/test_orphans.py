@@ -14,7 +14,8 @@ import pytest
 import redis
 
 from farm_worker.pool import orphans
-from farm_worker.pool.orphans import Orphans, become_subreaper
+from farm_worker.pool.left_children import adopt_orphans
+from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.reasons import Reason
 from farm_worker.pool.spawn import note_child, own_children
 from tests.pool.conftest import ready, until
@@ -68,7 +69,7 @@ class Looks:
 
 @pytest.fixture
 def looks() -> Looks:
-    become_subreaper()
+    adopt_orphans()
     return Looks()
 
 

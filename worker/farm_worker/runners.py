@@ -6,7 +6,6 @@ processes alive: limits, pings, memory, and a new one for each that ended.
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
@@ -18,12 +17,11 @@ from farm_worker.initialization import first_message
 from farm_worker.pool.memory import MemorySampler
 from farm_worker.pool.protocol import Initialize, RunnerOptions
 from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.pool.staff import warm_ups_at_once
 from farm_worker.runner_copy import CopyFacts, RunnerCopy
 from farm_worker.runner_folder import RunnerFolder
 from farm_worker.runner_process import Patience
 
-STARTS_AT_ONCE = 4
-"""Unless MAX_CONCURRENT_INITIALIZATIONS says otherwise: more only make each other late."""
 MEMORY_INTERVAL_SECONDS = 5.0
 MEMORY_LIMIT_INTERVAL_SECONDS = 1.0
 """With a limit to hold: memory can grow by gigabytes in a second."""
@@ -143,8 +141,7 @@ class Runners:
 
     def _make_copies(self, initialize: Initialize) -> Iterable[RunnerCopy]:
         pool = self._settings.pool
-        at_once = pool.max_concurrent_initializations or min(os.cpu_count() or 1, STARTS_AT_ONCE)
-        starts = asyncio.Semaphore(at_once)
+        starts = asyncio.Semaphore(warm_ups_at_once(pool))
         for name, runner in self._options.items():
             patience = Patience(runner.initialize_timeout, pool.ping_interval, pool.ping_timeout)
             for number in range(runner.copies):

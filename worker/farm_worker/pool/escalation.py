@@ -17,8 +17,6 @@ class Escalation:
     def __init__(self) -> None:
         self.killed_at = inf
         """Monotonic seconds. `inf`: no KILL was sent."""
-        self.dumped = False
-        """True when it was told to write its stacks."""
         self._begun = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -38,7 +36,6 @@ class Escalation:
     def dump(self) -> None:
         """Has it write its stacks, KILL after 0.2 s."""
         if self._first(DUMP_SECONDS) and self._group is not None:
-            self.dumped = True
             self._group.signal_leader(DUMP_SIGNAL)
 
     def kill(self) -> None:

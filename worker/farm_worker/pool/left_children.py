@@ -23,10 +23,15 @@ COMMAND_CHARACTERS = 80
 _ENDED_OR_NOT = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
-def adopt_orphans() -> None:
-    """Makes daemons that this process's children start come to it, in place of init. Linux; forks don't inherit it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def adopt_orphans(adopts: bool = True) -> bool:
+    """From now on, descendants of this process that lose their parent become its children, in place of init's.
+
+    With `adopts` False they do so no more. False: not on Linux. Forks don't inherit it.
+    """
+    if sys.platform != "linux":
+        return False
+    done: int = ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
+    return done == 0
 
 
 class ChildList:

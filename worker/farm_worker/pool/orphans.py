@@ -6,16 +6,15 @@ had not before, did not start itself, and that is no process of the pool, is suc
 """
 
 import asyncio
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
+from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.memory import children_of
 from farm_worker.pool.spawn import own_children
 
@@ -27,20 +26,8 @@ CONFIRM_SECONDS = 1.0
 """A child is an orphan when two looks, so long apart, do not know it."""
 END_SECONDS = 2.0
 """At the end of the host, for killed ones to be gone."""
-_PR_SET_CHILD_SUBREAPER = 36
 
 _logger = logging.getLogger(__name__)
-
-
-def become_subreaper(adopts: bool = True) -> bool:
-    """From now on, descendants of this program that lose their parent become its children. False: not on Linux.
-
-    With `adopts` False they do so no more.
-    """
-    if sys.platform != "linux":
-        return False
-    done: int = ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
-    return done == 0
 
 
 class Orphans:
@@ -64,7 +51,7 @@ class Orphans:
 
     async def run(self) -> None:
         """Until cancelled."""
-        if not become_subreaper():
+        if not adopt_orphans():
             await asyncio.Event().wait()
         while True:
             self.look(time.monotonic())

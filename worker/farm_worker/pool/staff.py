@@ -26,6 +26,11 @@ WARM_UPS_AT_ONCE = 4
 """At most, unless set: more only make each other late."""
 
 
+def warm_ups_at_once(settings: PoolSettings) -> int:
+    """How many processes may warm up at a time, unless warm-ups fail."""
+    return settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
+
+
 class Staff:
     """Keeps `min(slots, busy + max(idle_target, wanted))` processes. Calls that change the number only plan it."""
 
@@ -50,7 +55,7 @@ class Staff:
         starter.on_change = self.plan_fill
         self._listener = listener
         self._numbers = itertools.count(1)
-        self._warm_ups_at_once = settings.max_concurrent_initializations or min(_cpu_count(), WARM_UPS_AT_ONCE)
+        self._warm_ups_at_once = warm_ups_at_once(settings)
         self._early_deaths: deque[float] = deque()
         self._surplus_since = inf
         self._fill_planned = False

@@ -18,8 +18,8 @@ from typing import Any
 from farm.errors import AppError
 from farm_settings import PoolSettings
 from farm_worker.hooks_process import HooksProcess
+from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
-from farm_worker.pool.orphans import become_subreaper
 from farm_worker.pool.protocol import Forked, Initialize, InitializeFailed, Message, TemplateReady
 from farm_worker.pool.recycling import WarmUps
 from farm_worker.pool.starter import Spawner, Started
@@ -107,7 +107,7 @@ class Template:
         self._tasks: set[asyncio.Task[None]] = set()
         self._then: Callable[[], None] | None = None
         self._closed = False
-        become_subreaper()
+        adopt_orphans()
 
     @property
     def ready(self) -> bool:
