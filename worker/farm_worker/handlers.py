@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from farm_settings import Settings
-from farm_worker.hooks_process import HooksProcess
 from farm_worker.initialization import first_message
+from farm_worker.part_process import PartProcess
 from farm_worker.pool.protocol import EventHandled, HandleEvent, HandlerCalled, InitializeFailed, Message, Ready
 
 MODULE = "farm_worker.handlers_child"
@@ -47,7 +47,7 @@ class Handlers:
         self._start_timeout = settings.pool.initialize_timeout
         self._environment = environment
         self._events = frozenset(events)
-        self._process: HooksProcess | None = None
+        self._process: PartProcess | None = None
         self._waiting: deque[HandleEvent] = deque()
         """The first one is the one that is handled now."""
         self._handler = ""
@@ -109,7 +109,7 @@ class Handlers:
     async def _serve(self) -> str:
         """Hands over what comes until the process breaks. Returns why it did, empty when the host ends."""
         try:
-            process = self._process = HooksProcess(MODULE, self._environment)
+            process = self._process = PartProcess(MODULE, self._environment)
         except OSError as error:
             return f"it can't be started: {error}"
         try:
@@ -126,7 +126,7 @@ class Handlers:
             self._process = None
             await process.end()
 
-    async def _begin(self, process: HooksProcess) -> str:
+    async def _begin(self, process: PartProcess) -> str:
         try:
             answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)
         except TimeoutError:
@@ -142,7 +142,7 @@ class Handlers:
             await self._arrived.wait()
         return bool(self._waiting)
 
-    async def _hand_over(self, process: HooksProcess, event: HandleEvent) -> str:
+    async def _hand_over(self, process: PartProcess, event: HandleEvent) -> str:
         """Has one event handled. Functions that were called are not called again, should the process break."""
         self._handler = ""
         try:

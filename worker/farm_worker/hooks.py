@@ -12,8 +12,8 @@ from typing import Any
 
 from farm.errors import AppError
 from farm_settings import Settings
-from farm_worker.hooks_process import HooksProcess
 from farm_worker.initialization import first_message
+from farm_worker.part_process import PartProcess
 from farm_worker.pool.protocol import CallLoad, DescribeApp, InitializeFailed, LoadAnswer
 
 MODULE = "farm_worker.hooks_child"
@@ -33,7 +33,7 @@ class Hooks:
         )
         self._start_timeout = settings.pool.initialize_timeout
         self._environment = environment
-        self._process: HooksProcess | None = None
+        self._process: PartProcess | None = None
         self._turn = asyncio.Lock()
         self._restart: asyncio.Task[None] | None = None
         self._error = ""
@@ -87,7 +87,7 @@ class Hooks:
             self._process = None
 
     async def _begin(self) -> DescribeApp:
-        process = HooksProcess(MODULE, self._environment)
+        process = PartProcess(MODULE, self._environment)
         app = self._initialize.app
         try:
             answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)

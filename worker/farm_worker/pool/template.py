@@ -17,7 +17,7 @@ from typing import Any
 
 from farm.errors import AppError
 from farm_settings import PoolSettings
-from farm_worker.hooks_process import HooksProcess
+from farm_worker.part_process import PartProcess
 from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.protocol import Forked, Initialize, InitializeFailed, Message, TemplateReady
@@ -35,7 +35,7 @@ EARLY_DEATH_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 
 
-class TemplateProcess(HooksProcess):
+class TemplateProcess(PartProcess):
     """The running process, from its first message on."""
 
     def __init__(self, module: str, environment: Mapping[str, str] | None) -> None:

@@ -16,7 +16,7 @@ EXIT_SECONDS = 1.0
 """For a process that has closed its stream: then it exits, or is killed."""
 
 
-class HooksProcess:
+class PartProcess:
     """The running process, told of one thing at a time."""
 
     def __init__(self, module: str, environment: Mapping[str, str] | None) -> None:
