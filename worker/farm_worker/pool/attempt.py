@@ -25,7 +25,7 @@ from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, 
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
-from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, new_job, restore, time_fields, to_record
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, time_fields, to_record
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
@@ -85,14 +85,14 @@ class Attempt:
             self._job.send_webhooks(outcome.kind, exc_string=self._error_text)
 
     def _restore(self) -> Job:
-        equipment = self._equipment
-        job = new_job(equipment.job_class, self._message.job_id, equipment.connection, equipment.serializer)
+        equipment, message = self._equipment, self._message
         try:
-            restore(job, self._record)
+            job = restore(equipment.job_class, message.job_id, self._record, equipment.connection, equipment.serializer)
         except (ValueError, TypeError, AssertionError) as error:  # what RQ raises for a field that makes no sense
+            name = message.job_id.decode("utf-8", "replace")
             raise UnreadableRecord(
-                f"the record of job {job.id} cannot be read ({failure.summarize(error)}). "
-                f"Correct the hash {job.key}, or enqueue the job anew."
+                f"the record of job {name} cannot be read ({failure.summarize(error)}). "
+                f"Correct the hash {equipment.job_class.key_for(name)}, or enqueue the job anew."
             ) from error
         job.started_at = self._started_at
         job._status = JobStatus.STARTED  # noqa: SLF001 - should the job save itself: the hash is from before the start
