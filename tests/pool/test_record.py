@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
+from rq.exceptions import NoSuchJobError
 from rq.job import Job, JobStatus, Retry
 from rq.repeat import Repeat
 from rq.serializers import JSONSerializer
@@ -156,6 +157,12 @@ def test_a_field_that_makes_no_sense_is_an_error_each_time(field: bytes, value: 
     for _ in range(2):
         with pytest.raises((ValueError, TypeError, AssertionError)):
             read(record)
+
+
+@pytest.mark.parametrize("record", [{}, {b"origin": b"default"}])
+def test_a_record_without_a_payload_is_no_job(record: Record) -> None:
+    with pytest.raises(NoSuchJobError):
+        read(record)
 
 
 def test_intervals_of_one_job_are_not_those_of_the_next() -> None:

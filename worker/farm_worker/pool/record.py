@@ -41,16 +41,16 @@ def restore(job_class: type[Job], job_id: bytes, record: Record, connection: Any
     shared = record.copy()
     own = [shared.pop(field, b"") for field in _OWN_FIELDS]
     is_plain = job_class.__init__ is Job.__init__ and job_class.restore is Job.restore
-    if is_plain and own[0] and _NEVER_SHARED.isdisjoint(shared):
+    is_alike = bool(is_plain and own[0] and _NEVER_SHARED.isdisjoint(shared))
+    if is_alike:
         job = _like_others(job_class, connection, tuple(shared.items()))
         _fill(job, *own)
-        record = {}
     else:
         job = job_class(connection=connection)
     job._id = job_id.decode("utf-8", "surrogateescape")  # noqa: SLF001 - the public setter refuses some
     if serializer is not None:
         job.serializer = serializer  # resolved before; passing it in would check its interface once more, for each job
-    if record:
+    if not is_alike:
         job.restore(record)
     return job
 
