@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from farm.runner_client import RunnerClient as RunnerClient
     from farm.runner_client import runner as runner
     from farm.store.process_view import ProcessView as ProcessView
+    from farm.store.process_view import RunnerView as RunnerView
     from farm.usage import Usage as Usage
 
     __version__: str
@@ -62,6 +63,7 @@ _HOMES = {
     "JobHandle": "farm.client",
     "JobStatus": "farm.client",
     "ProcessView": "farm.store.process_view",
+    "RunnerView": "farm.store.process_view",
     "RunnerClient": "farm.runner_client",
     "Usage": "farm.usage",
     "current_job": "farm.context",
@@ -105,6 +107,7 @@ __all__ = [
     "RunnerError",
     "RunnerFailed",
     "RunnerTimeout",
+    "RunnerView",
     "SettingsError",
     "Usage",
     "__version__",

@@ -9,7 +9,7 @@ from farm.store.address import resolve
 from farm.store.connection import connect, readable_errors
 from farm.store.host_reader import HostDetails, HostReader
 from farm.store.job_reader import Connection
-from farm.store.process_view import ProcessView
+from farm.store.process_view import ProcessView, RunnerView
 from farm_settings import InvalidSetting, Settings, load
 
 
@@ -68,6 +68,11 @@ class HostHandle:
     def job(self, job_id: str) -> ProcessView | None:
         """The process that runs this job; None if none of this host's does."""
         return next((process for process in self.details().processes if process.job_id == job_id), None)
+
+    @property
+    def runners(self) -> list[RunnerView]:
+        """The copies of the app's runners, by name."""
+        return list(self.details().runners)
 
     @property
     def idle_processes(self) -> int:

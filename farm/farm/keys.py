@@ -82,7 +82,7 @@ class Keys:
         return f"{self.prefix}:host:{host}"
 
     def processes(self, host: str) -> str:
-        """hash, TTL: number of a process → what it does, a line of JSON; `at` → when that was so, by Redis's clock."""
+        """hash, TTL: number of a process, or `<runner>/<copy>` → what it does, in JSON; `at` → when that was so."""
         return f"{self.prefix}:host:{host}:processes"
 
     def desired(self, host: str) -> str:

@@ -3,12 +3,8 @@
 import asyncio
 import importlib.util
 import re
-import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -16,7 +12,7 @@ import httpx
 import pytest
 import redis
 
-from tests.support.waiting import wait_until
+from tests.support.example import running
 from tests.support.wheel import ROOT
 
 FARM = str(Path(sys.executable).with_name("farm"))
@@ -24,21 +20,11 @@ HOOKS_THERE_ARE = {"prewarm", "load", "queue", "run"}
 LINES_OF_CALLS = 35
 
 
-@pytest.fixture
-def examples(tmp_path: Path) -> Path:
-    """A copy, whose load does not count what other tests do to the CPU at the same time."""
-    folder = shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    calls = (folder / "calls.py").read_text()
-    assert "max(host.cpu, host.busy / 24)" in calls
-    (folder / "calls.py").write_text(calls.replace("max(host.cpu, host.busy / 24)", "host.busy / 24"))
-    return folder
-
-
 @pytest.mark.parametrize("command", [[FARM, "worker", "calls", "--app", "calls"], [sys.executable, "calls.py"]])
 def test_an_app_bills_the_orders_of_a_producer_that_knows_only_rq(
     command: list[str], examples: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    with _host(command, examples, farm_environment, redis_client):
+    with running(command, examples, farm_environment, redis_client):
         run = subprocess.run(
             [sys.executable, "plain_rq.py", farm_environment["FARM_REDIS_URL"], "1", "7", "100"],
             cwd=examples,
@@ -60,7 +46,7 @@ def test_an_app_bills_the_orders_of_a_producer_that_knows_only_rq(
 def test_a_failed_bill_tells_its_producer_why(
     examples: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    with _host([FARM, "worker", "calls", "--app", "calls"], examples, farm_environment, redis_client):
+    with running([FARM, "worker", "calls", "--app", "calls"], examples, farm_environment, redis_client):
         run = subprocess.run(
             [sys.executable, "plain_rq.py", farm_environment["FARM_REDIS_URL"], "4711"],
             cwd=examples,
@@ -89,7 +75,7 @@ def test_a_service_waits_for_bills_in_its_handlers(
         ):
             return await asyncio.gather(*(client.post(f"/bills/{order}") for order in orders))
 
-    with _host([FARM, "worker", "calls", "--app", "calls"], examples, farm_environment, redis_client):
+    with running([FARM, "worker", "calls", "--app", "calls"], examples, farm_environment, redis_client):
         found, missing = asyncio.run(order_bills(7, 4711))
 
     assert (found.status_code, found.json()["gross"]) == (200, 83.3)
@@ -102,22 +88,6 @@ def test_the_app_is_thirty_lines_and_uses_only_hooks_that_there_are() -> None:
 
     assert len(text.splitlines()) <= LINES_OF_CALLS
     assert set(re.findall(r"\bapp\.(\w+)", text)) == HOOKS_THERE_ARE
-
-
-@contextmanager
-def _host(command: list[str], folder: Path, environment: dict[str, str], client: redis.Redis) -> Iterator[None]:
-    """A host that is ready; it must end well when asked to."""
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            wait_until(
-                lambda: process.poll() is not None or client.zcard("farm:load"), "the host is registered", timeout=30
-            )
-            assert process.poll() is None, process.communicate()[1]
-            yield
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
-        assert process.returncode == 0, process.communicate()[1]
 
 
 def _load(path: Path) -> ModuleType:

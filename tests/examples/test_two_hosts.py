@@ -1,6 +1,5 @@
 """examples/two_hosts.py: two hosts from one file on one machine."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,16 +7,12 @@ import redis
 
 import farm
 from tests.support.example import running
-from tests.support.wheel import ROOT
 
 
 def test_two_hosts_from_one_file_share_the_jobs(
-    tmp_path: Path, farm_environment: dict[str, str], redis_client: redis.Redis
+    examples: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:
-    folder = shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-    calls = (folder / "calls.py").read_text()
-    (folder / "calls.py").write_text(calls.replace("max(host.cpu, host.busy / 24)", "host.busy / 24"))
-    with running([sys.executable, "two_hosts.py"], folder, farm_environment, redis_client, hosts=2):
+    with running([sys.executable, "two_hosts.py"], examples, farm_environment, redis_client, hosts=2):
         jobs = [
             farm.Client(farm_environment["FARM_REDIS_URL"]).queue("calls").enqueue("time.sleep", 0.2) for _ in range(40)
         ]

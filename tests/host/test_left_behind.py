@@ -35,7 +35,7 @@ def test_the_next_job_sees_nothing_of_a_job_that_leaves_all_it_can(
     assert after.pop("pid") != before.pop("pid")
     assert {**after, "output": 0} == {**before, "output": 0}  # another process, other pipes
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
-    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")
+    wait_until(lambda: len(host.tree()) <= processes, "the host has no more processes than it had")
     assert farm.count("crashed") == 0
 
 
@@ -71,4 +71,4 @@ def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
     farm.wait_for(job, status="failed", timeout=40)
     assert run(farm, "add", 1, 2).return_value() == 3
     wait_until(lambda: not any(map(psutil.pid_exists, map(int, pids.read_text().split()))), "all that is gone", 30)
-    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")
+    wait_until(lambda: len(host.tree()) <= processes, "the host has no more processes than it had")

@@ -470,10 +470,10 @@ class TestKeeping:
             for _ in range(3):
                 with pytest.raises(RunnerDied):
                     await bench.call("die", signal.SIGKILL)
-                await until(lambda: bench.runners.describe()[0].state == "waiting", "it waits")
+                await until(lambda: bench.runners.views[0].state == "waiting", "it waits")
                 (copy,) = bench.runners._copies
                 delays.append(copy._warm_ups.retry_at - copy._warm_ups.failed_at)
-            return delays, await bench.call("echo", 1), bench.runners.describe()[0].restarts
+            return delays, await bench.call("echo", 1), bench.runners.views[0].restarts
 
         delays, answer, restarts = use(die)
         assert 0.5 <= delays[0] <= 1 <= delays[1] <= 2 <= delays[2] <= 4

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from farm import host as farm_host
 from tests.support.farm import Farm, Member
 from tests.support.waiting import wait_until
 
@@ -105,6 +106,22 @@ def test_a_runner_that_cannot_be_initialized_makes_the_host_unhealthy_until_it_c
     assert runner_pid(farm)
     (event,) = farm.events("process.ended")[-1:]
     assert (event["runner"], event["process"], event["reason"]) == ("table", "0", "initialize_error")
+
+
+def test_operators_see_the_copies_of_a_runner(farm: Farm, start: Any, user_folder: Path) -> None:
+    (user_folder / "go").touch()
+    start()
+    farm.wait_for_state("one", "available")
+    pid = runner_pid(farm)
+
+    with farm_host("one", farm.url) as host:
+        wait_until(lambda: any(runner.memory for runner in host.runners), "its memory was measured")
+        (runner,) = host.runners
+
+    assert (runner.runner, runner.copy, runner.pid, runner.state, runner.restarts) == ("table", 0, pid, "ready", 0)
+    said = farm.command("host", "one").stdout
+    (shown,) = (line.split("\t") for line in said.splitlines() if line.startswith("table\t"))
+    assert shown[:4] == ["table", "0", str(pid), "ready"]
 
 
 def test_a_runner_that_dies_fails_the_call_and_comes_back(farm: Farm, start: Any, user_folder: Path) -> None:

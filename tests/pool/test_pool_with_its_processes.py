@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 import redis
-from rq import Queue
 
-from farm_settings import PoolSettings
 from farm_worker.pool import process
-from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import Reason
-from tests.pool.conftest import Watched, initialize, ready, until
+from tests.pool.conftest import ready, until
+from tests.support.own_pool import OwnPool
 
 JOBS = """
-import os, signal, time
+import signal
 
 def double(number):
     return number * 2
@@ -50,53 +46,18 @@ def say(count):
 """
 
 
-class Farmlet:
-    """Jobs enqueued with plain RQ, and a pool that is told what to run."""
-
-    def __init__(self, client: redis.Redis, url: str, folder: Path) -> None:
-        (folder / "userjobs.py").write_text(JOBS)
-        self._client = client
-        self._queue = Queue("default", connection=client)
-        self._url = url
-        self._folder = folder
-
-    def pool(self, slots: int = 1, **settings: object) -> Watched:
-        watched = Watched()
-        watched.pool = Pool(
-            PoolSettings(**settings),
-            slots,
-            slots,
-            self._initialize,
-            None,
-            watched.outcomes.extend,
-            lambda *end: watched.ends.append(end),
-            watched._changed,
-        )
-        return watched
-
-    def job(self, function: str, *arguments: object, timeout: float = 180) -> Assignment:
-        job = self._queue.enqueue(f"userjobs.{function}", *arguments, job_timeout=int(timeout))
-        record: dict[bytes, bytes] = self._client.hgetall(job.key)
-        fields = [part for pair in record.items() for part in pair]
-        return Assignment(job.id.encode(), "0" * 32, "default", 1, "rerun", timeout, fields)
-
-    def _initialize(self, number: int) -> Initialize:
-        message = initialize(number)
-        message.redis_url = self._url
-        message.path = [str(self._folder)]
-        return message
-
-
 @pytest.fixture
-def farmlet(redis_client: redis.Redis, redis_url: str, user_folder: Path) -> Farmlet:
-    return Farmlet(redis_client, redis_url, user_folder)
+def own(redis_client: redis.Redis, redis_url: str, user_folder: Path) -> OwnPool:
+    own = OwnPool(redis_client, redis_url, user_folder)
+    own.write(JOBS)
+    return own
 
 
-def test_jobs_of_plain_rq_run_and_closing_leaves_nothing(farmlet: Farmlet) -> None:
+def test_jobs_of_plain_rq_run_and_closing_leaves_nothing(own: OwnPool) -> None:
     async def scene() -> None:
-        jobs = [farmlet.job("double", number) for number in range(20)]
-        large = farmlet.job("measure", "x" * 2_000_000)
-        async with farmlet.pool(slots=2) as watched:
+        jobs = [own.job("double", number) for number in range(20)]
+        large = own.job("measure", "x" * 2_000_000)
+        async with own.pool(slots=2) as watched:
             await ready(watched, 2)
             for assignment in (*jobs, large):
                 assert watched.pool.dispatch(assignment, depth=20)
@@ -109,10 +70,10 @@ def test_jobs_of_plain_rq_run_and_closing_leaves_nothing(farmlet: Farmlet) -> No
     asyncio.run(scene())
 
 
-def test_a_crash_is_blamed_on_its_job_and_the_process_is_replaced(farmlet: Farmlet) -> None:
+def test_a_crash_is_blamed_on_its_job_and_the_process_is_replaced(own: OwnPool) -> None:
     async def scene() -> None:
-        before, crash, after = farmlet.job("double", 1), farmlet.job("crash"), farmlet.job("double", 2)
-        async with farmlet.pool() as watched:
+        before, crash, after = own.job("double", 1), own.job("crash"), own.job("double", 2)
+        async with own.pool() as watched:
             await ready(watched)
             for assignment in (before, crash, after):
                 assert watched.pool.dispatch(assignment, depth=3)
@@ -128,12 +89,12 @@ def test_a_crash_is_blamed_on_its_job_and_the_process_is_replaced(farmlet: Farml
     asyncio.run(scene())
 
 
-def test_what_was_not_begun_comes_back_and_can_be_sent_again(farmlet: Farmlet, tmp_path: Path) -> None:
+def test_what_was_not_begun_comes_back_and_can_be_sent_again(own: OwnPool, tmp_path: Path) -> None:
     async def scene() -> None:
         gate = tmp_path / "gate"
-        running = farmlet.job("wait_for", str(gate))
-        waiting = [farmlet.job("double", number) for number in range(3)]
-        async with farmlet.pool() as watched:
+        running = own.job("wait_for", str(gate))
+        waiting = [own.job("double", number) for number in range(3)]
+        async with own.pool() as watched:
             await ready(watched)
             for assignment in (running, *waiting):
                 assert watched.pool.dispatch(assignment, depth=4)
@@ -151,13 +112,13 @@ def test_what_was_not_begun_comes_back_and_can_be_sent_again(farmlet: Farmlet, t
 
 @pytest.mark.parametrize("function", ["hold_on", "swallow_everything"])
 def test_code_that_does_not_heed_its_timeout_is_killed(
-    farmlet: Farmlet, monkeypatch: pytest.MonkeyPatch, function: str
+    own: OwnPool, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     monkeypatch.setattr(process, "HARD_KILL_GRACE_SECONDS", 0.5)
 
     async def scene() -> None:
-        overdue = farmlet.job(function, timeout=1)
-        async with farmlet.pool() as watched:
+        overdue = own.job(function, timeout=1)
+        async with own.pool() as watched:
             await ready(watched)
             watched.pool.dispatch(overdue, depth=1)
             await until(lambda: watched.ends, "the process has ended")
@@ -167,9 +128,9 @@ def test_code_that_does_not_heed_its_timeout_is_killed(
     asyncio.run(scene())
 
 
-def test_an_idle_process_that_is_killed_is_replaced(farmlet: Farmlet) -> None:
+def test_an_idle_process_that_is_killed_is_replaced(own: OwnPool) -> None:
     async def scene() -> None:
-        async with farmlet.pool() as watched:
+        async with own.pool() as watched:
             await ready(watched)
             killed = watched.pool.processes[0].pid
             os.kill(killed, signal.SIGKILL)
@@ -181,11 +142,11 @@ def test_an_idle_process_that_is_killed_is_replaced(farmlet: Farmlet) -> None:
     asyncio.run(scene())
 
 
-def test_what_a_job_prints_blocks_nothing(farmlet: Farmlet) -> None:
+def test_what_a_job_prints_blocks_nothing(own: OwnPool) -> None:
     async def scene() -> None:
-        async with farmlet.pool() as watched:
+        async with own.pool() as watched:
             await ready(watched)
-            watched.pool.dispatch(farmlet.job("say", 3_000_000), depth=1)
+            watched.pool.dispatch(own.job("say", 3_000_000), depth=1)
             await until(lambda: watched.outcomes, "it is done")
 
             assert watched.outcomes[0][1].kind == "finished"

@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from farm.store.job_status import Progress
+from farm.store.process_view import RunnerView, runner_from_line
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.state import State
 from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList, function_name
@@ -35,7 +37,7 @@ def job(description: bytes = b"shop.bill(7)") -> Assignment:
 
 
 def told(processes: ProcessList, listed: list[Any], now: float, identity: str = WHO) -> bool:
-    lines = processes.due(identity, listed, now)
+    lines = processes.due(identity, listed, (), now)
     if lines is not None:
         processes.written(now)
     return lines is not None
@@ -44,10 +46,10 @@ def told(processes: ProcessList, listed: list[Any], now: float, identity: str = 
 def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
     running = job()
     running.progress = PROGRESS
-    lines = ProcessList().due(WHO, [process(3, running, jobs_done=4, last_memory=5, peak_memory=6)], now=100.0)
+    lines = ProcessList().due(WHO, [process(3, running, jobs_done=4, last_memory=5, peak_memory=6)], (), now=100.0)
     assert lines is not None
 
-    said = json.loads(lines[3])
+    said = json.loads(lines["3"])
     about_job = {"job_id": "a", "function": "shop.bill", "job_seconds": 2.5, "queue": "calls", "attempt": 2}
     assert said == about_job | {
         "number": 3,
@@ -71,10 +73,10 @@ def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
     ],
 )
 def test_the_state_of_a_process_is_told(state: State, with_job: bool, shown: str) -> None:
-    lines = ProcessList().due(WHO, [process(1, job() if with_job else None, state)], now=100.0)
+    lines = ProcessList().due(WHO, [process(1, job() if with_job else None, state)], (), now=100.0)
 
     assert lines is not None
-    assert json.loads(lines[1])["state"] == shown
+    assert json.loads(lines["1"])["state"] == shown
 
 
 def test_a_host_whose_processes_do_nothing_tells_of_them_now_and_then() -> None:
@@ -105,15 +107,15 @@ def test_what_matters_is_told_with_the_next_beat() -> None:
 def test_a_list_that_redis_did_not_get_stays_due() -> None:
     processes = ProcessList()
 
-    assert processes.due(WHO, [process()], 100.0) is not None
-    assert processes.due(WHO, [process()], 100.1) is not None
+    assert processes.due(WHO, [process()], (), 100.0) is not None
+    assert processes.due(WHO, [process()], (), 100.1) is not None
 
 
 def test_the_list_is_bounded() -> None:
-    lines = ProcessList().due(WHO, [process(number) for number in range(1, 1500)], now=100.0)
+    lines = ProcessList().due(WHO, [process(number) for number in range(1, 1500)], (), now=100.0)
 
     assert lines is not None
-    assert list(lines) == list(range(1, MAX_LISTED + 1))
+    assert list(lines) == [str(number) for number in range(1, MAX_LISTED + 1)]
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,16 @@ def test_the_list_is_bounded() -> None:
 )
 def test_the_function_is_the_head_of_the_description(description: bytes, name: str | None) -> None:
     assert function_name([b"description", description]) == name
+
+
+def test_a_copy_of_a_runner_is_told_beside_the_processes_and_anew_when_its_state_changes() -> None:
+    processes = ProcessList()
+    copy = RunnerView(runner="embed", copy=0, pid=7, state="starting", memory=5)
+
+    lines = processes.due(WHO, [process()], [copy], 100.0)
+    processes.written(100.0)
+
+    assert lines is not None
+    assert runner_from_line(lines["embed/0"]) == copy
+    assert processes.due(WHO, [process()], [replace(copy, memory=6)], 100.1) is None, "memory alone can wait"
+    assert processes.due(WHO, [process()], [replace(copy, state="ready")], 100.2) is not None

@@ -14,6 +14,7 @@ from typing import Any
 from farm_settings import Settings
 from farm_worker.initialization import first_message
 from farm_worker.part_process import PartProcess
+from farm_worker.patience import within
 from farm_worker.pool.protocol import EventHandled, HandleEvent, HandlerCalled, InitializeFailed, Message, Ready
 
 MODULE = "farm_worker.handlers_child"
@@ -128,7 +129,7 @@ class Handlers:
 
     async def _begin(self, process: PartProcess) -> str:
         try:
-            answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)
+            answer = await within(process.ask(self._initialize), self._start_timeout)
         except TimeoutError:
             return f"the app was not imported within {self._start_timeout:g} s (INITIALIZE_TIMEOUT)"
         if isinstance(answer, InitializeFailed):
@@ -146,11 +147,11 @@ class Handlers:
         """Has one event handled. Functions that were called are not called again, should the process break."""
         self._handler = ""
         try:
-            answer = await asyncio.wait_for(process.ask(event), CALL_SECONDS)
+            answer = await within(process.ask(event), CALL_SECONDS)
             while isinstance(answer, HandlerCalled) and answer.sequence == event.sequence:
                 event.skip += 1
                 self._handler = answer.handler
-                answer = await asyncio.wait_for(process.receive(), CALL_SECONDS)
+                answer = await within(process.receive(), CALL_SECONDS)
         except TimeoutError:
             return f"not done within {CALL_SECONDS:g} s{self._at_what()}, so it is killed"
         except (TypeError, UnicodeError) as error:

@@ -127,7 +127,8 @@ class Heartbeat:
 
     async def _publish(self, who: Registration, record: Mapping[str, str | int | float]) -> BeatAnswer:
         now = time.monotonic()
-        processes = self._processes.due(who.identity, self._execution.pool.processes, now)
+        runners = self.runners.views if self.runners is not None else ()
+        processes = self._processes.due(who.identity, self._execution.pool.processes, runners, now)
         campaigns = self._settings.host.standby_coordinator
         answer = await self._store.beat(who, record, self._rq_state(), campaigns, processes)
         if processes is not None:

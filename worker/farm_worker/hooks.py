@@ -14,6 +14,7 @@ from farm.errors import AppError
 from farm_settings import Settings
 from farm_worker.initialization import first_message
 from farm_worker.part_process import PartProcess
+from farm_worker.patience import within
 from farm_worker.pool.protocol import CallLoad, DescribeApp, InitializeFailed, LoadAnswer
 
 MODULE = "farm_worker.hooks_child"
@@ -67,7 +68,7 @@ class Hooks:
             if process is None:
                 return self._no_answer(self._error)
             try:
-                answer = await asyncio.wait_for(process.ask(CallLoad(self._sequence, dict(facts))), timeout)
+                answer = await within(process.ask(CallLoad(self._sequence, dict(facts))), timeout)
             except TimeoutError:
                 return await self._replace(f"the load function did not answer within {timeout:g} s")
             except (OSError, ValueError) as error:
@@ -90,7 +91,7 @@ class Hooks:
         process = PartProcess(MODULE, self._environment)
         app = self._initialize.app
         try:
-            answer = await asyncio.wait_for(process.ask(self._initialize), self._start_timeout)
+            answer = await within(process.ask(self._initialize), self._start_timeout)
             if isinstance(answer, InitializeFailed):
                 raise AppError(answer.error)
             if not isinstance(answer, DescribeApp):

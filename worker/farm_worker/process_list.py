@@ -1,9 +1,9 @@
-"""What the host tells of its processes: a list that is written anew when it says something else, and now and then."""
+"""What the host tells of its processes and runners: a list that is written anew when it changed, and now and then."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from farm.store.process_view import ProcessState, ProcessView, to_line
+from farm.store.process_view import ProcessState, ProcessView, RunnerView, runner_field, to_line
 from farm_worker.pool.assignment import Assignment, function_name
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
@@ -23,16 +23,20 @@ class ProcessList:
         self._told_at = 0.0
         self._telling: tuple[object, ...] = ()
 
-    def due(self, identity: str, processes: Sequence[ProcessHandle], now: float) -> dict[int, bytes] | None:
-        """Number → line of each process, if that is to be written; else None.
+    def due(
+        self, identity: str, processes: Sequence[ProcessHandle], runners: Sequence[RunnerView], now: float
+    ) -> dict[str, bytes] | None:
+        """Name → line of each process and each copy of a runner, if that is to be written; else None.
 
         `identity`: under another one Redis was told nothing yet. `now`: monotonic seconds.
         """
         listed = [(process, process.begun) for process in processes[:MAX_LISTED]]
-        self._telling = (identity, *(_gist(process, job) for process, job in listed))
+        copies = [(runner.runner, runner.copy, runner.pid, runner.state) for runner in runners]
+        self._telling = (identity, *copies, *(_gist(process, job) for process, job in listed))
         if self._telling == self._told and now - self._told_at < RENEW_SECONDS:
             return None
-        return {process.number: to_line(view(process, job, now)) for process, job in listed}
+        lines = {str(process.number): to_line(view(process, job, now)) for process, job in listed}
+        return lines | {runner_field(runner): to_line(runner) for runner in runners}
 
     def written(self, now: float) -> None:
         """Redis has what `due` returned."""

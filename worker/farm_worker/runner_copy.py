@@ -5,8 +5,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
+from farm.store.process_view import RunnerView
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.recycling import WarmUps
@@ -14,20 +14,6 @@ from farm_worker.runner_process import Patience, RunnerProcess, State
 
 EARLY_END_SECONDS = 10.0
 """A process that ended sooner after it was ready is replaced with a delay, as one that never became ready is."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopyFacts:
-    """What one copy does now."""
-
-    runner: str
-    copy: int
-    pid: int | None
-    state: str
-    """`starting`, `ready`, `closing`, or `waiting` to be started again."""
-    memory: int | None
-    """Bytes of the process and all it started. None: not sampled yet."""
-    restarts: int
 
 
 class RunnerCopy:
@@ -65,10 +51,10 @@ class RunnerCopy:
         """It takes calls."""
         return self.process is not None and self.process.state is State.READY
 
-    def facts(self) -> CopyFacts:
+    def view(self) -> RunnerView:
         """What it does now."""
         process = self.process
-        return CopyFacts(
+        return RunnerView(
             runner=self.runner,
             copy=self._initialize.copy,
             pid=process.pid if process else None,

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from farm_worker.part_output import PartOutput
+from farm_worker.patience import within
 from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.protocol import (
     FrameReader,
@@ -29,8 +30,6 @@ from farm_worker.pool.starter import Started
 
 MODULE = "farm_worker.runner_child"
 RECEIVE_BYTES = 1 << 16
-STEP_SECONDS = 0.5
-"""Waiting is counted in steps of this length, however long one took: a host that stood still blames nobody for it."""
 EXIT_SECONDS = 1.0
 """Between the end of the stream and the exit."""
 
@@ -191,10 +190,6 @@ _PHASES = {State.STARTING: Phase.INITIALIZE, State.READY: Phase.JOB, State.CLOSI
 
 async def _happens(event: asyncio.Event, seconds: float) -> bool:
     """True as soon as the event is set, False when so many seconds passed without it."""
-    left = seconds
-    while left > 0 and not event.is_set():
-        step = min(left, STEP_SECONDS)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), step)
-        left -= step
+    with suppress(TimeoutError):
+        await within(event.wait(), seconds)
     return event.is_set()

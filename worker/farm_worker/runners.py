@@ -12,13 +12,14 @@ from math import inf
 
 import msgspec
 
+from farm.store.process_view import RunnerView
 from farm_settings import Settings
 from farm_worker.initialization import first_message
 from farm_worker.pool.memory import MemorySampler
 from farm_worker.pool.protocol import Initialize, RunnerOptions
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import warm_ups_at_once
-from farm_worker.runner_copy import CopyFacts, RunnerCopy
+from farm_worker.runner_copy import RunnerCopy
 from farm_worker.runner_folder import RunnerFolder
 from farm_worker.runner_process import Patience
 
@@ -80,9 +81,10 @@ class Runners:
         """The processes that run now."""
         return [copy.process.pid for copy in self._copies if copy.process is not None]
 
-    def describe(self) -> list[CopyFacts]:
+    @property
+    def views(self) -> list[RunnerView]:
         """What each copy does now."""
-        return [copy.facts() for copy in self._copies]
+        return [copy.view() for copy in self._copies]
 
     async def start(self) -> None:
         """Starts all copies. Returns when each of them is initialized or has failed once."""

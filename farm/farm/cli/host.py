@@ -1,4 +1,4 @@
-"""`farm host`: one host and its processes; and what operators may want of it."""
+"""`farm host`: one host, its processes and its runners; and what operators may want of it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,10 +10,11 @@ from farm.cli.host_fields import host_as_json, memory_share
 from farm.cli.output import print_json, table
 from farm.cli.session import open_session
 from farm.store.host_reader import HostDetails, HostReader
-from farm.store.process_view import ProcessView
+from farm.store.process_view import ProcessView, RunnerView
 from farm.store.snapshot import HostView
 
 PROCESS_COLUMNS = ("process", "pid", "state", "age", "jobs done", "memory", "peak")
+RUNNER_COLUMNS = ("runner", "copy", "pid", "state", "memory", "restarts")
 JOB_COLUMNS = ("process", "job", "function", "queue", "attempt", "runs for", "progress")
 
 BYTES_PER_MB = 1_000_000
@@ -37,7 +38,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")
 def command(name: str, idle_processes: int | None, drain: bool, as_json: bool, redis_url: str | None) -> None:
-    """Show one host and its processes, or say what it is to do.
+    """Show one host, its processes and its runners, or say what it is to do.
 
     The host hears of it with its next beat, within about a second. The number of idle processes holds until it ends:
     started anew it does as its settings say.
@@ -65,6 +66,9 @@ def _show(details: HostDetails) -> None:
     table(f"Host {details.host.name}", ("field", "value"), rows)
     click.echo()
     table("Processes", PROCESS_COLUMNS, map(_process_row, details.processes))
+    if details.runners:
+        click.echo()
+        table("Runners", RUNNER_COLUMNS, map(_runner_row, details.runners))
     running = [process for process in details.processes if process.job_id is not None]
     if running:
         click.echo()
@@ -108,6 +112,10 @@ def _process_row(process: ProcessView) -> tuple[object, ...]:
     )
 
 
+def _runner_row(runner: RunnerView) -> tuple[object, ...]:
+    return (runner.runner, runner.copy, runner.pid, runner.state, _megabytes(runner.memory), runner.restarts)
+
+
 def _megabytes(memory: int | None) -> str | None:
     return None if memory is None else f"{memory / BYTES_PER_MB:.0f} MB"
 
@@ -141,4 +149,5 @@ def _as_json(details: HostDetails) -> dict[str, object]:
         **host_as_json(details.host),
         "desired": dict(details.desired),
         "processes": [asdict(process) for process in details.processes],
+        "runners": [asdict(runner) for runner in details.runners],
     }

@@ -13,7 +13,7 @@ import redis
 
 from farm.errors import HostNotFound
 from farm.keys import Keys
-from farm.store.process_view import ProcessView, from_line
+from farm.store.process_view import ProcessView, RunnerView, from_line, runner_from_line
 from farm.store.scripts import Scripts
 from farm.store.snapshot import HostView, host_view
 
@@ -30,6 +30,8 @@ class HostDetails:
     host: HostView
     processes: tuple[ProcessView, ...]
     """By number. At most the thousand that a host lists."""
+    runners: tuple[RunnerView, ...]
+    """Copies of the app's runners, by name."""
     desired: Mapping[str, str]
     """What operators want of it, whether it did that already or not."""
 
@@ -62,6 +64,7 @@ class HostReader:
         return HostDetails(
             host=host_view(name, max(now - last_beat, 0.0), published or {}, (inbox or 0, running or 0), self._ages),
             processes=_processes(lines or {}, last_beat),
+            runners=_runners(lines or {}),
             desired={_text(field): _text(value) for field, value in (desired or {}).items()},
         )
 
@@ -104,6 +107,11 @@ def _processes(lines: Mapping[bytes, bytes], last_beat: float) -> tuple[ProcessV
                 )
             )
     return tuple(sorted(found, key=lambda process: process.number))
+
+
+def _runners(lines: Mapping[bytes, bytes]) -> tuple[RunnerView, ...]:
+    found = (runner_from_line(line) for name, line in lines.items() if b"/" in name)
+    return tuple(sorted(filter(None, found), key=lambda runner: (runner.runner, runner.copy)))
 
 
 def _number(value: bytes | None, otherwise: float) -> float:

@@ -104,11 +104,11 @@ class HostStore:
         record: Mapping[str, str | int | float],
         rq_state: str,
         campaigns: bool,
-        processes: Mapping[int, bytes] | None = None,
+        processes: Mapping[str, bytes] | None = None,
     ) -> BeatAnswer:
         """Renews the lease and publishes `record`, the fields of the host's hash. Raises HostFenced.
 
-        `processes`: the list of processes anew, number → line (see `process_view`); None leaves it as it is.
+        `processes`: the list of processes anew, name → line (see `process_view`); None leaves it as it is.
         """
         keys, rq_keys = self._keys, self._rq_keys
         fields = [part for pair in record.items() for part in pair]

@@ -1,4 +1,4 @@
-"""What a host publishes of each of its processes, and its text form in Redis."""
+"""What a host publishes of each of its processes and of its copies of runners, and the text form in Redis."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +8,7 @@ import msgspec
 from farm.store.job_status import Progress
 
 ProcessState = Literal["starting", "ready", "busy", "closing"]
+RunnerState = Literal["starting", "ready", "closing", "waiting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +40,50 @@ class ProcessView:
     """What the job said last of how far it is."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerView:
+    """One copy of a runner, as of the host's last beat."""
+
+    runner: str
+    """Name of the runner."""
+    copy: int
+    """Which copy it is, from 0."""
+    pid: int | None
+    """None while it waits to be started again."""
+    state: RunnerState
+    """starting: initializes; ready: takes calls; closing: takes no more; waiting: to be started again."""
+    memory: int | None = None
+    """Bytes of the process and all it started. None: not measured yet."""
+    restarts: int = 0
+    """How often it was started again since the host began."""
+
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(ProcessView)
+_processes = msgspec.json.Decoder(ProcessView)
+_runners = msgspec.json.Decoder(RunnerView)
 
 
-def to_line(process: ProcessView) -> bytes:
-    """The process as one line of JSON."""
-    return _encoder.encode(process)
+def runner_field(runner: RunnerView) -> str:
+    """Under which name the list holds it. Processes stand there under their numbers."""
+    return f"{runner.runner}/{runner.copy}"
+
+
+def to_line(view: ProcessView | RunnerView) -> bytes:
+    """One line of JSON."""
+    return _encoder.encode(view)
 
 
 def from_line(line: bytes) -> ProcessView | None:
     """None for what is no process."""
     try:
-        return _decoder.decode(line)
+        return _processes.decode(line)
+    except msgspec.DecodeError:
+        return None
+
+
+def runner_from_line(line: bytes) -> RunnerView | None:
+    """None for what is no copy of a runner."""
+    try:
+        return _runners.decode(line)
     except msgspec.DecodeError:
         return None

@@ -5,7 +5,7 @@
 -- ARGV   1 host  2 identity  3 HOST_TIMEOUT seconds  4 TTL of the host hash  5 load  6 milliseconds that a won campaign
 --        lasts, 0 if this host does not campaign  7 now, ISO 8601  8 RQ worker state  9 TTL of the RQ worker hash
 --        10 capacity  11 how many parts of the list of processes follow, '' if that stays as it is  12… that list, flat
---        (number, line), then the fields of the host hash, flat
+--        (name, line), then the fields of the host hash, flat
 -- RETURN {0} if the lease is gone, else {1, leader ('' if none), campaign won 0/1, inbox length, suspended 0/1,
 --        RQ worker record present 0/1, desired (flat)}
 --
