@@ -47,7 +47,7 @@ def test_two_hundred_jobs_of_two_queues_run_on_two_hosts_and_rq_shows_it(farm: F
 
 
 def test_a_host_publishes_every_field_of_the_contract(farm: Farm) -> None:
-    wait_until(lambda: farm.published("one")["busy"] == "0", "a beat says that jobs of tests before are done")
+    wait_until(lambda: farm.published("one")["idle"] == "2", "a beat says that both processes are warm and idle")
     published = farm.published("one")
 
     assert set(published) == PUBLISHED
