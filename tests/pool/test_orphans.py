@@ -79,7 +79,9 @@ def stranger(looks: Looks, tmp_path: Path) -> int:
     path = tmp_path / "stranger"
     script = f'sh -c \'echo $$ > "{path}.part"; mv "{path}.part" "{path}"; exec sleep 600\' & exit 0'
     subprocess.run(["setsid", "sh", "-c", script], check=True)
-    return int(wait_until(lambda: path.exists() and path.read_text(), "it runs"))
+    pid = int(wait_until(lambda: path.exists() and path.read_text(), "it runs"))
+    wait_until(lambda: psutil.Process(pid).cmdline() == ["sleep", "600"], "it sleeps")
+    return pid
 
 
 def is_gone(pid: int) -> bool:

@@ -294,10 +294,12 @@ def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
         async with own.pool() as watched:
             await ready(watched)
             hanging = template_pid(watched)
+            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
             os.killpg(hanging, signal.SIGSTOP)
-            (pid,) = watched.pids()
-            os.kill(pid, signal.SIGKILL)
-            await until(lambda: len(watched.ends) == 2, "the process, and the one that was asked for, have ended")
+            os.kill(watched.pids().pop(), signal.SIGKILL)
+            await until(lambda: len(watched.ends) == 1 and watched.pool.ready, "that one has replaced the process")
+            os.kill(watched.pids().pop(), signal.SIGKILL)
+            await until(lambda: len(watched.ends) == 3, "the process, and the one that was asked for, have ended")
             await ready(watched)
             assert hanging not in watched.pool.helper_pids
 
@@ -352,3 +354,73 @@ def test_closing_the_pool_leaves_neither_template_nor_processes(own: OwnPool) ->
 
     pids = asyncio.run(scene())
     assert not [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+
+
+def test_the_next_process_is_forked_before_it_is_asked_for(own: OwnPool) -> None:
+    async def scene() -> None:
+        async with own.pool(slots=2, idle=1) as watched:
+            await ready(watched)
+            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
+            (reserve,) = watched.pool.reserve_pids
+            assert reserve not in watched.pids()
+            assert psutil.Process(reserve).ppid() == os.getpid(), "it is a child of the host already"
+            watched.pool.idle_target = 2
+            await until(lambda: reserve in watched.pids(), "it is the one that was asked for")
+            await until(lambda: set(watched.pool.reserve_pids) - {reserve}, "there is another")
+
+    asyncio.run(scene())
+
+
+def test_a_reserve_that_is_killed_is_replaced(own: OwnPool) -> None:
+    async def scene() -> None:
+        async with own.pool(slots=2, idle=1) as watched:
+            await ready(watched)
+            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
+            (killed,) = watched.pool.reserve_pids
+            os.kill(killed, signal.SIGKILL)
+            await until(lambda: set(watched.pool.reserve_pids) - {killed}, "there is another")
+            watched.pool.idle_target = 2
+            await until(lambda: watched.pool.ready == 2, "it serves")
+            assert not watched.ends
+            os.waitpid(killed, 0)  # a host's look for orphans does that
+
+    asyncio.run(scene())
+
+
+def test_a_template_that_dies_takes_its_reserve_along(own: OwnPool) -> None:
+    async def scene() -> None:
+        async with own.pool() as watched:
+            await ready(watched)
+            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
+            (reserve,) = watched.pool.reserve_pids
+            os.kill(template_pid(watched), signal.SIGKILL)
+            await until(lambda: not psutil.pid_exists(reserve), "it has ended and was waited for")
+
+    asyncio.run(scene())
+
+
+def test_a_system_without_room_for_a_process_is_no_end_of_the_template(own: OwnPool) -> None:
+    own.write("""
+FORK, failures = os.fork, iter(range(4))
+
+def fork():
+    if next(failures, None) is not None: raise BlockingIOError(11, "Resource temporarily unavailable")
+    return FORK()
+
+os.fork = fork
+
+def pid(): return os.getpid()
+""")
+
+    async def scene() -> None:
+        async with own.pool() as watched:
+            template = asyncio.create_task(until(lambda: watched.pool.helper_pids, "there is a template"))
+            await until(lambda: watched.ends, "the first was refused")
+            assert "the template can't fork: [Errno 11] Resource temporarily unavailable" in watched.ends[0][0].error
+            await template
+            serving = template_pid(watched)
+            await ready(watched)
+            assert template_pid(watched) == serving
+            assert await run(own, watched, "pid") in watched.pids()
+
+    asyncio.run(scene())

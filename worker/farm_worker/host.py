@@ -169,7 +169,8 @@ class Host:
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
-            lambda: [process.pid for process in self.pool.processes if process.pid], lambda: self.pool.unborn_since
+            lambda: [*self.pool.reserve_pids, *(process.pid for process in self.pool.processes if process.pid)],
+            lambda: self.pool.unborn_since,
         )
         self._desired = Desired(self.pool, self.stopping)
 

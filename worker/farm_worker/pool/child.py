@@ -43,11 +43,11 @@ def main(arguments: list[str]) -> int:
 
 
 def serve(
-    lines: ChildLines, begun: float, loaded: "Loaded | None" = None, join: Callable[[], None] = lambda: None
+    lines: ChildLines, begun: float, loaded: "Loaded | None" = None, announce: Callable[[], object] = lambda: None
 ) -> int:
     """The life of a process from its first message to its exit code.
 
-    Of one that was forked: `loaded`, by its template; `join`, to be called before it says anything or runs user code.
+    Of one that was forked: `loaded`, by its template; `announce` says that it was born, before it says anything else.
     """
     adopt_orphans()
     keep_stacks(lines.stacks)
@@ -59,7 +59,7 @@ def serve(
     restore_environment(initialize)
     output = take_over_output(inlet.say, initialize.log_level)
     try:
-        join()
+        announce()
         equipment, warmth = _warm(initialize, loaded, inlet.send)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         return Entry(inlet, initialize, output, begun).fail(error)

@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Self
 
 OUTPUT_PIPE_BYTES = 1 << 20
@@ -36,6 +36,19 @@ class ChildLines:
     stacks: int
     output: int
 
+    @classmethod
+    def receive(cls, stream: socket.socket) -> "Self | None":
+        """Those that a host sends with its next request; waits for it. None when there will be no more."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(stream, 1, len(fields(cls)))
+        except ConnectionError:
+            return None
+        return cls(*descriptors) if data else None
+
+    def send(self, stream: socket.socket) -> None:
+        """A request with these lines. Raises OSError when the stream takes no more now."""
+        socket.send_fds(stream, [b"\0"], astuple(self))
+
     def take_over(self) -> "ChildLines":
         """The same lines under high numbers, which what a job starts does not inherit. Call it in the process, once.
 
@@ -48,8 +61,13 @@ class ChildLines:
             os.close(descriptor)
         return ChildLines(stream, tokens, control, stacks, self.output)
 
+    def refuse(self) -> None:
+        """Closes what was received, as nothing comes of the request."""
+        for descriptor in astuple(self):
+            os.close(descriptor)
+
     def close(self) -> None:
-        """Gives them up once the process has them. The pipe end for tokens and the stacks are the host's too."""
+        """For the host: gives them up once the process has them. The pipe end for tokens and the stacks stay open."""
         for descriptor in (self.stream, self.control, self.output):
             with suppress(OSError):
                 os.close(descriptor)

@@ -121,6 +121,11 @@ class Pool:
         return self._starter.pids
 
     @property
+    def reserve_pids(self) -> Sequence[int]:
+        """Processes that were forked in advance: they run nothing, and are in no list until they are asked for."""
+        return self._starter.reserve_pids
+
+    @property
     def unborn_since(self) -> float:
         """When the oldest process was asked for whose pid is not known yet; `inf` when there is none."""
         return min((process.spawned_at for process in self._staff.processes if not process.pid), default=inf)

@@ -84,6 +84,12 @@ class TemplateReady(msgspec.Struct, tag="template_ready", array_like=True):
     """Why processes can't be forked from it, a whole sentence; empty: they can."""
 
 
+class Reserve(msgspec.Struct, tag="reserve", array_like=True):
+    """Template → host: a process was forked before it is asked for. The next request becomes that one."""
+
+    pid: int
+
+
 class Forked(msgspec.Struct, tag="forked", array_like=True):
     """Template → host, after each request: it was done. What came of it, the process says itself."""
 
@@ -272,6 +278,7 @@ Message = (
     | RunJob
     | Born
     | TemplateReady
+    | Reserve
     | Forked
     | Ended
     | Ready

@@ -76,6 +76,11 @@ class Starter(Protocol):
         ...
 
     @property
+    def reserve_pids(self) -> Sequence[int]:
+        """Processes that were forked and not asked for yet."""
+        ...
+
+    @property
     def failures(self) -> int:
         """How often in a row it failed to get ready."""
         ...
@@ -115,6 +120,7 @@ class Spawner:
     ready = True
     cheap = False
     pids: Sequence[int] = ()
+    reserve_pids: Sequence[int] = ()
     failures = 0
     unhealthy_reason: str | None = None
 

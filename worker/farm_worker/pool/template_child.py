@@ -1,17 +1,18 @@
 """The body of the template: `python -P -m farm_worker.pool.template_child STREAM` (a descriptor).
 
 It imports the app, runs its preload functions, says so, then forks one process for each request: a byte with the
-descriptors of that process's lines. A forked process is a child of the host, not of the template (`template_fork`).
+descriptors of that process's lines. A forked process is a child of the host, not of the template, and is there before
+it is asked for (`template_fork`).
 """
 
 import gc
 import os
+import select
 import socket
 import sys
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm_worker.pool import template_fork
@@ -24,6 +25,7 @@ from farm_worker.pool.protocol import (
     Forked,
     Initialize,
     InitializeFailed,
+    Reserve,
     TemplateReady,
     encode,
 )
@@ -34,21 +36,8 @@ from farm_worker.pool.template_safety import end_sockets, why_unsafe
 if TYPE_CHECKING:
     from farm_worker.pool.loaded import Loaded
 
-LINES = 5
-"""Descriptors in a request."""
-_NO_MORE = 4
-"""Exit code of a go-between: the host has closed the stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A process that the host asked for."""
-
-    lines: ChildLines
-    begun: float
-    """Monotonic seconds."""
-    between: int
-    """Who forks it."""
+NO_ROOM_SECONDS = 0.1
+"""Between two attempts to fork where the system has no room for another process."""
 
 
 def main(arguments: list[str]) -> int:
@@ -87,48 +76,45 @@ def load_all(initialize: Initialize) -> "Loaded":
 def _serve_requests(stream: socket.socket, loaded: "Loaded") -> int:
     """Forks until the host closes the stream."""
     end_sockets(spare=stream.fileno())
-    host = os.getppid()
     while True:
-        pid = template_fork.fork_between()
-        if pid == 0:
-            request = _serve_request(stream)
-            return _be_process(request, host, loaded)
-        _, status = os.waitpid(pid, 0)
-        if os.waitstatus_to_exitcode(status) == _NO_MORE:
+        try:
+            is_reserve, news = template_fork.fork_reserve(lambda pid: stream.sendall(encode(Reserve(pid))))
+        except OSError as error:
+            if not _refuse_meanwhile(stream, error):
+                return 0
+            continue
+        if is_reserve:
+            return _be_process(stream, news, loaded)
+        if not template_fork.is_another_wanted(news):
             return 0
 
 
-def _serve_request(stream: socket.socket) -> _Request:
-    """In the go-between. Returns in the new process alone."""
-    try:
-        data, descriptors, _, _ = socket.recv_fds(stream, 1, LINES)
-    except ConnectionError:
-        os._exit(_NO_MORE)
-    if not data:
-        os._exit(_NO_MORE)
-    request = _Request(ChildLines(*descriptors), time.monotonic(), os.getpid())
-    try:
-        if template_fork.fork_process():
-            stream.close()
-            return request
-    except OSError as error:
-        with suppress(OSError):
-            os.write(request.lines.stream, encode(InitializeFailed(f"the template can't fork: {error}")))
+def _refuse_meanwhile(stream: socket.socket, error: OSError) -> bool:
+    """Until another attempt makes sense. False when the host has closed the stream."""
+    if not select.select([stream], [], [], NO_ROOM_SECONDS)[0]:
+        return True
+    lines = ChildLines.receive(stream)
+    if lines is None:
+        return False
+    with suppress(OSError):
+        os.write(lines.stream, encode(InitializeFailed(f"the template can't fork: {error}")))
+    lines.refuse()
     with suppress(ConnectionError):
         stream.sendall(encode(Forked()))
-    os._exit(0)
+    return True
 
 
-def _be_process(request: _Request, host: int, loaded: "Loaded") -> int:
-    def join() -> None:
-        template_fork.join(host, request.between)
-        os.write(lines.stream, encode(Born(os.getpid())))
-
+def _be_process(stream: socket.socket, news: int, loaded: "Loaded") -> int:
     try:
-        lines = template_fork.take_output(request.lines).take_over()
         template_fork.spare_finalizers()
         template_fork.reseed()
-        return serve(lines, request.begun, loaded, join)
+        request = template_fork.wait_for_request(stream, news)
+        begun = time.monotonic()
+        with suppress(ConnectionError):
+            stream.sendall(encode(Forked()))
+        stream.close()
+        lines = template_fork.take_output(request).take_over()
+        return serve(lines, begun, loaded, lambda: os.write(lines.stream, encode(Born(os.getpid()))))
     except BaseException:  # noqa: BLE001 - what is left to say before the end
         traceback.print_exc()
         return 1

@@ -1,51 +1,105 @@
 """Forking a process of the pool: a child of the host that shares memory with the template and nothing else.
 
-The template forks a go-between, which waits for a request, forks the new process and exits. So the new one loses its
-parent, and gets the host as the next, which is a subreaper (`orphans`): the host can wait for it and hears how it
-ended. And when a request comes, the first of the two copies was made before.
+The template forks a go-between, which forks the new process and exits. So the new one loses its parent, and gets the
+host as the next, which is a subreaper (`orphans`): the host can wait for it and hears how it ended. All that is done
+before the process is asked for: it is the template's **reserve**, which waits for the host's next request.
 """
 
+import errno
 import os
 import random
+import select
+import socket
 import sys
 import time
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.surroundings import die_with_parent
 
 LOOK_SECONDS = 0.0002
-NO_ROOM_SECONDS = 0.1
-"""Between two attempts to fork where the system has no room for another process."""
+DIED_SECONDS = 0.1
+"""Before a reserve that died is replaced: should each of them die at once, the template must not do nothing else."""
+_TAKEN, _NO_MORE = b"t", b"n"
 _STDIN, _STDOUT, _STDERR = range(3)
 
 
-def fork_between() -> int:
-    """Forks a go-between, as soon as there is room for it: its pid, and 0 in itself. It dies with the template."""
+def fork_reserve(tell: Callable[[int], None]) -> tuple[bool, int]:
+    """True in the reserve, and its end of a pipe to the template; False in the template, and the other end.
+
+    `tell` gets the reserve's pid before that takes a request. Raises OSError when there is no room for a process.
+    """
+    host = os.getppid()
+    template_end, reserve_end = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    while True:
-        try:
-            pid = os.fork()
-        except OSError:
-            time.sleep(NO_ROOM_SECONDS)
-            continue
-        if pid == 0:
-            die_with_parent()
-        return pid
+    try:
+        between = os.fork()
+    except OSError:
+        os.close(template_end)
+        os.close(reserve_end)
+        raise
+    if between == 0:
+        between = os.getpid()
+        os.close(template_end)
+        _fork_from_between(tell)
+        _join(host, between)
+        return True, reserve_end
+    os.close(reserve_end)
+    _, status = os.waitpid(between, 0)
+    if code := os.waitstatus_to_exitcode(status):
+        os.close(template_end)
+        raise OSError(code, os.strerror(code))
+    return False, template_end
 
 
-def fork_process() -> bool:
-    """In the go-between: True in the new process, which leads a group of its own. Raises OSError."""
-    if os.fork():
-        return False
+def is_another_wanted(template_end: int) -> bool:
+    """In the template: waits until the reserve was asked for, or has died. False when the host wants no more."""
+    news = os.read(template_end, 1)
+    os.close(template_end)
+    if not news:
+        time.sleep(DIED_SECONDS)
+    return news != _NO_MORE
+
+
+def wait_for_request(stream: socket.socket, reserve_end: int) -> ChildLines:
+    """In the reserve: the lines of the process that it becomes. It ends here when the template or the host is gone."""
+    waiting = select.poll()
+    waiting.register(stream, select.POLLIN)
+    waiting.register(reserve_end, 0)  # an error, once the template has no end of it
+    if any(descriptor == reserve_end for descriptor, _ in waiting.poll()):
+        os._exit(0)
+    lines = ChildLines.receive(stream)
+    if lines is None:
+        os.write(reserve_end, _NO_MORE)
+        os._exit(0)
+    os.write(reserve_end, _TAKEN)
+    os.close(reserve_end)
+    return lines
+
+
+def _fork_from_between(tell: Callable[[int], None]) -> None:
+    """In the go-between, which ends here. Returns in the reserve, which leads a group of its own."""
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os._exit(error.errno or errno.EAGAIN)
+    if pid:
+        _leave(lambda: tell(pid))
     os.setpgid(0, 0)
-    return True
 
 
-def join(host: int, between: int) -> None:
-    """In the new process: waits until `between` is gone and `host` its parent; it dies with the host."""
+def _leave(last: Callable[[], None]) -> NoReturn:
+    try:
+        last()
+    finally:
+        os._exit(0)
+
+
+def _join(host: int, between: int) -> None:
+    """In the reserve: waits until `between` is gone and `host` its parent; it dies with the host."""
     while (parent := os.getppid()) == between:
         time.sleep(LOOK_SECONDS)
     if parent != host:

@@ -33,7 +33,7 @@ from farm_worker.pool.protocol import (
     TemplateReady,
     encode,
 )
-from farm_worker.pool.template_child import LINES, load_all
+from farm_worker.pool.template_child import load_all
 
 if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
@@ -86,22 +86,16 @@ def _serve_requests(stream: socket.socket, loaded: "Loaded", output: ProcessOutp
     voices = Voices()
     output.connect(voices.say)
     while True:
-        try:
-            data, descriptors, _, _ = socket.recv_fds(stream, 1, LINES)
-        except ConnectionError:
+        lines = ChildLines.receive(stream)
+        if lines is None:
             return
-        if not data:
-            return
-        lines = ChildLines(*descriptors)
-        os.close(lines.output)  # what is printed here belongs to no thread
         try:
             threading.Thread(target=_be_executor, args=(lines, loaded, output, voices), daemon=True).start()
         except RuntimeError as error:
             with suppress(OSError):
                 os.write(lines.stream, encode(InitializeFailed(f"no room for another thread: {error}")))
                 os.write(lines.stream, encode(Ended(INITIALIZE_FAILED)))
-            for descriptor in descriptors[:-1]:
-                os.close(descriptor)
+            lines.refuse()
         try:
             stream.sendall(encode(Forked()))
         except ConnectionError:
@@ -110,6 +104,7 @@ def _serve_requests(stream: socket.socket, loaded: "Loaded", output: ProcessOutp
 
 def _be_executor(lines: ChildLines, loaded: "Loaded", output: ProcessOutput, voices: Voices) -> None:
     """The life of one thread."""
+    os.close(lines.output)  # what is printed here belongs to no thread
     for descriptor in (lines.stream, lines.tokens, lines.control, lines.stacks):
         os.set_inheritable(descriptor, False)
     attendant = attend(lines.control)
