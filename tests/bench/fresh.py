@@ -71,7 +71,7 @@ async def _measure(start_method: str, count: int, forks: int) -> tuple[float, li
     try:
         await _until_ready(pool, count)
         ready = [await _replace(pool, pool.processes[0], count) for _ in range(forks)]
-        pids = [*pool.helper_pids, *(process.pid for process in pool.processes)]
+        pids = [*pool.helper_pids, *pool.reserve_pids, *(process.pid for process in pool.processes)]
         return sum(psutil.Process(pid).memory_full_info().pss for pid in pids), ready
     finally:
         await pool.close(1.0)

@@ -14,7 +14,7 @@ from rq.job import Job, JobStatus, Retry
 from rq.repeat import Repeat
 from rq.serializers import JSONSerializer
 
-from farm_worker.pool.record import Record, restore
+from farm_worker.pool.record import Record, _attributes, restore
 
 CONNECTION = Redis()
 """Never used: nothing here asks Redis."""
@@ -163,6 +163,13 @@ def test_a_field_that_makes_no_sense_is_an_error_each_time(field: bytes, value: 
 def test_a_record_without_a_payload_is_no_job(record: Record) -> None:
     with pytest.raises(NoSuchJobError):
         read(record)
+
+
+def test_a_large_field_that_rq_does_not_know_is_kept_by_no_process() -> None:
+    record = as_record(Job.create("os.getpid", connection=CONNECTION, origin="default"))
+    before = _attributes.cache_info().currsize
+    read(record | {b"theirs": b"x" * 100_000})
+    assert _attributes.cache_info().currsize == before
 
 
 def test_intervals_of_one_job_are_not_those_of_the_next() -> None:

@@ -15,10 +15,19 @@ Record = dict[bytes, bytes]
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
 _OWN_FIELDS = (b"data", b"description", *(name.encode() for name in _DATES))
 """Of these each job has its own."""
-_NEVER_SHARED = frozenset(
-    b"meta result exc_info webhooks retry_intervals repeat_intervals dependency_ids dependency_id".split()
+_SHARED_FIELDS = frozenset(
+    name.encode()
+    for name in (
+        *("origin", "status", "worker_name", "group_id", "timeout", "ttl", "result_ttl", "failure_ttl"),
+        *("success_callback_name", "failure_callback_name", "stopped_callback_name"),
+        *("success_callback_timeout", "failure_callback_timeout", "stopped_callback_timeout"),
+        *("enqueue_at_front", "enqueue_at_front_on_retry", "allow_dependency_failures", "number_of_retries"),
+        *("retries_left", "repeats_left", "rate_limit_key", "rate_limit_concurrency"),
+        *("farm_on_lost", "farm_crashes", "farm_losses"),
+    )
 )
-"""What is large, or read as a value that can be changed in place. Jobs that have one of these are read one by one."""
+"""What many jobs have in common: short, and read as values that nobody can change in place. Jobs with any other field
+are read one by one."""
 _WITHOUT_ZONE = len("2026-01-01T00:00:00.000000")
 _NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
@@ -41,7 +50,7 @@ def restore(job_class: type[Job], job_id: bytes, record: Record, connection: Any
     shared = record.copy()
     own = [shared.pop(field, b"") for field in _OWN_FIELDS]
     is_plain = job_class.__init__ is Job.__init__ and job_class.restore is Job.restore
-    is_alike = bool(is_plain and own[0] and _NEVER_SHARED.isdisjoint(shared))
+    is_alike = bool(is_plain and own[0] and shared.keys() <= _SHARED_FIELDS)
     if is_alike:
         job = _like_others(job_class, connection, tuple(shared.items()))
         _fill(job, *own)
