@@ -45,6 +45,18 @@ def template_pid(watched: Watched) -> int:
     return pid
 
 
+async def reserve_pid(watched: Watched) -> int:
+    """Of the process that was forked in advance, once it is a child of the host and can be asked for."""
+
+    def are_there() -> bool:
+        pids = watched.pool.reserve_pids
+        return bool(pids) and all(psutil.Process(pid).ppid() == os.getpid() for pid in pids)
+
+    await until(are_there, "a process was forked in advance")
+    (pid,) = watched.pool.reserve_pids
+    return pid
+
+
 def test_processes_share_what_the_template_loaded_and_are_children_of_the_host(own: OwnPool) -> None:
     async def scene() -> None:
         async with own.pool(slots=2) as watched:
@@ -294,7 +306,7 @@ def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
         async with own.pool() as watched:
             await ready(watched)
             hanging = template_pid(watched)
-            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
+            await reserve_pid(watched)
             os.killpg(hanging, signal.SIGSTOP)
             os.kill(watched.pids().pop(), signal.SIGKILL)
             await until(lambda: len(watched.ends) == 1 and watched.pool.ready, "that one has replaced the process")
@@ -360,10 +372,8 @@ def test_the_next_process_is_forked_before_it_is_asked_for(own: OwnPool) -> None
     async def scene() -> None:
         async with own.pool(slots=2, idle=1) as watched:
             await ready(watched)
-            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
-            (reserve,) = watched.pool.reserve_pids
+            reserve = await reserve_pid(watched)
             assert reserve not in watched.pids()
-            assert psutil.Process(reserve).ppid() == os.getpid(), "it is a child of the host already"
             watched.pool.idle_target = 2
             await until(lambda: reserve in watched.pids(), "it is the one that was asked for")
             await until(lambda: set(watched.pool.reserve_pids) - {reserve}, "there is another")
@@ -375,8 +385,7 @@ def test_a_reserve_that_is_killed_is_replaced(own: OwnPool) -> None:
     async def scene() -> None:
         async with own.pool(slots=2, idle=1) as watched:
             await ready(watched)
-            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
-            (killed,) = watched.pool.reserve_pids
+            killed = await reserve_pid(watched)
             os.kill(killed, signal.SIGKILL)
             await until(lambda: set(watched.pool.reserve_pids) - {killed}, "there is another")
             watched.pool.idle_target = 2
@@ -391,8 +400,7 @@ def test_a_template_that_dies_takes_its_reserve_along(own: OwnPool) -> None:
     async def scene() -> None:
         async with own.pool() as watched:
             await ready(watched)
-            await until(lambda: watched.pool.reserve_pids, "a process was forked in advance")
-            (reserve,) = watched.pool.reserve_pids
+            reserve = await reserve_pid(watched)
             os.kill(template_pid(watched), signal.SIGKILL)
             await until(lambda: not psutil.pid_exists(reserve), "it has ended and was waited for")
 
