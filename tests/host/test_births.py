@@ -52,7 +52,8 @@ def test_when_all_idle_processes_are_killed_the_next_job_runs_and_the_pool_fills
     second = farm.wait_for(farm.queue().enqueue("birthapp.who")).return_value()
     assert second[0] not in pids
     wait_until(lambda: farm.published("one").get("idle") == "3", "the pool is full again")
-    wait_until(lambda: len(farm.events("process.ended")) == 3, "three events")
+    # The one in reserve was perhaps asked for before its own turn to be killed came: that is the fourth then.
+    wait_until(lambda: len(farm.events("process.ended")) >= 3, "three events")
     assert {(event["reason"], event["signal"]) for event in farm.events("process.ended")} == {("crashed", "SIGKILL")}
 
 
