@@ -1,7 +1,7 @@
 """What a host publishes of each of its processes and of its copies of runners, and the text form in Redis."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -58,6 +58,8 @@ class RunnerView:
     """How often it was started again since the host began."""
 
 
+View = TypeVar("View")
+
 _encoder = msgspec.json.Encoder()
 _processes = msgspec.json.Decoder(ProcessView)
 _runners = msgspec.json.Decoder(RunnerView)
@@ -75,15 +77,16 @@ def to_line(view: ProcessView | RunnerView) -> bytes:
 
 def from_line(line: bytes) -> ProcessView | None:
     """None for what is no process."""
-    try:
-        return _processes.decode(line)
-    except msgspec.DecodeError:
-        return None
+    return _decoded(_processes, line)
 
 
 def runner_from_line(line: bytes) -> RunnerView | None:
     """None for what is no copy of a runner."""
+    return _decoded(_runners, line)
+
+
+def _decoded(decoder: "msgspec.json.Decoder[View]", line: bytes) -> View | None:
     try:
-        return _runners.decode(line)
+        return decoder.decode(line)
     except msgspec.DecodeError:
         return None
