@@ -10,7 +10,7 @@ import psutil
 import pytest
 import redis
 
-from farm_worker.pool import template
+from farm_worker.pool import template_process
 from farm_worker.pool.reasons import Phase, Reason
 from farm_worker.pool.starter import Spawner
 from farm_worker.pool.template import Template
@@ -299,8 +299,8 @@ def set_up(process):
 def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
     own: OwnPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template, "FORK_SECONDS", 0.3)
-    monkeypatch.setattr(template, "SUSPECT_SECONDS", 0.1)
+    monkeypatch.setattr(template_process, "FORK_SECONDS", 0.3)
+    monkeypatch.setattr(template_process, "SUSPECT_SECONDS", 0.1)
 
     async def scene() -> None:
         async with own.pool() as watched:

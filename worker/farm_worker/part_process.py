@@ -66,16 +66,20 @@ class PartProcess:
 
     async def finish(self, timeout: float) -> None:
         """Lets it end by itself, as what it runs may have to write something at its exit; then kills it."""
-        self._stream.close()
+        self._hang_up()
         await asyncio.wait([self._exited], timeout=timeout)
         await self.end()
 
     async def end(self) -> None:
         """Kills it with all that it started."""
-        self._stream.close()
+        self._hang_up()
         if not self._exited.done():
             self._group.signal(signal.SIGKILL)
             await asyncio.wait([self._exited])
+
+    def _hang_up(self) -> None:
+        """Closes the stream, which asks it to end. May be called again."""
+        self._stream.close()
 
     async def _exit(self) -> str:
         await asyncio.wait([self._exited], timeout=EXIT_SECONDS)

@@ -12,7 +12,8 @@ from weakref import WeakSet
 
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.starter import Joined, Started
-from farm_worker.pool.template import Template, TemplateProcess
+from farm_worker.pool.template import Template
+from farm_worker.pool.template_process import TemplateProcess
 
 _logger = logging.getLogger(__name__)
 
