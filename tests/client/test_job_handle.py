@@ -145,6 +145,26 @@ def test_a_running_job_is_given_a_grace_where_the_worker_knows_of_it(
     assert json.loads(message["data"]) == {"job_id": job.id} | expected
 
 
+def test_a_job_that_ends_as_it_is_told_to_stop_was_told_once(
+    client: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from farm.client import jobs
+
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    redis_client.hset(f"rq:job:{job.id}", mapping={"status": "started", "worker_name": "host-1"})
+    told: list[str] = []
+
+    def end_at_once(connection: object, worker: str, command: str, **words: object) -> None:
+        told.append(command)
+        redis_client.hset(f"rq:job:{job.id}", "status", "finished")
+        redis_client.expire(f"rq:job:{job.id}", 500)
+
+    monkeypatch.setattr(jobs, "send_command", end_at_once)
+
+    assert job.cancel() == "stopping"
+    assert told == ["stop-job"]
+
+
 @pytest.mark.parametrize("grace", [-1, float("nan"), float("inf")])
 def test_a_grace_that_is_no_length_of_time_is_refused(client: Client, grace: float) -> None:
     job = client.queue().enqueue(sample_jobs.add, 1)

@@ -88,12 +88,14 @@ class Jobs:
     def _cancel_unchanged(self, job_id: str, grace: float | None, pipeline: Any) -> Canceled:
         """One try, with the job's hash watched: a job that starts meanwhile is stopped, not marked."""
         job = ClientJob.fetch(job_id, connection=self._connection)
-        pipeline.multi()
         if _has_ended(job):
+            pipeline.unwatch()
             return "ended"
         if job.get_status(refresh=False) == "started":
+            pipeline.unwatch()  # what was asked for is not asked anew because the job's record changes
             self._stop(job_id, job.worker_name or "", grace)
             return "stopping"
+        pipeline.multi()
         job.cancel(pipeline=pipeline)
         return "canceled"
 
