@@ -45,7 +45,7 @@ class HostHandle:
         self._reader = HostReader(connection, Keys(settings.redis.prefix), lease.suspect_after, lease.host_timeout)
 
     def details(self) -> HostDetails:
-        """All of it at one moment: what it published, its processes, what operators want of it."""
+        """All of it at one moment: what it published, its processes and runners, what operators want of it."""
         with readable_errors(self._url):
             return self._reader.details(self.name)
 

@@ -1,6 +1,5 @@
 """What a job leaves in a pool: the next job sees none of it, and nothing goes on running."""
 
-import json
 import os
 import signal
 from pathlib import Path
@@ -10,7 +9,8 @@ import psutil
 import pytest
 from rq.job import Job
 
-from tests.support.farm import KEYS, Farm, Member
+from farm import host as farm_host
+from tests.support.farm import Farm, Member
 from tests.support.waiting import wait_until
 
 FORKED = 2**7 - 1
@@ -74,8 +74,9 @@ def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
     pids = tmp_path / "pids"
     wait_until(lambda: pids.exists() and len(pids.read_text().split()) == FORKED, "all run", 30)
     if ended_by == "a kill":
-        process = json.loads(farm.redis.hget(KEYS.processes("one"), "1") or b"{}")
-        os.kill(process["pid"], signal.SIGKILL)
+        with farm_host("one", farm.url) as handle:
+            process = wait_until(lambda: handle.job(job.id), "the process is said to run it")
+        os.kill(process.pid, signal.SIGKILL)
 
     farm.wait_for(job, status="failed", timeout=40)
     assert run(farm, "add", 1, 2).return_value() == 3

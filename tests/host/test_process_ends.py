@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.farm import KEYS, Farm
+from farm import host as farm_host
+from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
 START_METHODS = pytest.mark.parametrize("start_method", ["spawn", "template"])
@@ -246,7 +247,8 @@ def test_normal_ends_make_no_event(ends: Farm) -> None:
     host = ends.host(max_jobs_per_process=1, log_level="debug")
     for _ in range(2):
         ends.wait_for(ends.queue().enqueue("ends.pid"))
-    wait_until(lambda: '"ready"' in (ends.redis.hget(KEYS.processes("one"), "3") or b"").decode(), "the third is warm")
+    with farm_host("one", ends.url) as handle:
+        wait_until(lambda: [(one.number, one.state) for one in handle.processes] == [(3, "ready")], "the third is warm")
     host.stop()
 
     assert "was recycled" in host.says

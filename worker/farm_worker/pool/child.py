@@ -17,15 +17,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from farm_worker.pool.attendant import attend
-from farm_worker.pool.entry import Entry
+from farm_worker.pool.entry import be_told
 from farm_worker.pool.inlet import Inlet
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
-from farm_worker.pool.output import ProcessOutput, take_over_output
+from farm_worker.pool.output import ProcessOutput
 from farm_worker.pool.protocol import Dirty, Initialize, Message, Ready
 from farm_worker.pool.stacks import keep_stacks
-from farm_worker.pool.surroundings import Surroundings, die_with_parent, restore_environment, take_signals, use_path
+from farm_worker.pool.surroundings import Surroundings, die_with_parent, take_signals, use_path
 
 if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
@@ -52,21 +52,18 @@ def serve(
     adopt_orphans()
     keep_stacks(lines.stacks)
     attend(lines.control)
-    inlet = Inlet(lines.stream, lines.tokens)
-    initialize = inlet.receive()
-    if not isinstance(initialize, Initialize):
+    entry = be_told(Inlet(lines.stream, lines.tokens), begun)
+    if entry is None:
         return 0
-    restore_environment(initialize)
-    output = take_over_output(inlet.say, initialize.log_level)
     try:
         announce()
-        equipment, warmth = _warm(initialize, loaded, inlet.send)
+        equipment, warmth = _warm(entry.initialize, loaded, entry.inlet.send)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
-        return Entry(inlet, initialize, output, begun).fail(error)
-    if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
-        _run_jobs(inlet, equipment, output)
+        return entry.fail(error)
+    if entry.inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
+        _run_jobs(entry.inlet, equipment, entry.output)
     warmth.close()
-    output.finish()
+    entry.output.finish()
     return 0
 
 

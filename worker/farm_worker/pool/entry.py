@@ -1,6 +1,7 @@
-"""How every process begins that a host starts for the user's code and that runs no jobs by itself.
+"""How every process begins that a host starts for the user's code: it is told what it is for, then each does its own.
 
-Hooks, handlers, runners, the template and the process of threads have this in common; then each does its own.
+Hooks, handlers, runners, the template and the process of threads `enter`. Processes of the pool, some of which were
+forked, do other things before they are told.
 """
 
 import time
@@ -38,7 +39,11 @@ def enter(stream_descriptor: int) -> Entry | None:
     begun = time.monotonic()
     die_with_parent()
     take_signals()
-    inlet = Inlet(stream_descriptor)
+    return be_told(Inlet(stream_descriptor), begun)
+
+
+def be_told(inlet: Inlet, begun: float) -> Entry | None:
+    """Waits for the first message, and takes the environment and the output that it asks for. None when none comes."""
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
         return None

@@ -21,7 +21,7 @@ from farm_worker.pool.surroundings import die_with_parent
 
 LOOK_SECONDS = 0.0002
 DIED_SECONDS = 0.1
-"""Before a reserve that died is replaced: should each of them die at once, the template must not do nothing else."""
+"""Before a reserve that died is replaced: should each of them die at once, the template is not kept busy with them."""
 _TAKEN, _NO_MORE = b"t", b"n"
 _STDIN, _STDOUT, _STDERR = range(3)
 
