@@ -10,7 +10,7 @@ import pytest
 from rq.job import Job
 
 from farm import host as farm_host
-from tests.support.farm import Farm, Member
+from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
 FORKED = 2**7 - 1
@@ -21,22 +21,13 @@ def run(farm: Farm, function: str, *arguments: Any, timeout: float = 60.0) -> Jo
     return farm.wait_for(farm.queue().enqueue(f"around_jobs.{function}", *arguments), timeout=timeout)
 
 
-def processes_at_rest(farm: Farm, host: Member) -> int:
-    """How many the host has while nothing happens: none is on its way, none is being replaced."""
-    farm.wait_for_state("one", "available")
-    for _ in range(2):
-        beat = farm.published("one")["beat_at"]
-        wait_until(lambda beat=beat: farm.published("one")["beat_at"] > beat, "it beats")
-    return len(host.tree())
-
-
 @pytest.mark.parametrize("process_mode", ["reuse", "fresh"])
 def test_the_next_job_sees_nothing_of_a_job_that_leaves_all_it_can(
     farm: Farm, tmp_path: Path, process_mode: str
 ) -> None:
     """It starts a daemon, closes descriptors, prints 1 GB, changes folder, environment and more, leaves a thread."""
     host = farm.host(process_mode=process_mode, threshold=1)
-    processes = processes_at_rest(farm, host)
+    processes = farm.processes_at_rest(host)
     before = run(farm, "look_around").return_value()
     assert run(farm, "everything", str(tmp_path), 1000).return_value() == "done"
     after = run(farm, "look_around").return_value()
@@ -44,7 +35,7 @@ def test_the_next_job_sees_nothing_of_a_job_that_leaves_all_it_can(
     assert after.pop("pid") != before.pop("pid")
     assert {**after, "output": 0} == {**before, "output": 0}  # another process, other pipes
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
-    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")
+    wait_until(lambda: len(host.tree()) == len(processes), "the host has the processes that it had")
     assert farm.count("crashed") == 0
 
 
@@ -68,7 +59,7 @@ def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
     farm: Farm, tmp_path: Path, ended_by: str
 ) -> None:
     host = farm.host(threshold=1, max_crashes=1, close_timeout=1)
-    processes = processes_at_rest(farm, host)
+    processes = farm.processes_at_rest(host)
     seconds = 6 if ended_by == "its limit" else 60
     job = farm.queue().enqueue("around_jobs.fork_without_end", str(tmp_path / "pids"), 6, job_timeout=seconds)
     pids = tmp_path / "pids"
@@ -81,4 +72,4 @@ def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
     farm.wait_for(job, status="failed", timeout=40)
     assert run(farm, "add", 1, 2).return_value() == 3
     wait_until(lambda: not any(map(psutil.pid_exists, map(int, pids.read_text().split()))), "all that is gone", 30)
-    wait_until(lambda: len(host.tree()) == processes, "the host has the processes that it had")
+    wait_until(lambda: len(host.tree()) == len(processes), "the host has the processes that it had")

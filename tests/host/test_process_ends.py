@@ -165,7 +165,7 @@ def test_busy_code_is_not_taken_for_dead(ends: Farm) -> None:
 
 def test_a_host_that_was_stopped_for_a_while_kills_nobody(ends: Farm) -> None:
     host = ends.host(ping_interval=0.2, ping_timeout=1, processes=2)
-    before = {process.pid for process in host.tree()}
+    before = ends.processes_at_rest(host)
     job = ends.enqueue("pause", 5)
     wait_until(lambda: ends.status(job) == "started", "the job runs")
 

@@ -187,6 +187,20 @@ class Farm:
         """What the host says of itself."""
         return {name.decode(): value.decode() for name, value in self.redis.hgetall(KEYS.host(host)).items()}
 
+    def processes_at_rest(self, member: Member, host: str = "one") -> set[int]:
+        """Pids of all that the host runs while nothing happens: none is on its way, none is being replaced."""
+        self.wait_for_state(host, "available")
+        last: set[int] = set()
+
+        def stays() -> set[int]:
+            nonlocal last
+            before, last = last, {process.pid for process in member.tree()}
+            beat = self.published(host)["beat_at"]
+            wait_until(lambda: self.published(host)["beat_at"] > beat, "it beats")
+            return last if last == before else set()
+
+        return wait_until(stays, "the host runs the same processes from one beat to the next", 30)
+
     def events(self, name: str) -> list[dict[str, str]]:
         entries = [fields for _, fields in self.redis.xrange(KEYS.events)]
         decoded = [{key.decode(): value.decode() for key, value in entry.items()} for entry in entries]
