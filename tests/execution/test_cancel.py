@@ -9,8 +9,10 @@ import pytest
 from farm_worker.execution import Execution
 from farm_worker.job_log import JobLog
 from farm_worker.orders import Orders
+from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Reason
+from farm_worker.spool import Spool
 from farm_worker.stopping import Stopping
 
 
@@ -62,7 +64,7 @@ def assignment(job_id: str = "a") -> Assignment:
 
 def run(process: Process, body: Callable[[Orders, Execution], Awaitable[None]]) -> None:
     async def scenario() -> None:
-        execution = Execution(None, JobLog("failures"), lambda: None)  # type: ignore[arg-type]
+        execution = Execution(None, Outcomes(Spool(None)), JobLog("failures"), lambda: None)  # type: ignore[arg-type]
         execution.attach(Pool(process))  # type: ignore[arg-type]
         await body(Orders("redis://unused", "channel", execution, Stopping()), execution)
 
@@ -112,7 +114,7 @@ def test_a_job_that_was_not_begun_never_begins_and_the_others_wait_on() -> None:
     async def body(orders: Orders, execution: Execution) -> None:
         orders.obey(order(grace=60))
         assert process.asked == []
-        assert [(ending.job_id, ending.kind) for ending in execution._endings] == [(b"a", "stopped")]
+        assert [(ending.job_id, ending.kind) for ending in execution._outcomes._waiting] == [(b"a", "stopped")]
         assert list(execution._held) == [last]
         assert process.assignments == [first]
 
@@ -125,7 +127,7 @@ def test_a_job_that_is_not_here_is_nobodys_business() -> None:
     async def body(orders: Orders, execution: Execution) -> None:
         orders.obey(order(job_id="b"))
         orders.obey(order(job_id="\ud800"))
-        assert (process.asked, process.killed, list(execution._endings)) == ([], [], [])
+        assert (process.asked, process.killed, list(execution._outcomes._waiting)) == ([], [], [])
 
     run(process, body)
 

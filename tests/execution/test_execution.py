@@ -15,8 +15,10 @@ from farm_worker.audit import Audit
 from farm_worker.endings import from_process_end
 from farm_worker.execution import Execution
 from farm_worker.job_log import JobLog
+from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
+from farm_worker.spool import Spool
 
 OLD, NEW = Registration("one", "1-old"), Registration("one", "2-new")
 NOTHING = Exchange((), (), 0, 0)
@@ -75,7 +77,7 @@ class Pool:
 def run(body: Callable[[Execution, Store, Pool, list[str]], Awaitable[None]]) -> None:
     async def scenario() -> None:
         store, pool, fenced = Store(), Pool(), list[str]()
-        execution = Execution(store, JobLog("failures"), lambda: fenced.append("fenced"))  # type: ignore[arg-type]
+        execution = Execution(store, Outcomes(Spool(None)), JobLog("failures"), lambda: fenced.append("fenced"))  # type: ignore[arg-type]
         execution.attach(pool)  # type: ignore[arg-type]
         execution.accepting, execution.running_limit = True, 10
         execution.begin(OLD)
@@ -229,7 +231,7 @@ def test_a_lease_that_nobody_knows_at_two_audits_is_given_up() -> None:
         audit.compare(leases)
         await turns()
         assert store.handed_back == [(OLD, ["token of b", "token of a"])]
-        assert [ending.job_id for ending in execution._finish.endings] == [b"c"]  # type: ignore[union-attr]
+        assert [ending.job_id for ending in execution._outcomes.next_batch().endings] == [b"c"]  # type: ignore[union-attr]
 
     run(body)
 

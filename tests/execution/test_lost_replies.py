@@ -78,7 +78,7 @@ async def host_of(url: str) -> Host:
         "FARM_LOG_JOBS": "failures",
     }
     settings = load(environ=environment)
-    return Host(settings, url, await Hooks.start(settings, environment), {}, environment, {})
+    return Host(settings, url, await Hooks.start(settings, environment), {}, environment, {}, None)
 
 
 async def until_ended(host: Host, client: redis.Redis, faults: Faults) -> None:

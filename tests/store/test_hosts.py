@@ -88,10 +88,25 @@ def test_a_beat_publishes_the_host_and_counts_what_is_assigned(redis_url: str, r
     run(redis_url, body)
 
 
-def test_a_beat_that_comes_too_late_is_refused_and_writes_nothing(redis_url: str, redis_client: redis.Redis) -> None:
+def test_a_beat_renews_a_lease_that_nobody_took_away_however_late_it_comes(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
     async def body(store: HostStore) -> None:
         who = await registered(store)
         grow_old(redis_client)
+        before = redis_client.zscore(KEYS.hosts, "one")
+        await store.beat(who, RECORD, "idle", campaigns=False)
+        assert redis_client.zscore(KEYS.hosts, "one") > before + 10
+
+    run(redis_url, body)
+
+
+def test_a_beat_of_a_lease_that_was_taken_away_is_refused_and_writes_nothing(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def body(store: HostStore) -> None:
+        who = await registered(store)
+        redis_client.hdel(KEYS.identities, "one")
         before = redis_client.zscore(KEYS.hosts, "one")
         with pytest.raises(HostFenced):
             await store.beat(who, RECORD, "idle", campaigns=False)

@@ -11,12 +11,13 @@ from pathlib import Path
 from farm import logs
 from farm.errors import FarmError, RedisError, SettingsError
 from farm.flags import hand_over, take_flags
-from farm.store.address import resolve
+from farm.store.address import find_state_folder, resolve
 from farm.store.connection import check_version, connect, readable_errors
 from farm_settings import InvalidSetting, Settings, hide_password, load
 from farm_worker.descriptor_limit import raise_limit
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
+from farm_worker.spool import spool_folder
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_REDIS = 1, 2, 3
 
@@ -47,7 +48,9 @@ async def _run() -> None:
         queue_options = hooks.app.queues
         settings = load(flags=flags, app=hooks.app.options)
     url = _connect_once(settings)
-    host = Host(settings, url, hooks, queue_options, environment, _coordinator_environment(settings, url, environment))
+    coordinator_environment = _coordinator_environment(settings, url, environment)
+    spool = _spool_folder(settings, url, environment)
+    host = Host(settings, url, hooks, queue_options, environment, coordinator_environment, spool)
     _listen_to_signals(host)
     _write_pid_file(settings)
     try:
@@ -83,6 +86,14 @@ def _coordinator_environment(settings: Settings, url: str, environment: Mapping[
         if setting.section in ("lease", "admission", "redis", "logs") and value is not None
     }
     return {**environment, **hand_over({**flags, "redis_url": url})}
+
+
+def _spool_folder(settings: Settings, url: str, environment: Mapping[str, str]) -> Path | None:
+    """None where this user has no folder that outlives a process: outcomes then stay in memory while Redis is away."""
+    try:
+        return spool_folder(find_state_folder(environment), hide_password(url), settings.redis.prefix)
+    except SettingsError:
+        return None
 
 
 def _listen_to_signals(host: Host) -> None:

@@ -15,27 +15,18 @@ from math import inf
 
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
-from farm.store.execution import (
-    Ending,
-    Exchange,
-    ExecutionStore,
-    FinishBatch,
-    StartBatch,
-    new_batch_name,
-)
+from farm.store.execution import Ending, Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import Registration
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
-from farm_worker.endings import from_outcome, from_process_end, lost_ending, stopped_ending
+from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, stopped_ending
 from farm_worker.job_log import JobLog
+from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.patience import back_off
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
-
-MAX_BATCH = 100
-"""Jobs in one exchange at most: keeps each script under some milliseconds."""
 
 _logger = logging.getLogger("farm.execution")
 
@@ -43,7 +34,9 @@ _logger = logging.getLogger("farm.execution")
 class Execution:
     """What a host does with the jobs that were placed on it."""
 
-    def __init__(self, store: ExecutionStore, job_log: JobLog, on_fenced: Callable[[], None]) -> None:
+    def __init__(
+        self, store: ExecutionStore, outcomes: Outcomes, job_log: JobLog, on_fenced: Callable[[], None]
+    ) -> None:
         self.durations = prefetch.Durations()
         self.inbox = 0
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
@@ -60,14 +53,12 @@ class Execution:
         self._on_fenced = on_fenced
         self._pool: Pool | None = None
         self._who: Registration | None = None
-        self._endings: deque[Ending] = deque()
+        self._outcomes = outcomes
         self._held: deque[Assignment] = deque()
         """Started, and without a process: their process died before it began them."""
         self._to_hand_back: list[Assignment] = []
         self._handing_back = 0
-        self._finish: FinishBatch | None = None
         self._start: StartBatch | None = None
-        self._batches = 0
         self._sequence = 0
         self._inbox_since = 0.0
         self._failures = 0
@@ -77,20 +68,24 @@ class Execution:
         """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
         self._pool = pool
 
-    def begin(self, who: Registration) -> None:
-        """A new registration: what belonged to the one before is forgotten."""
-        self.give_up()
+    def begin(self, who: Registration) -> list[Ending]:
+        """A new registration: what belonged to the one before is forgotten. Returns the outcomes that come too late."""
+        late = self.give_up()
         self._who = who
         self._wake.set()
+        return late
 
-    def give_up(self) -> None:
-        """The registration is gone, and what was held under it is others' now: nothing more is dealt or said of it."""
+    def give_up(self) -> list[Ending]:
+        """The registration is gone, and what was held under it is others' now: nothing more is dealt or said of it.
+
+        Returns the outcomes that come too late.
+        """
         self._who = None
-        self._endings.clear()
         self._held.clear()
         self._to_hand_back.clear()
-        self._finish = self._start = None
+        self._start = None
         self.inbox = 0
+        return self._outcomes.give_up()
 
     @property
     def pool(self) -> Pool:
@@ -101,8 +96,7 @@ class Execution:
     def unsettled(self) -> int:
         """Jobs whose lease this host still holds, as far as it knows."""
         running = sum(len(process.assignments) for process in self.pool.processes)
-        writing = len(self._finish.endings) if self._finish else 0
-        return running + writing + len(self._endings) + len(self._held) + len(self._to_hand_back) + self._handing_back
+        return running + len(self._outcomes) + len(self._held) + len(self._to_hand_back) + self._handing_back
 
     def placed(self, inbox: int) -> None:
         """The inbox has this many ids, says a beat or the bell."""
@@ -130,9 +124,12 @@ class Execution:
         """Processes said how jobs ended."""
         now = time.monotonic()
         for assignment, outcome in outcomes:
+            if outcome.kind == "interrupted":
+                self._put_back(assignment, interrupted_ending(assignment), drained=True)
+                continue
             self.durations.observe(assignment.queue, outcome.seconds, now)
-            self._endings.append(from_outcome(assignment, outcome))
-        self._wake.set()
+            self._outcomes.add(from_outcome(assignment, outcome))
+        self._outcomes_added()
 
     def process_ended(self, end: ProcessEnd, begun: Assignment | None, unbegun: Sequence[Assignment]) -> None:
         """A process is gone. The job that it had begun is accounted for, those that it had not begin elsewhere."""
@@ -140,12 +137,9 @@ class Execution:
             return  # they belong to others now
         self._held.extend(unbegun)
         if begun is not None:
-            ending = from_process_end(begun, end)
-            if ending is None:
-                self._to_hand_back.append(begun)
-            else:
-                self._endings.append(ending)
-        self._wake.set()
+            ending = from_process_end(begun, end, self._who.host if self._who else "")
+            self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
+        self._outcomes_added()
 
     async def run(self) -> None:
         """Exchanges whenever there is something to say or to take. Ends only by cancellation."""
@@ -197,8 +191,7 @@ class Execution:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
         given = (one for process in self.pool.processes for one in process.assignments)
         known = {one.token for one in chain(given, self._held, self._to_hand_back)}
-        written = self._finish.endings if self._finish else ()
-        known.update(ending.token for ending in chain(written, self._endings))
+        known.update(self._outcomes.tokens())
         taking = self._start.name if self._start else None
         return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
 
@@ -206,7 +199,7 @@ class Execution:
         """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
         for assignment in assignments:
             if assignment.on_lost == "fail":
-                self._endings.append(lost_ending(assignment))
+                self._outcomes.add(lost_ending(assignment))
             else:
                 self._to_hand_back.append(assignment)
         self._wake.set()
@@ -234,6 +227,11 @@ class Execution:
             self.inbox = 0 if inbox else self.inbox
             _logger.debug("handed back %d jobs", given)
 
+    def keep_outcomes(self) -> None:
+        """Redis can't be told now: how jobs ended must outlive this host."""
+        if self._who is not None:
+            self._outcomes.keep(self._who)
+
     async def hand_back_all(self) -> None:
         """At a stop: everything that was not begun, and what was placed without this host knowing."""
         back = self._take_all_back()
@@ -254,7 +252,7 @@ class Execution:
         waiting = [*(process.take_back() if process else ()), *self._held]
         stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
         self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
-        self._endings.extend(stopped_ending(assignment) for assignment in stopped)
+        self._outcomes.add(*map(stopped_ending, stopped))
         self._wake.set()
         return bool(stopped)
 
@@ -268,9 +266,8 @@ class Execution:
     async def _step(self) -> bool:
         self._deal_held()
         if self._to_hand_back:
-            back, self._to_hand_back = self._to_hand_back, []
-            await self.hand_back(back, inbox=0)
-        who, finish, start = self._who, self._next_finish(), self._next_start()
+            await self._hand_back_next()
+        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()
         if who is None or (finish is None and start is None):
             return False
         try:
@@ -279,26 +276,44 @@ class Execution:
             self._refused(who)
             return False
         except REDIS_ERRORS as error:
-            await back_off(_logger, error, self._failures)
             self._failures += 1
+            self.keep_outcomes()
+            await back_off(_logger, error, self._failures - 1)
             return True
         self._failures = 0
-        if finish is self._finish and start is self._start:
-            self._apply(exchange)
+        if who is self._who:
+            self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
         return finish is not None or bool(exchange.started or exchange.dropped)
+
+    async def _hand_back_next(self) -> None:
+        """One call for each kind: those that began stood before the others, and come to stand before them again."""
+        back, self._to_hand_back = self._to_hand_back, []
+        drained = [assignment for assignment in back if assignment.drained]
+        self._handing_back += len(drained)
+        try:
+            await self.hand_back([assignment for assignment in back if not assignment.drained], inbox=0)
+        finally:
+            self._handing_back -= len(drained)
+        await self.hand_back(drained, inbox=0, counted_as="drained")
+
+    def _put_back(self, assignment: Assignment, ending: Ending | None, *, drained: bool) -> None:
+        """It did not end by itself: what is to be written of it, or None if it runs again."""
+        if ending is not None:
+            self._outcomes.add(ending)
+        else:
+            assignment.drained = drained
+            self._to_hand_back.append(assignment)
+
+    def _outcomes_added(self) -> None:
+        if self._failures:
+            self.keep_outcomes()
+        self._wake.set()
 
     def _refused(self, who: Registration) -> None:
         """This registration was given up. Of one that this host has left behind already that is no news."""
         if self._who is who:
             self._on_fenced()
-
-    def _next_finish(self) -> FinishBatch | None:
-        if self._finish is None and self._endings:
-            taken = [self._endings.popleft() for _ in range(min(MAX_BATCH, len(self._endings)))]
-            self._batches += 1
-            self._finish = FinishBatch(self._batches, new_batch_name(), taken)
-        return self._finish
 
     def _next_start(self) -> StartBatch | None:
         if self._start is None and self.inbox and self.accepting:
@@ -315,12 +330,13 @@ class Execution:
         room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
         return min(room, self.allowance - self.unsettled)
 
-    def _apply(self, exchange: Exchange) -> None:
-        if self._finish is not None:
-            for ending, answer in zip(self._finish.endings, exchange.answers, strict=True):
+    def _apply(self, exchange: Exchange, finish: FinishBatch | None) -> None:
+        if finish is not None:
+            for ending, answer in zip(finish.endings, exchange.answers, strict=True):
                 self._job_log.ended(ending, answer)
-            self.finished_jobs += len(self._finish.endings)
-        self._finish = self._start = None
+            self.finished_jobs += len(finish.endings)
+            self._outcomes.answered()
+        self._start = None
         self.inbox = exchange.inbox
         self._inbox_since = time.monotonic()
         self._sequence += len(exchange.started)
@@ -331,8 +347,14 @@ class Execution:
 
     def _deal_held(self) -> None:
         depth = prefetch.depth(self.durations.expected(time.monotonic()))
-        while self._held and self.pool.dispatch(self._held[0], depth):
+        passed: list[Assignment] = []
+        while self._held:
+            if not self.pool.dispatch(self._held[0], depth):
+                if not (self._held[0].alone and self.pool.separates):
+                    break
+                passed.append(self._held[0])
             self._held.popleft()
+        self._held.extendleft(reversed(passed))
         self._peak = max(self._peak, self.pool.busy)
 
     def _take_all_back(self) -> list[Assignment]:

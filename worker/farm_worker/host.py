@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from typing import Any
 
 from farm import logs
@@ -36,11 +37,14 @@ from farm_worker.limits import Limits
 from farm_worker.load.cpu import allowed_cpus
 from farm_worker.observer import observe
 from farm_worker.orders import Orders
+from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.published import HostRecord
 from farm_worker.runners import Runners
+from farm_worker.settlement import settle_left
+from farm_worker.spool import Spool
 from farm_worker.standby import StandbyCoordinator
 from farm_worker.stopping import Stopping
 from farm_worker.tenure import Tenure
@@ -62,6 +66,7 @@ class Host:
         queue_options: Mapping[str, Mapping[str, Any]],
         environment: Mapping[str, str],
         coordinator_environment: Mapping[str, str],
+        spool_folder: Path | None,
     ) -> None:
         self.stopping = Stopping()
         self._settings = settings
@@ -73,10 +78,9 @@ class Host:
         self._client = connect_async(redis_url, name="farm-host")
         self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
         self._standby = StandbyCoordinator(coordinator_environment)
-        self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
         self._job_log = JobLog(settings.logs.log_jobs)
         self._job_output = JobOutput()
-        execution_store = ExecutionStore(
+        self._execution_store = ExecutionStore(
             self._client,
             self._keys,
             self._rq_keys,
@@ -86,7 +90,11 @@ class Host:
                 queue: options["on_lost"] for queue, options in queue_options.items() if "on_lost" in options
             },
         )
-        self._execution = Execution(execution_store, self._job_log, self._tenure.fenced.set)
+        self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
+        self._spool_folder = spool_folder
+        self._spool = Spool(spool_folder)
+        outcomes = Outcomes(self._spool)
+        self._execution = Execution(self._execution_store, outcomes, self._job_log, self._tenure.fenced.set)
         self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
 
     @property
@@ -114,6 +122,7 @@ class Host:
         self.pool.recycle()
 
     async def _register(self) -> None:
+        await settle_left(self._spool_folder, self._execution_store, self._store)
         self._execution.begin(await self._tenure.begin())
         logs.name_source(self.name)
         self._record = HostRecord(
@@ -172,7 +181,7 @@ class Host:
             lambda: [*self.pool.reserve_pids, *(process.pid for process in self.pool.processes if process.pid)],
             lambda: self.pool.unborn_since,
         )
-        self._desired = Desired(self.pool, self.stopping)
+        self._desired = Desired(self.pool, self.stopping, self._stay_drained)
 
     def _make_heartbeat(self) -> None:
         self._heartbeat = Heartbeat(
@@ -264,6 +273,8 @@ class Host:
                 await self._store.remove_rq_record(self.name, self._record.queues)
             except REDIS_ERRORS as error:
                 _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
+        self._execution.keep_outcomes()
+        self._spool.close()
         await self._client.aclose()
         if self._observer is not None:
             await self._observer.close()
@@ -279,6 +290,13 @@ class Host:
         self._desired.obey(answer.desired)
         if answer.campaign_won and not self.stopping.requested:
             self._standby.start()
+
+    def _stay_drained(self, drained: bool) -> None:
+        """What an operator wants while it lives on: takes nothing and gives back what was not begun, or takes jobs."""
+        self._heartbeat.drained = drained
+        if drained:
+            self._execution.accepting = False
+        self._heartbeat.hurry()
 
     def _on_outcomes(self, outcomes: Any) -> None:
         self._execution.outcomes_arrived(outcomes)

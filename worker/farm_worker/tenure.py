@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
+from farm.store.execution import Ending
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm.tasks import end
 from farm_worker import identity
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.pool.reasons import Reason
+from farm_worker.settlement import count_refused
 
 REGISTER_AGAIN_SECONDS = 1.0
 
@@ -48,10 +50,11 @@ class Tenure:
                 fenced.cancel()
                 if beats.done() and not isinstance(beats.exception(), HostFenced):
                     await beats
-                self._give_up(execution)
+                late = self._give_up(execution)
                 await end([beats])
-                execution.begin(await self._begin_again())
+                late += execution.begin(await self._begin_again())
                 beats = asyncio.create_task(heartbeat.run(self._current, self._on_answer))
+                await self._count(late)
         finally:
             await end([beats])
 
@@ -68,15 +71,25 @@ class Tenure:
         except REDIS_ERRORS as error:
             _logger.debug("no beat: %s", error)
 
-    def _give_up(self, execution: Execution) -> None:
-        """This host was given up: its jobs run elsewhere, so they stop here before anything else is written."""
+    def _give_up(self, execution: Execution) -> list[Ending]:
+        """This host was given up: its jobs run elsewhere, so they stop here before anything else is written.
+
+        Returns the outcomes that come too late.
+        """
         _logger.error("this host was given up (no beat for HOST_TIMEOUT): its jobs went back, it registers anew")
         self.who = None
-        execution.give_up()
+        late = execution.give_up()
         execution.pool.take_back(None)
         for process in execution.pool.processes:
             if process.assignments:
                 process.kill(Reason.HOST_LOST)
+        return late
+
+    async def _count(self, late: list[Ending]) -> None:
+        try:
+            await count_refused(self._store, self.name, late)
+        except REDIS_ERRORS as error:
+            _logger.warning("refused outcomes are not counted: %s", error)
 
     async def _begin_again(self) -> Registration:
         while self.who is None:

@@ -134,7 +134,6 @@ class HostStore:
             [
                 who.host,
                 who.identity,
-                self._host_timeout,
                 HOST_HASH_TTL_SECONDS,
                 record["load"],
                 CAMPAIGN_MILLISECONDS if campaigns else 0,
@@ -246,6 +245,15 @@ class HostStore:
     async def publish_event(self, event: str, fields: Mapping[str, str | int | float]) -> None:
         """One entry on the events stream. For rare things only."""
         await announce(self._client, self._keys, event, fields)
+
+    async def count_refused(self, host: str, queues: Mapping[str, int], job_id: bytes) -> None:
+        """Adds to the counts of `queues` (name → outcomes that came too late), with one event that names one job."""
+        async with self._client.pipeline(transaction=True) as pipeline:
+            for queue, number in queues.items():
+                pipeline.hincrby(self._keys.counts(queue), "refused", number)
+            await pipeline.execute(raise_on_error=False)
+        fields = {"host": host, "job": job_id.decode(errors="replace"), "outcomes": sum(queues.values())}
+        await self.publish_event("write.refused", fields)
 
     async def leases(self, who: Registration) -> dict[bytes, Lease]:
         """Id → lease of all jobs that this host runs, says Redis. What is no lease is left out."""

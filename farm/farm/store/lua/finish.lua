@@ -14,6 +14,7 @@
 -- include announce
 -- include quarantine
 -- include give_back
+-- include crashes
 -- include release_dependents
 local host, identity = ARGV[1], ARGV[2]
 local rq_prefix, counts_prefix, now_iso = ARGV[6], ARGV[7], ARGV[5]
@@ -163,8 +164,10 @@ end
 
 local function crashed(job, on_lost)
   count(job.queue, 'crashed')
-  local crashes = redis.call('HINCRBY', job.key, 'farm_crashes', 1)
+  local crashes = count_end(job.key, 'farm_crashes')
+  add_evidence(job.key, job.evidence)
   if on_lost == 'fail' then
+    redis.call('HSET', job.key, 'farm_ended', 1)
     return failed(job, 'failed')
   end
   if crashes < tonumber(ARGV[8]) then
@@ -174,6 +177,7 @@ local function crashed(job, on_lost)
     end
     return 'recovered'
   end
+  redis.call('HSET', job.key, 'farm_ended', 1)
   failed(job, 'failed')
   count(job.queue, 'poisoned')
   announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
@@ -240,6 +244,10 @@ local unavailable = { 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'LOADING' }
 local function finish(job)
   local lease = redis.call('HGET', KEYS[2], job.id)
   if not lease or string.match(lease, '^[^|]*') ~= job.token then
+    local origin = redis.pcall('HGET', rq_prefix .. ':job:' .. job.id, 'origin')
+    if type(origin) == 'string' then
+      count(origin, 'refused')
+    end
     announce(KEYS[8], now_iso, 'write.refused', 'host', host, 'job', job.id)
     return 'refused'
   end
@@ -264,7 +272,7 @@ end
 
 local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
   'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields',
-  'accepted' }
+  'accepted', 'evidence' }
 local answers = {}
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
 redis.call('EXPIRE', KEYS[3], 86400)
