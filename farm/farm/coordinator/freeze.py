@@ -35,6 +35,11 @@ class Freeze:
         """Whether no host may be given up now."""
         return self._clock() < self._until
 
+    @property
+    def run_id(self) -> str | None:
+        """Of the server that answered last. None before that, empty where the server does not say."""
+        return self._run_id
+
     def note_contact(self) -> None:
         """Redis has just answered."""
         now = self._clock()
