@@ -1,9 +1,11 @@
 """`farm.host(name)`: reading and steering one host from anywhere. No user code shares a process with its pool."""
 
+import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from farm.errors import SettingsError
+from farm.errors import HostNotFound, SettingsError
 from farm.keys import Keys
 from farm.store.address import resolve
 from farm.store.connection import connect, readable_errors
@@ -11,6 +13,9 @@ from farm.store.host_reader import HostDetails, HostReader
 from farm.store.job_reader import Connection
 from farm.store.process_view import ProcessView, RunnerView
 from farm_settings import InvalidSetting, Settings, load
+
+LOOK_SECONDS = 0.2
+"""How often a wait looks at the host."""
 
 
 def host(name: str, redis_url: str | None = None) -> "HostHandle":
@@ -89,9 +94,35 @@ class HostHandle:
             raise ValueError(f"idle_processes={count}: a host can keep 0 or more processes warm")
         self._desire({"idle_processes": int(count)})
 
-    def drain(self) -> None:
-        """Has the host take nothing new, let running jobs end, and end, as SIGTERM does. Can't be taken back."""
-        self._desire({"drain": 1})
+    def drain(self, *, then_exit: bool = False) -> None:
+        """Has the host take nothing new, give back what it did not begin, and let running jobs end.
+
+        It stays, `draining`, until `resume`; so does one of its name that starts within a minute of its last beat. With
+        `then_exit` it ends after its jobs, as on SIGTERM, which can't be taken back.
+        """
+        self._desire({"drain": "exit" if then_exit else "stay"})
+
+    def wait_until_drained(self, seconds: float, *, then_exit: bool = False) -> bool:
+        """Waits until the host drains and nothing runs there; with `then_exit` until it has left.
+
+        False when the time was over first. A host that is gone has nothing that runs: its jobs are with others.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                host = self.details().host
+            except HostNotFound:
+                return True
+            if not then_exit and host.state == "draining" and not host.running and not host.inbox:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, LOOK_SECONDS))
+
+    def resume(self) -> None:
+        """Has a drained host take jobs again. One that was told to end does so all the same."""
+        self._desire({"drain": "no"})
 
     def close(self) -> None:
         """Closes the connection that `farm.host` opened."""
@@ -109,6 +140,6 @@ class HostHandle:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
-    def _desire(self, fields: dict[str, int]) -> None:
+    def _desire(self, fields: Mapping[str, int | str]) -> None:
         with readable_errors(self._url):
             self._reader.desire(self.name, fields)

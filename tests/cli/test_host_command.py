@@ -102,18 +102,17 @@ def test_what_is_wanted_is_said_and_kept_for_the_host(host: Show, redis_client: 
         "host worker-1 was asked to keep 4 idle processes warm\n"
     )
     assert "no more than its 8 slots" in host("worker-1", "--idle-processes", "9").stdout
-    assert "drain" in host("worker-1", "--drain").stdout
-    assert redis_client.hgetall(KEYS.desired("worker-1")) == {b"idle_processes": b"9", b"drain": b"1"}
-    assert "wanted\tdrain=1, idle_processes=9" in host("worker-1").stdout
+    assert redis_client.hgetall(KEYS.desired("worker-1")) == {b"idle_processes": b"9"}
+    assert "wanted\tidle_processes=9" in host("worker-1").stdout
 
 
 def test_a_host_that_does_not_answer_is_said_to_hear_of_it_later(host: Show, redis_client: redis.Redis) -> None:
     plant_host(redis_client, "worker-1", age=5)
 
-    assert "suspect" in host("worker-1", "--drain").stdout
+    assert "suspect" in host("worker-1", "--idle-processes", "4").stdout
 
 
-@pytest.mark.parametrize("options", [[], ["--drain"], ["--idle-processes", "1"], ["--json"]])
+@pytest.mark.parametrize("options", [[], ["--idle-processes", "1"], ["--json"]])
 def test_a_host_that_is_not_there_ends_with_4_and_the_nearest_name(
     host: Show, redis_client: redis.Redis, options: list[str]
 ) -> None:

@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from tests.cli.test_host_command import plant_processes
-from tests.support.planted import plant_deferral, plant_host, plant_leader, plant_queue
+from tests.cli.test_jobs_command import plant_job, plant_one_of_each
+from tests.support.planted import IDENTITY, KEYS, plant_deferral, plant_host, plant_leader, plant_queue
 
 Show = Callable[..., str]
 
@@ -87,3 +88,23 @@ def test_a_host_and_its_jobs_fit_a_terminal_of_80_columns(show: Show, redis_clie
     assert max(map(len, lines)) <= 80
     heads = [line.split() for line in lines if line.startswith("process ")]
     assert [len(head) for head in heads] == [8, 8], "no word of a head is broken"
+
+
+@pytest.mark.parametrize("arguments", [["jobs"], ["quarantine", "list"], ["quarantine", "show", "quarantined"]])
+def test_lists_of_jobs_fit_and_break_no_word_of_their_heads(
+    show: Show, redis_client: redis.Redis, arguments: list[str]
+) -> None:
+    plant_one_of_each(redis_client)
+    plant_job(redis_client, "quarantined", data=b"\x80" * 900)
+    lease = redis_client.hget(KEYS.running("one", IDENTITY), "running")
+    redis_client.hset(KEYS.running("one", IDENTITY), "4f0c7d1e-3f5c-4f6e-9d1c-0a1b2c3d4e5f", lease or "")
+    shown = show(*arguments, NO_COLOR="1")
+    lines = [line.rstrip() for line in shown.splitlines() if not line.startswith("Redis:")]
+
+    assert max(map(len, lines)) <= 80
+    heads = [line.split() for line in lines if line.startswith(("job ", "name ", "field "))]
+    assert heads in (
+        [["job", "function", "queue", "status", "host", "attempt", "age", "why"]],
+        [["job", "age", "why"]],
+        [["field", "value"], ["name", "bytes", "value"]],
+    )

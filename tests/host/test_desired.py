@@ -6,7 +6,7 @@ import farm as library
 from farm.errors import HostNotFound
 from farm.host_handle import HostHandle
 from farm.keys import Keys
-from tests.support.farm import Farm
+from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -80,7 +80,7 @@ def test_what_is_wanted_no_more_gives_the_settings_back_and_nonsense_changes_not
     host.set_idle_processes(2)
     wait_until(lambda: len(warm(host)) == 2, "one more is warm")
 
-    farm.redis.hset(KEYS.desired("one"), mapping={"idle_processes": "-1", "drain": "maybe", "colour": "blue"})
+    farm.redis.hset(KEYS.desired("one"), mapping={"idle_processes": "-1", "drain": "1", "colour": "blue"})
     wait_until(lambda: member.says.count("makes no sense") == 3, "each is said")
     beat = farm.published("one")["beat_at"]
     wait_until(lambda: farm.published("one")["beat_at"] > beat, "one more beat")
@@ -124,7 +124,7 @@ def test_a_drain_that_was_asked_for_ends_the_host_after_its_jobs(farm: Farm) -> 
     farm.pid_of(running)
     waiting = farm.enqueue("note", "later")
 
-    shown = farm.command("host", "one", "--drain")
+    shown = farm.command("drain", "one", "--exit")
     assert shown.returncode == 0, shown.stderr
     farm.wait_for_state("one", "draining")
     wait_until(lambda: farm.waiting() == [waiting.id], "what waits is for others")
@@ -135,3 +135,76 @@ def test_a_drain_that_was_asked_for_ends_the_host_after_its_jobs(farm: Farm) -> 
     assert not farm.redis.keys("farm:host:*")
     with pytest.raises(HostNotFound):
         _ = handle(farm).state
+
+
+def test_a_drained_host_stays_lets_its_jobs_end_and_takes_jobs_again_when_it_is_resumed(farm: Farm) -> None:
+    member = farm.host("one", processes=1)
+    host = handle(farm)
+    running = farm.enqueue("wait_for_go")
+    farm.pid_of(running)
+    waiting = [farm.enqueue("note", "first"), farm.enqueue("note", "second")]
+    farm.redis.lmove("rq:queue:default", KEYS.inbox("one", farm.published("one")["identity"]), "LEFT", "RIGHT")
+
+    timed_out = farm.command("drain", "one", "--wait", "2")
+    assert timed_out.returncode == 5, timed_out.stderr
+    assert "1 job still runs on host one" in timed_out.stderr
+    assert running.id in timed_out.stdout
+    assert farm.waiting() == [job.id for job in waiting], "what was not begun is back, in its order"
+    assert "until `farm resume`" in farm.published("one")["reason"]
+    assert host.idle_processes == 1, "it beats on, and keeps its processes"
+    farm.go()
+    assert farm.command("drain", "one", "--wait", "20").returncode == 0
+    assert farm.status(running) == "finished"
+    assert farm.notes() == []
+    assert farm.command("jobs", "--status", "deferred").stdout.count("\tdeferred\t") == 2
+
+    resumed = farm.command("resume", "one")
+    assert resumed.returncode == 0, resumed.stderr
+    farm.wait_for(*waiting)
+    assert farm.notes() == ["first", "second"]
+    assert host.state == "available"
+    assert member.process.poll() is None
+    host.drain()
+    farm.wait_for_state("one", "draining")
+    assert member.stop() == 0, "a drained host is asked to stop as any other"
+
+
+def test_a_drain_outlives_the_host_and_only_a_resume_ends_it(farm: Farm) -> None:
+    member = farm.host("one", **SHORT_TIMES)
+    host = handle(farm)
+    host.set_idle_processes(1)
+    host.drain()
+    farm.wait_for_state("one", "draining")
+    member.kill_tree()
+
+    again = farm.host("one", ready=False, **SHORT_TIMES)
+    wait_until(lambda: "drained, as asked" in again.says, "it hears of it", 30)
+    farm.wait_for_state("one", "draining")
+    assert farm.redis.hgetall(KEYS.desired("one")) == {b"drain": b"stay"}
+    job = farm.enqueue("note", "ran")
+    farm.redis.delete(KEYS.desired("one"))
+    beat = farm.published("one")["beat_at"]
+    wait_until(lambda: farm.published("one")["beat_at"] > beat, "it beats")
+    assert host.state == "draining", "that nobody wants it any more ends no drain"
+
+    assert farm.command("resume", "one").returncode == 0
+    farm.wait_for(job)
+
+
+@pytest.mark.slow
+def test_jobs_that_come_while_hosts_are_drained_and_resumed_in_turn_each_run_once(farm: Farm) -> None:
+    farm.host("one", processes=2, threshold=1)
+    farm.host("two", processes=2, threshold=1)
+    hosts = [handle(farm, "one"), handle(farm, "two")]
+    jobs = []
+    for turn in range(6):
+        jobs += farm.enqueue_many("note", [(f"{turn}-{number}",) for number in range(300)])
+        drained = hosts[turn % 2]
+        drained.drain()
+        assert drained.wait_until_drained(20)
+        jobs += farm.enqueue_many("note", [(f"{turn}-{number}",) for number in range(300, 400)])
+        drained.resume()
+
+    farm.wait_for(*jobs, timeout=40)
+    assert sorted(farm.notes()) == sorted(f"{turn}-{number}" for turn in range(6) for number in range(400))
+    assert farm.count("finished") == 2400

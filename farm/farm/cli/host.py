@@ -1,4 +1,4 @@
-"""`farm host`: one host, its processes and its runners; and what operators may want of it."""
+"""`farm host`: one host, its processes and its runners; and how many processes it keeps warm."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from farm.cli.findings import duration
-from farm.cli.host_fields import host_as_json, memory_share
+from farm.cli.host_fields import host_as_json, memory_share, silence
 from farm.cli.output import print_json, table
 from farm.cli.session import open_session
 from farm.store.host_reader import HostDetails, HostReader
@@ -25,7 +25,6 @@ Examples:
   farm host worker-1
   farm host worker-1 --json | jq '.processes[] | {pid, state, job_id}'
   farm host worker-1 --idle-processes 4
-  farm host worker-1 --drain
 """
 
 
@@ -34,28 +33,26 @@ Examples:
 @click.option(
     "--idle-processes", type=click.IntRange(min=0), metavar="N", help="Have it keep N idle processes warm from now on."
 )
-@click.option("--drain", is_flag=True, help="Have it take nothing new, end its jobs, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")
-def command(name: str, idle_processes: int | None, drain: bool, as_json: bool, redis_url: str | None) -> None:
-    """Show one host, its processes and its runners, or say what it is to do.
+def command(name: str, idle_processes: int | None, as_json: bool, redis_url: str | None) -> None:
+    """Show one host, its processes and its runners, or say how many processes it is to keep warm.
 
     The host hears of it with its next beat, within about a second. The number of idle processes holds until it ends:
-    started anew it does as its settings say.
+    started anew it does as its settings say. `farm drain` has it take no more jobs.
 
     Exit codes: 0 shown or said, 3 no Redis, 4 no such host.
     """
-    wanted = ({} if idle_processes is None else {"idle_processes": idle_processes}) | ({"drain": 1} if drain else {})
     with open_session({"redis_url": redis_url}) as session:
         lease = session.settings.lease
         reader = HostReader(session.redis_client, session.keys, lease.suspect_after, lease.host_timeout)
-        if wanted:
-            reader.desire(name, wanted)
+        if idle_processes is not None:
+            reader.desire(name, {"idle_processes": idle_processes})
         details = reader.details(name)
     if as_json:
         print_json(_as_json(details))
-    elif wanted:
-        for line in _said(details, idle_processes, drain):
+    elif idle_processes is not None:
+        for line in _said(details, idle_processes):
             click.echo(line)
     else:
         _show(details)
@@ -72,7 +69,7 @@ def _show(details: HostDetails) -> None:
     running = [process for process in details.processes if process.job_id is not None]
     if running:
         click.echo()
-        table("Jobs", JOB_COLUMNS, map(_job_row, running))
+        table("Jobs", JOB_COLUMNS, map(job_row, running))
 
 
 def _host_rows(details: HostDetails) -> Iterable[tuple[str, str]]:
@@ -120,7 +117,8 @@ def _megabytes(memory: int | None) -> str | None:
     return None if memory is None else f"{memory / BYTES_PER_MB:.0f} MB"
 
 
-def _job_row(process: ProcessView) -> tuple[object, ...]:
+def job_row(process: ProcessView) -> tuple[object, ...]:
+    """A row under JOB_COLUMNS."""
     return (
         process.number,
         process.job_id,
@@ -132,16 +130,12 @@ def _job_row(process: ProcessView) -> tuple[object, ...]:
     )
 
 
-def _said(details: HostDetails, idle_processes: int | None, drain: bool) -> Iterable[str]:
+def _said(details: HostDetails, idle_processes: int) -> Iterable[str]:
     name, slots = details.host.name, details.host.number("slots")
-    if idle_processes is not None:
-        limit = f", but no more than its {slots:.0f} slots" if slots is not None and idle_processes > slots else ""
-        processes = "1 idle process" if idle_processes == 1 else f"{idle_processes} idle processes"
-        yield f"host {name} was asked to keep {processes} warm{limit}"
-    if drain:
-        yield f"host {name} was asked to drain: it takes nothing new and ends after its jobs"
-    if details.host.standing != "live":
-        yield f"it is {details.host.standing} ({details.host.reason}): it hears of it when it beats again"
+    limit = f", but no more than its {slots:.0f} slots" if slots is not None and idle_processes > slots else ""
+    processes = "1 idle process" if idle_processes == 1 else f"{idle_processes} idle processes"
+    yield f"host {name} was asked to keep {processes} warm{limit}"
+    yield from silence(details.host)
 
 
 def _as_json(details: HostDetails) -> dict[str, object]:

@@ -1,5 +1,7 @@
 """What commands show of a host."""
 
+from collections.abc import Iterable
+
 from farm.store.snapshot import HostView
 
 NUMBERS = frozenset(
@@ -15,6 +17,12 @@ def memory_share(host: HostView) -> str:
     if not used or not total:
         return "-"
     return f"{used / total:.0%}"
+
+
+def silence(host: HostView) -> Iterable[str]:
+    """A line for those who said something to a host that does not answer."""
+    if host.standing != "live":
+        yield f"it is {host.standing} ({host.reason}): it hears of it when it beats again"
 
 
 def host_as_json(host: HostView) -> dict[str, object]:

@@ -33,10 +33,19 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, default=_jsonable))
 
 
+def printable(text: str, allowed: str = "") -> str:
+    """The text with backslashes for what would steer a terminal or cannot be written: ids may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in allowed else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 def _text(cell: object) -> str:
     if cell is None:
         return NOTHING
-    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+    return printable(cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell), "\n\t\r")
 
 
 def _jsonable(value: object) -> Any:
