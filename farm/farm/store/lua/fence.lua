@@ -1,7 +1,7 @@
 -- Gives up a host whose beat is too old: from here on it can write nothing.
 --
 -- KEYS   1 coordinator  2 identities  3 hosts  4 load  5 host hash  6 lost  7 events  8 rq:workers  9 RQ worker
---        10 RQ worker executions, then the sets of RQ workers of the host's queues
+--        10 RQ worker executions  11 receipts, then the sets of RQ workers of the host's queues
 -- ARGV   1 own value  2 host  3 identity, '' for a host that has none  4 HOST_TIMEOUT seconds
 -- RETURN nil to a caller that does not lead, 1 if the host was given up, 0 if it lives or is another by now
 --
@@ -28,8 +28,13 @@ if identity == '' then
 end
 redis.call('HDEL', KEYS[2], host)
 redis.call('ZADD', KEYS[6], now, host .. ':' .. identity)
+if beat then
+  -- For what is told of its jobs; it goes with the receipts when the last of them was given back.
+  redis.pcall('HSET', KEYS[11], 'silent', string.format('%.1f', now - beat))
+  redis.call('EXPIRE', KEYS[11], 86400)
+end
 redis.pcall('SREM', KEYS[8], KEYS[9])
-for i = 11, #KEYS do
+for i = 12, #KEYS do
   redis.pcall('SREM', KEYS[i], KEYS[9])
 end
 redis.call('DEL', KEYS[9], KEYS[10])

@@ -5,17 +5,19 @@
 --        and, by name, the jobs' hashes, queues, registries, results and execution records, and the queues' counts
 -- ARGV   1 own value  2 member of lost  3 host  4 RQ's prefix  5 prefix of the counts  6 MAX_HOST_LOSSES
 --        7 how many at most  8 recovered so far  9 text for a poisoned job  10 text for one that must not run twice
+--        11… id, text in place of the ninth, …
 -- RETURN nil to a caller that does not lead, else {jobs left, given back, failed, dropped, quarantined}
 --
 -- GUARANTEE  Order stays: the inbox goes back tail first, then the leases, latest first, each to the head of its queue.
 --            A job is in its queue, failed or in quarantine in the same step in which it leaves the host. A running job
---            is given back MAX_HOST_LOSSES times at most. What was canceled or deleted meanwhile is dropped and counted.
+--            is given back MAX_HOST_LOSSES times at most; each loss leaves its evidence on the job. What was canceled or deleted meanwhile is dropped and counted.
 --            A call for an identity that is not lost writes nothing.
 -- include leads
 -- include clock
 -- include announce
 -- include quarantine
 -- include give_back
+-- include crashes
 -- include release_dependents
 -- include fail_job
 if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
@@ -24,6 +26,11 @@ end
 local host, rq_prefix, limit = ARGV[3], ARGV[4], tonumber(ARGV[7])
 local now, now_iso = read_clock()
 local given, failed, dropped, quarantined = 0, 0, 0, 0
+local silent = tonumber(redis.pcall('HGET', KEYS[5], 'silent') or nil)
+local poisoned_texts = {}
+for i = 11, #ARGV, 2 do
+  poisoned_texts[ARGV[i]] = ARGV[i + 1]
+end
 
 local function count(queue, what)
   redis.pcall('HINCRBY', ARGV[5] .. queue, what, 1)
@@ -71,16 +78,14 @@ local function end_lease(id, lease)
     dropped = dropped + 1
     return count(lease.queue, 'dropped')
   end
+  local losses = count_end(job, 'farm_losses')
+  add_evidence(job, cjson.encode({ at = now_iso, host = host, reason = 'host_lost', attempt = lease.attempt,
+    silent = silent }))
   if lease.on_lost == 'fail' then
     return fail(id, lease.queue, lease.token, ARGV[10], 'failed')
   end
-  local losses = redis.pcall('HINCRBY', job, 'farm_losses', 1)
-  if type(losses) ~= 'number' then
-    redis.call('HSET', job, 'farm_losses', 1)
-    losses = 1
-  end
   if losses > tonumber(ARGV[6]) then
-    fail(id, lease.queue, lease.token, ARGV[9], 'poisoned')
+    fail(id, lease.queue, lease.token, poisoned_texts[id] or ARGV[9], 'poisoned')
     announce(KEYS[8], now_iso, 'job.poisoned', 'job', id, 'queue', lease.queue, 'host', host, 'losses', losses)
   else
     back(id, nil, lease.queue)
@@ -90,9 +95,9 @@ end
 local function read_leases()
   local entries, leases = redis.call('HGETALL', KEYS[4]), {}
   for i = 1, #entries, 2 do
-    local token, queue, _, _, on_lost, sequence =
+    local token, queue, attempt, _, on_lost, sequence =
       string.match(entries[i + 1], '^([^|]*)|(.*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
-    leases[#leases + 1] = { id = entries[i], token = token, queue = queue, on_lost = on_lost,
+    leases[#leases + 1] = { id = entries[i], token = token, queue = queue, on_lost = on_lost, attempt = tonumber(attempt),
       sequence = tonumber(sequence or '') or 0 }
   end
   table.sort(leases, function(one, other)

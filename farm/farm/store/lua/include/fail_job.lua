@@ -10,8 +10,8 @@ local DEFAULT_FAILURE_TTL = 31536000
 local function fail_job(prefix, id, queue, text, worker, token, seconds, now_iso)
   local job = prefix .. ':job:' .. id
   local fields = redis.call('HMGET', job, 'failure_ttl', 'rate_limit_key', 'rate_limit_concurrency')
-  local ttl = tonumber(fields[1] or '') or DEFAULT_FAILURE_TTL
-  redis.call('HSET', job, 'status', 'failed', 'ended_at', now_iso)
+  local ttl = read_ttl(fields[1], DEFAULT_FAILURE_TTL)
+  redis.call('HSET', job, 'status', 'failed', 'ended_at', now_iso, 'farm_ended', 1)
   local result = prefix .. ':results:' .. id
   redis.pcall('XADD', result, 'MAXLEN', '~', 10, '*', 'type', '2', 'worker_name', worker, 'exc_string', text,
     'execution_id', token)
