@@ -5,11 +5,16 @@ This one keeps its handler, and an alarm that nobody waits for does nothing.
 """
 
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from types import FrameType
 
 from rq.timeouts import JobTimeoutException
+
+from farm.errors import JobInterrupted
 
 LONGEST_SECONDS = 1e8
 """About three years. Longer limits are as good as none, and timers refuse the very long ones."""
@@ -19,16 +24,36 @@ STUBBORN_SECONDS = 1.0
 
 
 class Alarm:
-    """Raises JobTimeoutException in the main thread when a limit is over."""
+    """Raises JobTimeoutException in the main thread when a limit is over, JobInterrupted when the host stops."""
 
     def __init__(self) -> None:
         self.interrupt: Callable[[], bool] | None = None
         """While a coroutine runs: ends it without breaking the event loop. False: raise right here."""
+        self.stops_at = inf
+        """Monotonic seconds: by then this process has to be done. `inf`: the host does not stop."""
+        self.interrupted = False
+        """True once a job was interrupted, as the host stops."""
+        self._in_job = False
+        self._stop_is_new = False
+        self._thread = threading.get_ident()
         self._armed = False
         self._asked = False
         self._text = ""
         self.handler = self._ring  # one object, so that its presence can be checked by identity
         signal.signal(signal.SIGALRM, self.handler)
+
+    def begin_job(self, seconds: float) -> None:
+        """Starts a job's limit. Until `disarm` a stop of the host interrupts the job; raises if that came before."""
+        self._in_job = True
+        self.arm(seconds)
+        if self.stops_at < inf:
+            self.interrupted = True
+            raise JobInterrupted
+
+    def stop(self, seconds: float) -> None:
+        """The host stops: interrupts the job that runs, now. What follows it has `seconds`. From any thread."""
+        self.stops_at = min(self.stops_at, time.monotonic() + seconds)
+        self._interrupt_job()
 
     def arm(self, seconds: float) -> None:
         """Starts a limit. 0 and less mean none."""
@@ -40,6 +65,7 @@ class Alarm:
 
     def disarm(self) -> None:
         """Ends the limit. No alarm comes after this, not even one that is on its way."""
+        self._in_job = False
         self._armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -52,16 +78,28 @@ class Alarm:
         finally:
             self.disarm()
 
-    def timed_out(self) -> JobTimeoutException | None:
-        """What a coroutine that was ended by the limit failed of. None when it was not."""
-        return JobTimeoutException(self._text) if self._asked else None
+    def timed_out(self) -> BaseException | None:
+        """What a coroutine that was ended by the limit, or by the host's stop, failed of. None when it was not."""
+        return self._error() if self._asked else None
+
+    def _interrupt_job(self) -> None:
+        self._stop_is_new = True
+        signal.pthread_kill(self._thread, signal.SIGALRM)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._armed:
+        if self._stop_is_new:
+            self._stop_is_new = False
+            if not self._in_job:  # what follows a job is not interrupted: it has a limit
+                return
+            self.interrupted = True
+        elif not self._armed:
             return
         if self.interrupt is not None and not self._asked and self.interrupt():
-            self._asked = True
+            self._asked = self._armed = True
             signal.setitimer(signal.ITIMER_REAL, STUBBORN_SECONDS)
             return
-        self._armed = False
-        raise JobTimeoutException(self._text)
+        self._armed = self._in_job = False
+        raise self._error()
+
+    def _error(self) -> BaseException:
+        return JobInterrupted() if self.interrupted else JobTimeoutException(self._text)

@@ -12,11 +12,10 @@ from farm.errors import AppError
 from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.preload import name_of, wait_for
+from farm_worker.pool.shares import Shares
 
 CLOSING_SECONDS = 60.0
 """All that follows a job's function has this long: RQ's limit for callbacks."""
-LAST_SECONDS = 1.0
-"""What each function has that must run although the others used up the time."""
 
 Made = Generator[Any, Any, Any] | AsyncGenerator[Any, Any]
 
@@ -55,14 +54,13 @@ class Around:
         `error`: what the job raised. Returns what it ends with: that, or what a function raised in its place. A
         function that swallows the error does not undo it.
         """
-        deadline = time.monotonic() + CLOSING_SECONDS
-        self._call_back(deadline)
+        shares = Shares(min(CLOSING_SECONDS, self._alarm.stops_at - time.monotonic()))
+        self._call_back(shares)
         while self._open:
             name, made = self._open.pop()
-            left = max(deadline - time.monotonic(), LAST_SECONDS)
             trace = error.__traceback__ if error is not None else None
             try:
-                with self._alarm.limit(round(left, 1)):
+                with self._alarm.limit(shares.take(len(self._open))):
                     if self._advance(made, error):
                         _logger.warning(
                             "around_job function %s yields twice; what follows the second yield does not run", name
@@ -75,15 +73,16 @@ class Around:
                 error.__traceback__ = trace  # without the way through the functions around the job
         return error
 
-    def _call_back(self, deadline: float) -> None:
+    def _call_back(self, shares: Shares) -> None:
+        known = len(self._job.shutdown_callbacks or ())
         while callbacks := self._job.shutdown_callbacks:  # one may add another
             callback = callbacks.pop()
-            left = deadline - time.monotonic()
-            if left <= 0:
+            known -= 1
+            if known < 0 and shares.used_up:
                 _logger.error("no time is left for shutdown callback %s of job %s", name_of(callback), self._job.id)
                 continue
             try:
-                with self._alarm.limit(round(left, 1)):
+                with self._alarm.limit(shares.take(len(callbacks) + len(self._open))):
                     made = callback()
                     if inspect.isawaitable(made):
                         self._coroutines.run_job(wait_for(made))

@@ -8,14 +8,18 @@ from weakref import WeakSet
 
 from rq.timeouts import JobTimeoutException
 
+from farm.errors import JobInterrupted
 from farm_worker.pool.alarm import LONGEST_SECONDS, STUBBORN_SECONDS, Alarm
 
 
 class ThreadAlarm(Alarm):
-    """Raises JobTimeoutException in the thread that made it when a limit is over."""
+    """Raises in the thread that made it: JobTimeoutException when a limit is over, JobInterrupted as the host stops."""
 
     def __init__(self) -> None:  # not that of Alarm, which takes a signal
         self.interrupt = None
+        self.stops_at = inf
+        self.interrupted = False
+        self._in_job = False
         self.deadline = inf
         """Monotonic seconds; `inf` when nothing is armed."""
         self._asked = False
@@ -36,6 +40,7 @@ class ThreadAlarm(Alarm):
     def disarm(self) -> None:
         """Ends the limit. No exception comes after this, not even one that is on its way."""
         with self._lock:
+            self._in_job = False
             self.deadline = inf
             if self._thrown:
                 self._thrown = False
@@ -44,15 +49,24 @@ class ThreadAlarm(Alarm):
     def ring(self, now: float) -> None:
         """For the timekeeper: the limit is over, if it is."""
         with self._lock:
-            if now < self.deadline:
-                return
-            if self.interrupt is not None and not self._asked and self.interrupt():
-                self._asked = True
-                self.deadline = now + STUBBORN_SECONDS
-                return
-            self.deadline = inf
-            self._thrown = True
-            _raise_in(self._thread, _timeout_of(self._text))
+            if now >= self.deadline:
+                self._end_block(now)
+
+    def _interrupt_job(self) -> None:
+        with self._lock:
+            if self._in_job:
+                self.interrupted = True
+                self._end_block(time.monotonic())
+
+    def _end_block(self, now: float) -> None:
+        if self.interrupt is not None and not self._asked and self.interrupt():
+            self._asked = True
+            self.deadline = now + STUBBORN_SECONDS
+            _timekeeper.mind(self.deadline)
+            return
+        self.deadline = inf
+        self._thrown = True
+        _raise_in(self._thread, JobInterrupted if self.interrupted else _timeout_of(self._text))
 
 
 class _Timekeeper:

@@ -2,15 +2,18 @@
 
 import inspect
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any
 
 from farm.app import App, takes_argument
 from farm.context import CurrentProcess
 from farm.errors import AppError
+from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
 from farm_worker.pool.preload import name_of, wait_for
+from farm_worker.pool.shares import Shares
 
 _logger = logging.getLogger("farm_worker")
 
@@ -18,8 +21,9 @@ _logger = logging.getLogger("farm_worker")
 class Warmth:
     """What the prewarm functions opened in this process."""
 
-    def __init__(self, coroutines: Coroutines) -> None:
+    def __init__(self, coroutines: Coroutines, alarm: Alarm) -> None:
         self._coroutines = coroutines
+        self._alarm = alarm
         self._open: list[tuple[str, Generator[Any, Any, Any] | AsyncGenerator[Any, Any]]] = []
 
     def warm(self, app: App, process: CurrentProcess) -> None:
@@ -35,12 +39,18 @@ class Warmth:
             except BaseException as error:
                 raise AppError(f"prewarm function {name} raised {summarize(error)}") from error
 
-    def close(self) -> None:
-        """Runs what follows each `yield`, the last one first. One that fails does not stop the others."""
+    def close(self, close_timeout: float) -> None:
+        """Runs what follows each `yield`, the last one first. One that fails, or hangs, does not stop the others.
+
+        All together have a little less than `close_timeout` seconds, after which the host kills the process.
+        """
+        shares = Shares(min(IN_TIME * close_timeout, self._alarm.stops_at - time.monotonic()))
         while self._open:
             name, generator = self._open.pop()
             try:
-                if self._advance(generator):
+                with self._alarm.limit(shares.take(len(self._open))):
+                    yields_again = self._advance(generator, at_end=True)
+                if yields_again:
                     _logger.warning(
                         "prewarm function %s yields twice; what follows the second yield does not run", name
                     )
@@ -67,14 +77,17 @@ class Warmth:
         elif inspect.isawaitable(made):
             self._coroutines.run(wait_for(made))
 
-    def _advance(self, generator: Generator[Any, Any, Any] | AsyncGenerator[Any, Any]) -> bool:
-        """Runs to the next `yield`; False when there is none."""
+    def _advance(self, generator: Generator[Any, Any, Any] | AsyncGenerator[Any, Any], at_end: bool = False) -> bool:
+        """Runs to the next `yield`; False when there is none. `at_end`: a limit is armed."""
         if isinstance(generator, AsyncGenerator):
-            return self._coroutines.run(_next(generator))
+            return (self._coroutines.run_job if at_end else self._coroutines.run)(_next(generator))
         return next(generator, _END) is not _END
 
 
 _END = object()
+
+IN_TIME = 0.8
+"""The part of CLOSE_TIMEOUT that the functions have: the rest is for what the process itself does at its end."""
 
 
 async def _next(generator: AsyncGenerator[Any, Any]) -> bool:
