@@ -95,6 +95,12 @@ def say(text: str, level: int = logging.INFO) -> None:
         print(text, file=sys.stderr)
 
 
+def finish() -> None:
+    """Before this process becomes another program: waits until what was logged is written, but not for long."""
+    if _writer is not None:
+        _writer.close()
+
+
 def _log_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     _logger.critical("ended by an error", exc_info=(kind, error, traceback))
 

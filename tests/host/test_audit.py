@@ -1,5 +1,8 @@
 """A Redis that comes back without its last writes, and owners who enqueue a job that runs: no job is forgotten."""
 
+import psutil
+from rq.job import Job
+
 from farm.keys import Keys, RqKeys
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
@@ -39,3 +42,42 @@ def test_a_job_enqueued_anew_while_it_runs_runs_once_more(farm: Farm) -> None:
     farm.wait_for(job)
     assert farm.count("finished") == 2
     assert farm.waiting() == []
+
+
+def test_a_running_job_whose_start_redis_lost_runs_on_if_it_still_waits(farm: Farm) -> None:
+    host = farm.host("one")
+    job = farm.enqueue("wait_for_go")
+    pid = farm.pid_of(job)
+    _lose_the_start(farm, job)
+    farm.redis.lpush(KEYS.inbox("one", farm.published("one")["identity"]), job.id)
+
+    running = KEYS.running("one", farm.published("one")["identity"])
+    wait_until(lambda: farm.redis.hexists(running, job.id), "the host holds its lease again", 20)
+    farm.go()
+
+    farm.wait_for(job)
+    assert farm.pid_of(job) == pid, "it ran once"
+    assert (farm.count("finished"), farm.count("refused"), farm.waiting()) == (1, 0, [])
+    assert "1 go on" in host.says
+
+
+def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: Farm) -> None:
+    host = farm.host("one")
+    job = farm.enqueue("wait_for_go")
+    pid = farm.pid_of(job)
+    _lose_the_start(farm, job)
+    farm.redis.hset(job.key, mapping={"status": "started", "worker_name": "another"})
+
+    wait_until(lambda: not psutil.pid_exists(pid), "its process is killed", 20)
+    wait_until(lambda: farm.events("process.ended"), "the event")
+    (event,) = farm.events("process.ended")
+    assert (event["reason"], event["job"]) == ("lease_lost", job.id)
+    assert farm.status(job) == "started", "it is the other's"
+    assert "0 go on" in host.says
+    farm.redis.delete(job.key)
+
+
+def _lose_the_start(farm: Farm, job: Job) -> None:
+    """Redis as it comes back without the last second: the job was enqueued, and nothing more."""
+    farm.redis.hdel(KEYS.running("one", farm.published("one")["identity"]), job.id)
+    farm.redis.hset(job.key, mapping={"status": "queued", "worker_name": "", "started_at": ""})

@@ -129,3 +129,31 @@ def test_nothing_is_lost_while_redis_does_not_answer(own_farm: Farm, own_redis: 
 def _server_processes(server: RedisServer) -> list[psutil.Process]:
     process = psutil.Process(server.pid)
     return [process, *process.children(recursive=True)]
+
+
+def test_a_host_whose_own_name_was_taken_while_it_was_stopped_goes_on_under_another(farm: Farm) -> None:
+    first = farm.host(None, ready=False, **SHORT_TIMES)
+    (name,) = wait_for_hosts(farm, 1)
+    farm.wait_for_state(name, "available")
+
+    first.send(signal.SIGSTOP)
+    farm.host("another", **SHORT_TIMES)
+    wait_until(lambda: farm.events("host.lost"), "it was given up", 20)
+    second = farm.host(None, ready=False, **SHORT_TIMES)
+    wait_until(lambda: farm.published(name).get("pid") == str(second.pid), "its name was taken")
+    first.send(signal.SIGCONT)
+
+    names = wait_for_hosts(farm, 3)
+    (new,) = names - {name, "another"}
+    assert new.startswith(name)
+    farm.wait_for_state(new, "available")
+    assert farm.published(new)["pid"] == str(first.pid)
+    assert "starts over under another name" in first.says
+
+
+def wait_for_hosts(farm: Farm, number: int) -> set[str]:
+    def found() -> set[str]:
+        return {name.decode() for name in farm.redis.hkeys(KEYS.identities)}
+
+    wait_until(lambda: len(found()) == number, f"{number} hosts", 20)
+    return found()

@@ -13,6 +13,10 @@ from farm.errors import NameInUse
 from farm.store.hosts import HostStore, NameTaken, Registration
 
 
+class NameGone(NameInUse):
+    """The name that this host had chosen by itself was given to another one while it was silent."""
+
+
 def hostname() -> str:
     """The machine's name, in the letters that a host's name may have."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()) or "host"

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from farm.errors import HostFenced
+from farm.errors import HostFenced, NameInUse
 from farm.store.connection import REDIS_ERRORS
 from farm.store.execution import Ending
 from farm.store.hosts import BeatAnswer, HostStore, Registration
@@ -12,6 +12,7 @@ from farm.tasks import end
 from farm_worker import identity
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
+from farm_worker.identity import NameGone
 from farm_worker.pool.reasons import Reason
 from farm_worker.settlement import count_refused
 
@@ -31,6 +32,7 @@ class Tenure:
         """The name it registered under. It keeps it when it has to register anew."""
         self.fenced = asyncio.Event()
         """Set by whoever is told by Redis that this identity is not current."""
+        self._is_given = name is not None
         self._store = store
         self._on_answer = on_answer
 
@@ -95,6 +97,10 @@ class Tenure:
         while self.who is None:
             try:
                 self.who = await identity.register(self._store, self.name, again=True)
+            except NameInUse as error:
+                if self._is_given:
+                    raise
+                raise NameGone(str(error)) from error
             except REDIS_ERRORS as error:
                 _logger.warning("cannot register anew yet: %s", error)
                 await asyncio.sleep(REGISTER_AGAIN_SECONDS)

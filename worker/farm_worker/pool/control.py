@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from math import inf
 
-from farm_worker.pool.protocol import CancelJob, FrameReader, Message, Ping, Pong, encode
+from farm_worker.pool.protocol import CancelJob, FrameReader, InterruptJob, Message, Ping, Pong, Renewed, encode
 
 RECEIVE_BYTES = 4096
 MAX_REASON = 1000
@@ -55,6 +55,14 @@ class ControlLine:
     def cancel(self, sequence: int, reason: str) -> bool:
         """Asks the job of this sequence to end. False: the line is full or gone."""
         return self._send(CancelJob(sequence, reason[:MAX_REASON]))
+
+    def interrupt(self, seconds: float) -> bool:
+        """Interrupts the job that runs; what follows it has `seconds`. False: the line is full or gone."""
+        return self._send(InterruptJob(seconds))
+
+    def renew(self, expires_at: float) -> bool:
+        """Moves the time by which a job that must not run twice is over. False: the line is full or gone."""
+        return self._send(Renewed(expires_at))
 
     def close(self) -> None:
         """Listens no more."""

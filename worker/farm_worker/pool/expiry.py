@@ -1,0 +1,57 @@
+"""When others may be given what a host runs: a job that must not run twice (`on_lost=fail`) has to be over by then.
+
+The host moves that time on with each beat that Redis accepted. Its processes keep it too, so that it holds where the
+host itself is stopped. Seconds are those of a clock that goes on while the machine sleeps.
+"""
+
+import os
+import signal
+import time
+from math import inf
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+STDERR = 2
+HOST_FIRST_SECONDS = 0.5
+"""A host that is not stopped itself ends the job in time, and can say why. The process waits for that."""
+
+LONG_SILENCE = "Redis has not heard of this host for so long that its job may be given up; it must not run twice.\n"
+
+
+def clock() -> float:
+    """Seconds since the machine started, asleep or not. The same for all its processes."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Expiry:
+    """Of the job that a process runs. One thread runs jobs, another one watches."""
+
+    def __init__(self) -> None:
+        self._at = inf
+        self._must_end = False
+
+    def move(self, at: float) -> None:
+        """The job may run until then."""
+        self._at = at
+
+    def begin(self, expires_at: float) -> None:
+        """A job begins. 0: it may run twice, so nothing ends it."""
+        self._must_end = expires_at > 0
+        if self._must_end:
+            self._at = expires_at if self._at == inf else max(self._at, expires_at)
+            self.enforce()
+
+    def end(self) -> None:
+        """No job runs."""
+        self._must_end = False
+
+    def left(self) -> float | None:
+        """Seconds until then. None: it is over, or there is nothing to wait for."""
+        left = self._at + HOST_FIRST_SECONDS - clock()
+        return left if 0 < left < inf else None
+
+    def enforce(self) -> None:
+        """Ends this process and all that it started, if a job runs here that must be over by now."""
+        if self._must_end and clock() >= self._at + HOST_FIRST_SECONDS:
+            os.write(STDERR, LONG_SILENCE.encode())
+            os.killpg(0, signal.SIGKILL)
