@@ -10,9 +10,11 @@ from farm.errors import HostNotFound as HostNotFound
 from farm.errors import JobCancelled as JobCancelled
 from farm.errors import JobError as JobError
 from farm.errors import JobFailed as JobFailed
+from farm.errors import JobInterrupted as JobInterrupted
 from farm.errors import JobNotFound as JobNotFound
 from farm.errors import NameInUse as NameInUse
 from farm.errors import RedisError as RedisError
+from farm.errors import RedisFull as RedisFull
 from farm.errors import RedisRefused as RedisRefused
 from farm.errors import RedisServerError as RedisServerError
 from farm.errors import RedisTooOld as RedisTooOld
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from farm.host_handle import host as host
     from farm.runner_client import RunnerClient as RunnerClient
     from farm.runner_client import runner as runner
+    from farm.store.evidence import Evidence as Evidence
     from farm.store.process_view import ProcessView as ProcessView
     from farm.store.process_view import RunnerView as RunnerView
     from farm.usage import Usage as Usage
@@ -59,6 +62,7 @@ _HOMES = {
     "CurrentJob": "farm.context",
     "CurrentProcess": "farm.context",
     "Event": "farm.event",
+    "Evidence": "farm.store.evidence",
     "HostHandle": "farm.host_handle",
     "JobHandle": "farm.client",
     "JobStatus": "farm.client",
@@ -83,6 +87,7 @@ __all__ = [
     "CurrentJob",
     "CurrentProcess",
     "Event",
+    "Evidence",
     "FarmError",
     "HostFenced",
     "HostHandle",
@@ -91,11 +96,13 @@ __all__ = [
     "JobError",
     "JobFailed",
     "JobHandle",
+    "JobInterrupted",
     "JobNotFound",
     "JobStatus",
     "NameInUse",
     "ProcessView",
     "RedisError",
+    "RedisFull",
     "RedisRefused",
     "RedisServerError",
     "RedisTooOld",

@@ -68,19 +68,28 @@ class CurrentJob:
         "_report",
         "_send_progress",
         "attempt",
+        "fence",
         "process",
         "queue",
         "shutdown_callbacks",
     )
 
     def __init__(
-        self, record: _Record, queue: str, attempt: int, process: CurrentProcess, send_progress: Send | None = None
+        self,
+        record: _Record,
+        queue: str,
+        attempt: int,
+        process: CurrentProcess,
+        send_progress: Send | None = None,
+        fence: int = 0,
     ) -> None:
         self._record = record
         self.queue = queue
         """Name of the queue that it came from."""
         self.attempt = attempt
         """1 when it runs for the first time."""
+        self.fence = fence
+        """Greater at each start of this job, below 2**53: what you write to can refuse a run that was given up."""
         self.process = process
         self.shutdown_callbacks: list[Callable[[], Any]] | None = None
         """What `add_shutdown_callback` was given, in that order. None: nothing."""

@@ -5,7 +5,8 @@ FarmError
 ├── AppError                 the app module cannot be imported or used
 ├── RedisError
 │   ├── RedisUnavailable     no answer, or the connection was refused
-│   ├── RedisRefused         wrong password, missing permission
+│   ├── RedisRefused         wrong password, missing permission, a certificate that is not trusted
+│   ├── RedisFull            no memory left for what is new (maxmemory)
 │   └── RedisTooOld          the server lacks commands that the farm needs
 ├── RedisServerError         a private Redis could not be started
 ├── NameInUse                a host of this name is alive elsewhere
@@ -21,6 +22,8 @@ FarmError
     ├── JobFailed            the job ended without a result
     ├── JobCancelled         somebody asked for the end of the job that runs
     └── ResultTimeout        the job did not end in the time given
+
+JobInterrupted, a BaseException, is raised in a running job whose host stops and cannot wait any longer.
 """
 
 
@@ -46,6 +49,10 @@ class RedisUnavailable(RedisError):
 
 class RedisRefused(RedisError):
     """Redis answered, and refused the connection."""
+
+
+class RedisFull(RedisError):
+    """Redis has no memory left (`maxmemory`): nothing was written. Hosts go on, and so make room."""
 
 
 class RedisTooOld(RedisError):
@@ -102,6 +109,16 @@ class JobFailed(JobError):
 
 class JobCancelled(JobError):
     """Raised in a job by `raise_if_cancelled`: somebody asked for its end, and it ends as stopped."""
+
+
+class JobInterrupted(BaseException):
+    """Raised in a running job when its host stops and cannot wait any longer: the job goes back to its queue.
+
+    No Exception, so that jobs which handle those let it through. Clean up in `finally`, and shortly.
+    """
+
+    def __init__(self, text: str = "the host stops and hands this job back to its queue") -> None:
+        super().__init__(text)
 
 
 class ResultTimeout(JobError):

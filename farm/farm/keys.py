@@ -73,6 +73,11 @@ class Keys:
         """zset, permanent: `<outcome>:<id>` → when: ended jobs that still have dependents to release, in pages."""
         return f"{self.prefix}:dependents"
 
+    @property
+    def mended(self) -> str:
+        """hash, permanent: kind of what was left over → how many the coordinator has mended."""
+        return f"{self.prefix}:mended"
+
     def host_bell(self, host: str) -> str:
         """list, capped, TTL: wakes one host."""
         return f"{self.prefix}:bell:{host}"
@@ -143,6 +148,10 @@ class RqKeys:
         """hash: the job."""
         return f"{self.prefix}:job:{job_id}"
 
+    def execution(self, name: str) -> str:
+        """hash, TTL: one run, `name` being `<job>:<execution>`."""
+        return f"{self.prefix}:execution:{name}"
+
     def results(self, job_id: str) -> str:
         """stream: one entry per result."""
         return f"{self.prefix}:results:{job_id}"
@@ -194,6 +203,15 @@ class RqKeys:
     def intermediate(self, queue: str) -> str:
         """list of ids popped by a stock worker and not started yet."""
         return f"{self.prefix}:queue:{queue}:intermediate"
+
+    @property
+    def rate_limit_keys(self) -> str:
+        """set of the keys of all rate limits."""
+        return f"{self.prefix}:rl-keys"
+
+    def rate_limited(self, key: str) -> str:
+        """zset, id → since when it waits for a slot of the rate limit."""
+        return f"{self.prefix}:rl:{key}:rate_limited"
 
     def cleaning_lock(self, queue: str) -> str:
         """string, TTL: RQ's lock for registry maintenance."""

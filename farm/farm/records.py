@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+MAX_PAYLOAD_BYTES = 512 * 1024 * 1024
+"""Of a job's function and arguments, serialized: as much as Redis takes in one value."""
+
+LONGEST_SECONDS = 10**10
+"""About 300 years. Redis refuses times to live that are much longer, so longer ones count as this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -26,6 +32,9 @@ class Lease:
     """`rerun` or `fail`."""
     sequence: int
     """Grows with each job that the host starts: the order to give jobs back in."""
+
+    def __str__(self) -> str:
+        return f"{self.token}|{self.queue}|{self.attempt}|{self.since}|{self.on_lost}|{self.sequence}"
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 CANCEL_AGAIN_SECONDS = 0.1
 
 
-async def end(tasks: Collection["asyncio.Task[None]"]) -> None:
+async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
     """Cancels the tasks and waits until all have ended. What they raise is left in them.
 
     One cancellation is not enough: while redis-py opens a connection it may turn one into an error of its own, which a

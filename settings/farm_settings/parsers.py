@@ -140,7 +140,7 @@ def parse_app(value: object) -> str:
 
 def parse_address(value: object) -> str:
     text = parse_text(value)
-    if not text.startswith(("redis://", "rediss://", "unix://")):
+    if not text.startswith(("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://")):
         raise ValueError
     return text
 

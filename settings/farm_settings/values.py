@@ -49,7 +49,7 @@ class Kind:
 def hide_password(text: str) -> str:
     """The text with the password of an address in it, if any, replaced by `***`."""
     without_login = re.sub(r"://([^:/@\s]*):\S*@", r"://\1:***@", text)
-    return re.sub(r"([?&]password=)[^&\s]*", r"\1***", without_login)
+    return re.sub(r"([?&](?:sentinel_)?password=)[^&\s]*", r"\1***", without_login)
 
 
 _SECONDS_EXPECTED = "a time above 0 in seconds or with a unit, as in 30, 30s, 5m or 1h"
@@ -118,7 +118,10 @@ LogJobs = Annotated[
 Address = Annotated[
     str | None,
     BeforeValidator(or_none(parse_address)),
-    Kind("an address that begins with redis://, rediss:// or unix://, as in redis://localhost:6379/0", "URL"),
+    Kind(
+        "an address that begins with redis://, rediss://, unix:// or redis+sentinel://, as in redis://localhost:6379/0",
+        "URL",
+    ),
 ]
 HostName = Annotated[
     str | None,

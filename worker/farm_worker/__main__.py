@@ -1,31 +1,48 @@
 """`python -P -m farm_worker`: one host. `farm worker` becomes this, with its flags in the environment."""
 
+from farm.early_stop import end_when_asked
+
+if __name__ == "__main__":
+    end_when_asked()  # what follows takes a while
+
 import asyncio
 import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 from farm import logs
 from farm.errors import FarmError, RedisError, SettingsError
 from farm.flags import hand_over, take_flags
+from farm.service_manager import ServiceManager
 from farm.store.address import find_state_folder, resolve
 from farm.store.connection import check_version, connect, readable_errors
+from farm.store.scripts import read_all
+from farm.store.server_facts import eviction_warning
+from farm.tasks import end
 from farm_settings import InvalidSetting, Settings, hide_password, load
 from farm_worker.descriptor_limit import raise_limit
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
+from farm_worker.identity import NameGone
 from farm_worker.spool import spool_folder
+from farm_worker.stopping import Stopping
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_REDIS = 1, 2, 3
 
 
 def main() -> int:
     """The exit code: 0 asked to stop, 1 failed, 2 a setting cannot be used, 3 no Redis."""
+    environment = dict(os.environ)
     try:
         asyncio.run(_run())
+    except NameGone as error:
+        logs.say(f"{error} This host starts over under another name.", logging.WARNING)
+        logs.finish()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606 (itself)
     except (InvalidSetting, SettingsError) as error:
         return _say(error, EXIT_USAGE)
     except RedisError as error:
@@ -36,27 +53,47 @@ def main() -> int:
 
 
 async def _run() -> None:
+    stopping = Stopping()
+    _listen_to_signals(stopping)
     raise_limit()
+    service_manager = ServiceManager.take(os.environ)
     flags = take_flags(os.environ)
     settings = load(flags=flags)
     _configure_logs(settings)
     environment = dict(os.environ)
     hooks = None
-    queue_options = {}
     if settings.host.app is not None:
-        hooks = await Hooks.start(settings, environment)
-        queue_options = hooks.app.queues
+        hooks = await _unless_stopped(stopping, Hooks.start(settings, environment))
+        if hooks is None:
+            return
         settings = load(flags=flags, app=hooks.app.options)
+    read_all()
     url = _connect_once(settings)
     coordinator_environment = _coordinator_environment(settings, url, environment)
     spool = _spool_folder(settings, url, environment)
-    host = Host(settings, url, hooks, queue_options, environment, coordinator_environment, spool)
-    _listen_to_signals(host)
+    host = Host(settings, url, hooks, stopping, environment, coordinator_environment, spool)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, host.recycle)
     _write_pid_file(settings)
+    telling = asyncio.create_task(service_manager.keep_told(host.report))
     try:
-        await host.run()
+        with readable_errors(url):
+            await host.run()
     finally:
+        telling.cancel()
         _hear_no_more_signals()
+
+
+async def _unless_stopped(stopping: Stopping, starting: Coroutine[Any, Any, Hooks]) -> Hooks | None:
+    """None if a stop was requested before it was done: nothing is begun then that would have to be ended."""
+    task = asyncio.create_task(starting)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not task.done():
+        logging.getLogger("farm.host").info("asked to stop (%s) while the app was imported", stopping.reason)
+        await end([task])
+        return None
+    return task.result()
 
 
 def _configure_logs(settings: Settings) -> None:
@@ -74,6 +111,9 @@ def _connect_once(settings: Settings) -> str:
     client = connect(address.url)
     with readable_errors(address.url):
         check_version(client.info("server"), address.url)
+        eviction = eviction_warning(client)
+    if eviction is not None:
+        logging.getLogger("farm.host").warning("%s", eviction)
     client.close()
     return address.url
 
@@ -96,11 +136,11 @@ def _spool_folder(settings: Settings, url: str, environment: Mapping[str, str]) 
         return None
 
 
-def _listen_to_signals(host: Host) -> None:
+def _listen_to_signals(stopping: Stopping) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, host.stopping.signal, signal.Signals(number).name)
-    loop.add_signal_handler(signal.SIGHUP, host.recycle)
+        loop.add_signal_handler(number, stopping.signal, signal.Signals(number).name)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # there is nothing to recycle yet
 
 
 def _hear_no_more_signals() -> None:

@@ -52,6 +52,8 @@ class AdmissionFacts:
     warming: bool = False
     """No process was ready yet."""
     draining: bool = False
+    resumable: bool = False
+    """If it drains: until an operator says otherwise. Else it stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ def _running_limit(decided: AdmissionState, facts: AdmissionFacts) -> int:
 
 def _reason(decided: AdmissionState, facts: AdmissionFacts, settings: AdmissionLines, failure: str | None) -> str:
     if decided.state == "draining":
-        return "takes no new jobs, running ones may end"
+        until = " until `farm resume`" if facts.resumable else ""
+        return f"takes no new jobs{until}, running ones may end"
     if decided.state == "unhealthy":
         return failure or ""
     if decided.state == "starting":

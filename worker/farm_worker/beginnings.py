@@ -24,6 +24,7 @@ def assign(job: StartedJob) -> Assignment:
         timeout=_timeout(job.fields),
         callback_timeout=_callback_timeout(job.fields),
         fields=job.fields,
+        alone=job.attempt > 1 and _crashes(job.fields) > 0,
     )
     assignment.dispatched_at = time.monotonic()
     return assignment
@@ -40,6 +41,14 @@ def field(fields: Sequence[bytes], name: bytes) -> bytes:
 def acceptance(fields: Sequence[bytes]) -> bytes:
     """What tells one enqueueing of a job from the next: its times of creation and of enqueueing."""
     return field(fields, b"created_at") + field(fields, b"enqueued_at")
+
+
+def _crashes(fields: Sequence[bytes]) -> int:
+    """How many processes ended while they ran the job."""
+    try:
+        return int(field(fields, b"farm_crashes") or 0)
+    except ValueError:
+        return 0
 
 
 def _timeout(fields: Sequence[bytes]) -> float | None:

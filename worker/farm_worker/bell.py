@@ -1,6 +1,7 @@
 """Hears that something was placed in this host's inbox."""
 
 import asyncio
+import random
 
 from farm.store.bells import wait_for_bell
 from farm.store.connection import REDIS_ERRORS, connect_async
@@ -24,6 +25,7 @@ class Bell:
                     if await wait_for_bell(client, self._key):
                         self._execution.placed(max(1, self._execution.inbox))
                 except REDIS_ERRORS:
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                    await self._execution.contact.wait()
         finally:
             await client.aclose()

@@ -1,11 +1,12 @@
 """What operators want of this host: it comes back with each beat, and holds as long as it stands in Redis.
 
-It belongs to the host's name, and ends with the host: one that is started anew does as its settings say.
+It belongs to the host's name, and ends with the host: one that is started anew does as its settings say. A drain that
+is to last stays for one that is started again within a minute, and only a resume ends it.
 """
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from farm_worker.pool.pool import Pool
 from farm_worker.stopping import Stopping
@@ -20,9 +21,11 @@ _logger = logging.getLogger("farm.desired")
 class Desired:
     """Obeys what is wanted. What makes no sense is said once, and changes nothing."""
 
-    def __init__(self, pool: Pool, stopping: Stopping) -> None:
+    def __init__(self, pool: Pool, stopping: Stopping, on_drain: Callable[[bool], None]) -> None:
+        """`on_drain` is told True when the host is to take nothing and stay, False when it is to take jobs again."""
         self._pool = pool
         self._stopping = stopping
+        self._on_drain = on_drain
         self._own_target = pool.idle_target
         """What the settings say."""
         self._seen: Mapping[str, str] = {}
@@ -42,8 +45,14 @@ class Desired:
     def _obey_one(self, name: str, value: str) -> None:
         if name == "idle_processes" and _WHOLE_NUMBER.fullmatch(value):
             self._retarget(int(value))
-        elif (name, value) == ("drain", "1"):
+        elif (name, value) == ("drain", "exit"):
             self._stopping.request("asked to drain")
+        elif (name, value) == ("drain", "stay"):
+            _logger.info("drained, as asked: takes no jobs until it is resumed (`farm resume`)")
+            self._on_drain(True)
+        elif (name, value) == ("drain", "no"):
+            _logger.info("takes jobs again, as asked")
+            self._on_drain(False)
         else:
             shown = f"{name}={value}"[:LONGEST_SHOWN]
             _logger.warning("what is wanted of this host makes no sense and is ignored: %s", shown)

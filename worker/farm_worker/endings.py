@@ -3,9 +3,10 @@
 import signal
 import time
 
-from farm.records import failure_text
+from farm.records import LONGEST_SECONDS, failure_text
 from farm.store.execution import Ending
 from farm_worker.beginnings import acceptance, field
+from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.progress import to_field
 from farm_worker.pool.protocol import Outcome
@@ -48,20 +49,26 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         queue=assignment.queue,
         attempt=assignment.attempt,
         record=assignment.fields,
-        fields=[*outcome.fields, *_last_words(assignment)],
+        fields=[
+            *outcome.fields,
+            *_last_words(assignment),
+            *_end_of_counts(assignment, is_over=outcome.repeat or not outcome.again),
+        ],
         accepted=acceptance(assignment.fields),
     )
 
 
-def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
-    """The process ended while it ran the job. None if the job is to be given back instead: nobody is to blame.
+def from_process_end(assignment: Assignment, end: ProcessEnd, host: str = "") -> Ending | None:
+    """The process of `host` ended while it ran the job. None if the job is to be given back: nobody is to blame.
 
     A job that must not run twice is not given back once it has begun.
     """
     if end.reason in _RUN_AGAIN:
-        return None if assignment.on_lost == "rerun" else _ending(assignment, "failed", STOPPED_HOST_TEXT)
+        return interrupted_ending(assignment)
     if end.reason is Reason.STOPPED:
         kind, text = "stopped", STOPPED_TEXT
+    elif end.reason is Reason.CONTACT_LOST:
+        kind, text = "failed", end.report()
     elif end.reason is Reason.JOB_TIMEOUT:
         kind = "failed"
         text = f"Task exceeded maximum timeout value ({assignment.timeout or 0:g} seconds). {end.report()}"
@@ -69,6 +76,7 @@ def from_process_end(assignment: Assignment, end: ProcessEnd) -> Ending | None:
         # Begins with RQ's own words, so that searches for them still find it.
         kind = "crashed"
         text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.report()}"
+        return _ending(assignment, kind, text + ends_before(assignment), evidence=crash_line(assignment, end, host))
     return _ending(assignment, kind, text)
 
 
@@ -77,12 +85,17 @@ def stopped_ending(assignment: Assignment) -> Ending:
     return _ending(assignment, "stopped", STOPPED_TEXT)
 
 
+def interrupted_ending(assignment: Assignment) -> Ending | None:
+    """The job was interrupted, as the host stops. None: it is to be given back."""
+    return None if assignment.on_lost == "rerun" else _ending(assignment, "failed", STOPPED_HOST_TEXT)
+
+
 def lost_ending(assignment: Assignment) -> Ending:
     """Redis had accepted how the job ended, and came back without it."""
     return _ending(assignment, "failed", LOST_OUTCOME_TEXT)
 
 
-def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
+def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") -> Ending:
     now = time.time()
     seconds = max(0.0, time.monotonic() - (assignment.begun_at or assignment.dispatched_at))
     return Ending(
@@ -101,9 +114,15 @@ def _ending(assignment: Assignment, kind: str, text: str) -> Ending:
         queue=assignment.queue,
         attempt=assignment.attempt,
         record=assignment.fields,
-        fields=_last_words(assignment),
+        fields=[*_last_words(assignment), *_end_of_counts(assignment, is_over=kind != "crashed")],
+        evidence=evidence,
         accepted=acceptance(assignment.fields),
     )
+
+
+def _end_of_counts(assignment: Assignment, *, is_over: bool) -> list[bytes]:
+    """Marks a job that has crashes or losses: should it be enqueued once more, they are counted anew."""
+    return [b"farm_ended", b"1"] if is_over and assignment.attempt > 1 else []
 
 
 def _last_words(assignment: Assignment) -> list[bytes]:
@@ -114,7 +133,7 @@ def _last_words(assignment: Assignment) -> list[bytes]:
 
 def _failure_ttl(assignment: Assignment) -> int:
     try:
-        return int(field(assignment.fields, b"failure_ttl"))
+        return min(int(field(assignment.fields, b"failure_ttl")), LONGEST_SECONDS)
     except ValueError:
         return FAILURE_TTL_SECONDS
 

@@ -5,6 +5,7 @@ import logging
 
 from farm.store.connection import REDIS_ERRORS
 from farm.store.hosts import HostStore
+from farm_worker.contact import Contact
 from farm_worker.pool.reasons import ProcessEnd
 
 Fields = dict[str, str | int | float]
@@ -15,14 +16,15 @@ MAX_DETAIL = 2000
 _logger = logging.getLogger("farm.events")
 
 
-async def keep_events(store: HostStore, host: str, events: asyncio.Queue[tuple[str, Fields]]) -> None:
-    """Until cancelled. While Redis is away an event is only in the log."""
+async def keep_events(store: HostStore, contact: Contact, host: str, events: asyncio.Queue[tuple[str, Fields]]) -> None:
+    """Until cancelled. While Redis is away events wait."""
     while True:
         event, fields = await events.get()
+        await contact.wait()
         try:
             await store.publish_event(event, {"host": host, **fields})
         except REDIS_ERRORS as error:
-            _logger.warning("event %s not kept, Redis is away (%s): %s", event, error, fields)
+            _logger.warning("event %s is not kept in Redis (%s): %s", event, error, fields)
 
 
 def process_fields(end: ProcessEnd) -> Fields:

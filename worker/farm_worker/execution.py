@@ -19,10 +19,10 @@ from farm.store.execution import Ending, Exchange, ExecutionStore, FinishBatch, 
 from farm.store.hosts import Registration
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
+from farm_worker.contact import Contact
 from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, stopped_ending
 from farm_worker.job_log import JobLog
 from farm_worker.outcomes import MAX_BATCH, Outcomes
-from farm_worker.patience import back_off
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
@@ -37,6 +37,8 @@ class Execution:
     def __init__(
         self, store: ExecutionStore, outcomes: Outcomes, job_log: JobLog, on_fenced: Callable[[], None]
     ) -> None:
+        self.contact = Contact()
+        """Nothing is written while it is lost."""
         self.durations = prefetch.Durations()
         self.inbox = 0
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
@@ -136,7 +138,7 @@ class Execution:
         if end.reason is Reason.HOST_LOST:
             return  # they belong to others now
         self._held.extend(unbegun)
-        if begun is not None:
+        if begun is not None and end.reason is not Reason.LEASE_LOST:
             ending = from_process_end(begun, end, self._who.host if self._who else "")
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
         self._outcomes_added()
@@ -195,6 +197,21 @@ class Execution:
         taking = self._start.name if self._start else None
         return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
 
+    def served(self) -> dict[str, Assignment]:
+        """Token → job, of all that processes have or are to get."""
+        given = (one for process in self.pool.processes for one in process.assignments)
+        return {one.token: one for one in chain(given, self._held)}
+
+    def drop(self, token: str) -> None:
+        """Redis gave this job to others, or knows nothing of it: it ends here, and nothing is said of it."""
+        for process in self.pool.processes:
+            if any(one.token == token for one in process.assignments):
+                self._held.extendleft(reversed(process.take_back()))
+                if process.begun is not None and process.begun.token == token:
+                    process.kill(Reason.LEASE_LOST)
+        self._held = deque(one for one in self._held if one.token != token)
+        self._wake.set()
+
     def disown(self, assignments: Sequence[Assignment]) -> None:
         """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
         for assignment in assignments:
@@ -213,11 +230,12 @@ class Execution:
         attempt, given = 0, None
         self._handing_back += len(leases)
         try:
+            await self.contact.wait()
             while given is None and self._who is who:
                 try:
                     given = await self._store.hand_back(who, leases, inbox, counted_as)
                 except REDIS_ERRORS as error:
-                    await back_off(_logger, error, attempt)
+                    await self.contact.ride_out(error, attempt)
                     attempt += 1
         except HostFenced:
             self._refused(who)
@@ -264,6 +282,9 @@ class Execution:
             process.kill(Reason.STOPPED)
 
     async def _step(self) -> bool:
+        if self.contact.lost:
+            self.keep_outcomes()
+            await self.contact.wait()
         self._deal_held()
         if self._to_hand_back:
             await self._hand_back_next()
@@ -278,7 +299,7 @@ class Execution:
         except REDIS_ERRORS as error:
             self._failures += 1
             self.keep_outcomes()
-            await back_off(_logger, error, self._failures - 1)
+            await self.contact.ride_out(error, self._failures - 1)
             return True
         self._failures = 0
         if who is self._who:
@@ -306,7 +327,7 @@ class Execution:
             self._to_hand_back.append(assignment)
 
     def _outcomes_added(self) -> None:
-        if self._failures:
+        if self._failures or self.contact.lost:
             self.keep_outcomes()
         self._wake.set()
 

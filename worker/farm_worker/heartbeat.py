@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from farm.errors import HostFenced
-from farm.store.connection import REDIS_ERRORS
+from farm.store.connection import REDIS_ERRORS, REFUSED
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm_settings import Settings
 from farm_worker import prefetch
@@ -21,6 +21,7 @@ from farm_worker.hooks import Hooks
 from farm_worker.load.facts import Facts, SamplingFailed
 from farm_worker.load.sampler import Sampler
 from farm_worker.observer import HostObserver
+from farm_worker.pool.expiry import clock
 from farm_worker.pool.progress import to_field
 from farm_worker.pool.protocol import LoadAnswer
 from farm_worker.process_list import ProcessList
@@ -56,6 +57,9 @@ class Heartbeat:
         starved: Callable[[str], None],
     ) -> None:
         self.draining = False
+        """The host stops."""
+        self.drained = False
+        """An operator wants it to take nothing, and to stay."""
         self.state = AdmissionState()
         self.load = 0.0
         self.starved = starved
@@ -64,6 +68,10 @@ class Heartbeat:
         self.runners: Runners | None = None
         """What the host cannot do without, if the app has any."""
         self.facts: Facts | None = None
+        self.renewed_at = 0.0
+        """When the last beat that Redis accepted was sent, on `expiry.clock`."""
+        self.tried_at = time.monotonic()
+        """When a beat was tried last, whatever came of it."""
         self._store = store
         self._settings = settings
         self._record = record
@@ -80,7 +88,9 @@ class Heartbeat:
         self._processes = ProcessList()
         self._hurry = asyncio.Event()
         self._published_prefetch = 0
-        self._away_since: float | None = None
+        self._contact = execution.contact
+        self._contact.on_loss = self.hurry
+        self._is_refused = False
         self._lock = asyncio.Lock()
 
     def hurry(self) -> None:
@@ -96,34 +106,53 @@ class Heartbeat:
     async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:
         """Beats until cancelled. Raises HostFenced when the lease is gone; a Redis that is away is lived through."""
         while True:
-            began = time.monotonic()
+            self.tried_at = began = time.monotonic()
             try:
                 on_answer(await self.beat(who()))
             except HostFenced:
                 raise
-            except REDIS_ERRORS as error:
-                if self._away_since is None:
-                    self._away_since = began
-                    _logger.warning("no beat, Redis is away: %s", error)
+            except REDIS_ERRORS:
+                await self._contact.pause()
             else:
-                self._note_return(began)
-            await self._pause(began)
+                await self._pause(began)
 
     async def beat(self, who: Registration) -> BeatAnswer:
         """One beat, now. Raises HostFenced, and redis-py's errors."""
         async with self._lock:
-            self._hurry.clear()
-            await self._measure()
-            await self._decide()
-            self._published_prefetch = self._prefetch()
-            record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
-            record["idle_processes"] = min(self._execution.pool.idle_target, self._execution.pool.slots)
-            answer = await self._publish(who, record)
+            if self._contact.lost:
+                await self._store.drop_connections()
+            try:
+                answer = await self._beat(who)
+            except HostFenced:
+                raise
+            except REDIS_ERRORS as error:
+                self._contact.lose_again(error)
+                raise
+            self._contact.regain()
+            return answer
+
+    async def _beat(self, who: Registration) -> BeatAnswer:
+        self._hurry.clear()
+        await self._measure()
+        await self._decide()
+        self._published_prefetch = self._prefetch()
+        record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
+        record["idle_processes"] = min(self._execution.pool.idle_target, self._execution.pool.slots)
+        asked_at = clock()
+        answer = await self._publish(who, record)
+        self.renewed_at = asked_at
+        try:
             if not answer.rq_record_present:
                 await self._write_rq_record(who)
             await self._record_executions(who)
             await self._keep_progress(who)
-            return answer
+        except REFUSED as error:  # the lease is renewed: what only tells of the host may wait
+            if not self._is_refused:
+                _logger.warning("Redis refuses what tells of this host and its jobs: %s", error)
+            self._is_refused = True
+        else:
+            self._is_refused = False
+        return answer
 
     async def _publish(self, who: Registration, record: Mapping[str, str | int | float]) -> BeatAnswer:
         now = time.monotonic()
@@ -180,7 +209,8 @@ class Heartbeat:
                 user_load=self._users_load,
                 error=error,
                 warming=self._is_warming(facts),
-                draining=self.draining,
+                draining=self.draining or self.drained,
+                resumable=not self.draining,
             ),
             self._settings.admission,
             time.monotonic(),
@@ -266,11 +296,6 @@ class Heartbeat:
         await self._store.keep_progress(who, [(job.job_id, job.token, to_field(progress)) for job, progress in news])
         for job, progress in news:
             job.kept_progress = progress
-
-    def _note_return(self, now: float) -> None:
-        if self._away_since is not None:
-            _logger.info("Redis is back after %.1f s", now - self._away_since)
-            self._away_since = None
 
     async def _pause(self, began: float) -> None:
         rest = began + self._settings.lease.heartbeat_interval - time.monotonic()

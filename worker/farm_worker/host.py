@@ -10,22 +10,24 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from farm import logs
 from farm.keys import Keys, RqKeys
 from farm.records import iso_now
+from farm.service_manager import Report
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
-from farm.store.hosts import BeatAnswer, HostStore
+from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm.tasks import end
 from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.audit import Audit
 from farm_worker.bell import Bell
 from farm_worker.desired import Desired
+from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
@@ -40,17 +42,23 @@ from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.pool.reasons import ProcessEnd
 from farm_worker.published import HostRecord
 from farm_worker.runners import Runners
+from farm_worker.service_report import HostReport
 from farm_worker.settlement import settle_left
 from farm_worker.spool import Spool
 from farm_worker.standby import StandbyCoordinator
 from farm_worker.stopping import Stopping
 from farm_worker.tenure import Tenure
 
-SETTLE_SECONDS = 5.0
-"""At the end of a stop: how long outcomes may take to be written before the coordinator has to recover them."""
+CANCEL_PARTS_SECONDS = 2.0
+"""For what goes on all the time, to hear that it is over."""
+GOODBYE_SECONDS = 5.0
+"""Of what is left at the end of a stop: to leave in good order, whatever became of the processes."""
+
+EXPIRY_MARGIN_SECONDS = 2.0
+"""Jobs that must not run twice end this long before the host can be given up; half of HOST_TIMEOUT if that is less."""
 
 _logger = logging.getLogger("farm.host")
 
@@ -63,12 +71,13 @@ class Host:
         settings: Settings,
         redis_url: str,
         hooks: Hooks | None,
-        queue_options: Mapping[str, Mapping[str, Any]],
+        stopping: Stopping,
         environment: Mapping[str, str],
         coordinator_environment: Mapping[str, str],
         spool_folder: Path | None,
     ) -> None:
-        self.stopping = Stopping()
+        self.stopping = stopping
+        self._report: Callable[[], Report] = lambda: Report("registers", stopping=stopping.requested)
         self._settings = settings
         self._redis_url = redis_url
         self._hooks = hooks
@@ -87,7 +96,9 @@ class Host:
             max_crashes=settings.lease.max_crashes,
             on_lost=settings.lease.on_lost,
             on_lost_of_queues={
-                queue: options["on_lost"] for queue, options in queue_options.items() if "on_lost" in options
+                queue: options["on_lost"]
+                for queue, options in (hooks.app.queues if hooks else {}).items()
+                if "on_lost" in options
             },
         )
         self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
@@ -102,6 +113,10 @@ class Host:
         """The name it registered under."""
         return self._tenure.name
 
+    def report(self) -> Report:
+        """How it is, for the service manager that started this host, if one did."""
+        return self._report()
+
     async def run(self) -> None:
         """From registration to the clean end. Raises NameInUse and the errors of a Redis that can't be used."""
         await self._register()
@@ -109,11 +124,13 @@ class Host:
         self._make_pool(await self._slots())
         self._make_heartbeat()
         tasks = [asyncio.create_task(part) for part in self._parts()]
+        limit = None
         try:
             await self._until_stopped(tasks)
-            await self._drain()
+            limit = await self._drain()
+            _raise_error_of(tasks)
         finally:
-            await self._end(tasks)
+            await self._end(tasks, limit or StopLimit(ENDING_SECONDS))
 
     def recycle(self) -> None:
         """Replaces all processes, so that they import the code anew: idle ones now, busy ones after their job."""
@@ -195,6 +212,7 @@ class Host:
         )
         self._heartbeat.observer = self._observer
         self._heartbeat.runners = self._runners
+        self._report = HostReport(self.name, self._heartbeat, self.pool, self._tenure, self.stopping)
         _logger.info(
             "%s serves %s with %s, threshold %g",
             self.name,
@@ -213,7 +231,7 @@ class Host:
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
             Limits(self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping).run(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
-            keep_events(self._store, self.name, self._events),
+            keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
         ]
 
@@ -227,63 +245,55 @@ class Host:
         stop = asyncio.create_task(self.stopping.wait())
         try:
             done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {stop}:
-                task.result()  # a part ended: only an error does that
+            _raise_error_of(done - {stop})
         finally:
             stop.cancel()
 
-    async def _drain(self) -> None:
-        """Takes nothing new, gives back what was not begun, lets running jobs end; asked again, gives those back."""
-        limit = time.monotonic() + self._settings.host.drain_timeout
+    async def _drain(self) -> StopLimit:
+        """Returns the time that is left to leave."""
         _logger.info("draining (%s): takes no new jobs, still running: %d", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
-        self._execution.accepting = False
-        await self._publish_now()
-        await self._hand_back_all()
-        while self.pool.busy and time.monotonic() < limit and not self.stopping.at_once:
-            await self.stopping.wait_at_once(0.1)
-        if self.pool.busy:
-            _logger.warning("stopping at once: running jobs go back to their queues: %d", self.pool.busy)
-        await self.pool.close(0.0 if self.pool.busy else self._settings.pool.close_timeout, Reason.DRAINED)
-        await self._hand_back_all()
-        self._execution.wake()
-        settled_by = time.monotonic() + SETTLE_SECONDS
-        while self._execution.unsettled and time.monotonic() < settled_by:
-            await asyncio.sleep(0.01)
-        await self._runners.close(0.0 if self.stopping.at_once else self._settings.pool.close_timeout)
+        drain = Drain(self._settings, self._execution, self._runners, self.stopping, self._publish_now)
+        return await drain.run()
 
-    async def _hand_back_all(self) -> None:
-        try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await self._execution.hand_back_all()
-        except TimeoutError:
-            _logger.warning("Redis is away: what was not begun is given back as soon as it answers")
+    async def _end(self, tasks: list[asyncio.Task[None]], limit: StopLimit) -> None:
+        """Closes all that is open, and leaves, in the time that is left."""
+        await limit.spend("ending its parts", end(tasks), CANCEL_PARTS_SECONDS)
+        await limit.spend("killing what still runs", self._kill_all(), max(1.0, limit.left() - GOODBYE_SECONDS))
+        if self._tenure.who is not None:
+            await limit.spend("saying goodbye", self._leave(self._tenure.who), GOODBYE_SECONDS)
+        self._execution.keep_outcomes()
+        self._spool.close()
+        await limit.spend("hanging up", self._client.aclose(), 1.0)
+        await limit.spend("closing hooks and handlers", self._close_helpers())
+        _logger.info("ended; attempts run: %d", self._execution.finished_jobs)
 
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
-        await end(tasks)
+    async def _kill_all(self) -> None:
+        """Nothing of a job may run once the leases are given up."""
         await self.pool.close(0.0)
         await self._runners.close(0.0)
         await self._orphans.end_all()
+
+    async def _close_helpers(self) -> None:
         if self._hooks is not None:
             await self._hooks.close()
         self._standby.stop()
-        if self._tenure.who is not None:
-            try:
-                await self._store.leave(self._tenure.who)
-                await self._store.remove_rq_record(self.name, self._record.queues)
-            except REDIS_ERRORS as error:
-                _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
-        self._execution.keep_outcomes()
-        self._spool.close()
-        await self._client.aclose()
         if self._observer is not None:
             await self._observer.close()
-        _logger.info("ended; attempts run: %d", self._execution.finished_jobs)
+
+    async def _leave(self, who: Registration) -> None:
+        try:
+            await self._store.leave(who)
+            await self._store.remove_rq_record(self.name, self._record.queues)
+        except REDIS_ERRORS as error:
+            _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
 
     async def _publish_now(self) -> None:
         await self._tenure.beat(self._heartbeat)
 
     def _on_beat(self, answer: BeatAnswer) -> None:
+        timeout = self._settings.lease.host_timeout
+        self.pool.renew(self._heartbeat.renewed_at + timeout - min(EXPIRY_MARGIN_SECONDS, timeout / 2))
         self._execution.placed(answer.inbox)
         self._job_log.tick(time.monotonic())
         self._job_output.tick(time.monotonic())
@@ -322,7 +332,7 @@ class Host:
 
     def _tell(self, event: str, fields: Fields) -> None:
         if not self._events.full():
-            self._events.put_nowait((event, fields))
+            self._events.put_nowait((event, {"at": iso_now(), **fields}))
 
     def _on_pool_change(self) -> None:
         self._heartbeat.hurry()
@@ -332,3 +342,10 @@ class Host:
         parts = (self._hooks, self._observer, self._standby)
         pids = [part.pid for part in parts if part is not None and part.pid is not None]
         return [*pids, *self._runners.pids, *self.pool.helper_pids]
+
+
+def _raise_error_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Of a part that ended by itself: only an error does that."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from math import inf
 from typing import Any
 
@@ -32,7 +33,8 @@ class Orders:
                     async for command in commands(client, self._channel):
                         self.obey(command)
                 except REDIS_ERRORS:
-                    await asyncio.sleep(1.0)
+                    await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+                    await self._execution.contact.wait()
         finally:
             await client.aclose()
 

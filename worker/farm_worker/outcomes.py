@@ -11,6 +11,9 @@ from farm_worker.spool import Spool
 MAX_BATCH = 100
 """Outcomes in one exchange at most: keeps the script under some milliseconds."""
 
+FULL_BATCH_BYTES = 16 << 20
+"""A batch with so much in it takes no further outcome: all of it is one value, and Redis takes none over 512 MB."""
+
 
 class Outcomes:
     """The endings that Redis has not answered for."""
@@ -36,9 +39,8 @@ class Outcomes:
     def next_batch(self) -> FinishBatch | None:
         """What to send: the same until it is answered. None if there is nothing."""
         if self._batch is None and self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             self._batches += 1
-            self._batch = FinishBatch(self._batches, new_batch_name(), taken)
+            self._batch = FinishBatch(self._batches, new_batch_name(), self._take())
         return self._batch
 
     def answered(self) -> None:
@@ -62,6 +64,15 @@ class Outcomes:
         self._spool.clear()
         self._is_spooled = False
         return refused
+
+    def _take(self) -> list[Ending]:
+        taken: list[Ending] = []
+        size = 0
+        while self._waiting and len(taken) < MAX_BATCH and size < FULL_BATCH_BYTES:
+            ending = self._waiting.popleft()
+            size += len(ending.result) + len(ending.error)
+            taken.append(ending)
+        return taken
 
 
 def by_queue(endings: Iterable[Ending]) -> dict[str, list[bytes]]:

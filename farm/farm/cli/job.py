@@ -61,7 +61,7 @@ def command(
     with open_session({"redis_url": redis_url}) as session:
         reader = JobReader(session.redis_client, session.keys, session.rq_keys, session.settings.lease.host_timeout)
         if cancel:
-            click.echo(_cancel(session, reader, job_id, grace))
+            click.echo(_cancel(session, job_id, grace))
             return
         status = reader.status(job_id)
         if status is None:
@@ -74,17 +74,19 @@ def command(
     if as_json:
         print_json(facts | {"traceback": outcome.traceback})
         return
-    shown = facts | {"progress": status.progress}
+    ends = {f"end {number}": end.sentence() for number, end in enumerate(status.evidence, start=1)}
+    shown = facts | {"progress": status.progress, "evidence": None} | ends
     rows = [(name.replace("_", " "), _cell(value)) for name, value in shown.items() if value not in (None, "", [])]
     table(f"Job {job_id}", ("field", "value"), rows)
     if traceback and outcome.traceback:
         click.echo(outcome.traceback.rstrip())
 
 
-def _cancel(session: Session, reader: JobReader, job_id: str, grace: float | None) -> str:
-    from farm.client.jobs import Jobs  # noqa: PLC0415  (loads RQ, as for results)
+def _cancel(session: Session, job_id: str, grace: float | None) -> str:
+    from farm.client import Client  # noqa: PLC0415  (loads RQ, as for results)
 
-    done = Jobs(session.redis_client, reader, session.address.url).cancel(job_id, grace)
+    with Client(session.address.url, settings=session.settings) as client:
+        done = client.job(job_id).cancel(grace)
     limit = f", {grace:g} s after it was asked to end" if done == "stopping" and grace is not None else ""
     return _CANCELED[done].format(job_id) + limit
 
@@ -99,7 +101,7 @@ def _plain(value: Any) -> Any:
         return value.isoformat(timespec="milliseconds")
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _last_line(traceback: str | None) -> str | None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
@@ -16,7 +17,6 @@ TLS_OPTIONS = ("REDIS_SSL_CA_CERTS", "REDIS_SSL_CERT_REQS", "REDIS_SSL_KEYFILE",
 """Options that an address can carry."""
 
 UNSUPPORTED = {
-    "SENTINEL": "Redis Sentinel is not supported: give the address of the server as REDIS_URL.",
     "REDIS_SSL_CA_DATA": "certificates are read from files: use REDIS_SSL_CA_CERTS.",
     "DICT_CONFIG": "the log of a host is set by --log-level and --log-format.",
 }
@@ -82,6 +82,8 @@ def _address(names: Mapping[str, object]) -> str | None:
     """The address that the module's REDIS_* names stand for; None if it has none."""
     if names.get("REDIS_URL"):
         return str(names["REDIS_URL"])
+    if isinstance(sentinel := names.get("SENTINEL"), dict) and sentinel:
+        return _sentinel_address(sentinel)
     if not any(name in names for name in ("REDIS_HOST", "REDIS_PORT", "REDIS_DB", "REDIS_PASSWORD", "REDIS_SSL")):
         return None
     with_tls = str(names.get("REDIS_SSL", False)).lower() in ("y", "yes", "t", "true")
@@ -91,3 +93,16 @@ def _address(names: Mapping[str, object]) -> str | None:
     options = {name.removeprefix("REDIS_").lower(): str(names[name]) for name in TLS_OPTIONS if names.get(name)}
     query = f"?{urlencode(options)}" if with_tls and options else ""
     return f"{'rediss' if with_tls else 'redis'}://{login}{server}{query}"
+
+
+def _sentinel_address(sentinel: Mapping[str, Any]) -> str:
+    """The address that RQ's dictionary SENTINEL stands for."""
+    servers = ",".join(f"{host}:{port}" for host, port in sentinel.get("INSTANCES") or [("localhost", 26379)])
+    login = ":".join(quote(str(sentinel.get(name) or ""), safe="") for name in ("USERNAME", "PASSWORD"))
+    options = dict(sentinel.get("CONNECTION_KWARGS") or {})
+    scheme = "rediss+sentinel" if options.pop("ssl", sentinel.get("SSL")) else "redis+sentinel"
+    own = sentinel.get("SENTINEL_KWARGS") or {}
+    query = {name: value for name, value in options.items() if name.startswith("ssl_") and value is not None}
+    query |= {f"sentinel_{name}": own[name] for name in ("username", "password") if own.get(name)}
+    address = f"{scheme}://{login + '@' if login != ':' else ''}{servers}/{sentinel.get('MASTER_NAME', 'mymaster')}"
+    return f"{address}/{sentinel.get('DB') or 0}{'?' + urlencode(query) if query else ''}"

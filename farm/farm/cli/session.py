@@ -36,10 +36,11 @@ class Session:
         self.redis_client.close()
 
 
-def open_session(flags: Mapping[str, object] = MappingProxyType({})) -> Session:
+def open_session(flags: Mapping[str, object] = MappingProxyType({}), needs_version: bool = True) -> Session:
     """Reads the settings, says on stderr which Redis is used, and connects.
 
-    `flags` are names of settings in lower case → values; None counts as not given. What goes wrong here ends the
+    `flags` are names of settings in lower case → values; None counts as not given. Without `needs_version` any server
+    that answers will do, also one that refuses INFO. What goes wrong here ends the
     command with one line on stderr: code 2 for settings, 3 for Redis. Errors of the farm and of the connection that
     come up later in the command end it likewise. The connection is closed when the command ends, if not before.
     """
@@ -54,5 +55,8 @@ def open_session(flags: Mapping[str, object] = MappingProxyType({})) -> Session:
         context.call_on_close(session.close)
         context.find_root().meta[ADDRESS_IN_USE] = address.url
         with readable_errors(address.url):
-            check_version(session.redis_client.info("server"), address.url)
+            if needs_version:
+                check_version(session.redis_client.info("server"), address.url)
+            else:
+                session.redis_client.ping()
         return session

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -18,6 +19,7 @@ from farm.client.jobs import Canceled
 from farm.client.options import QueueOptions
 from farm.client.results import timed_out, value_of
 from farm.store.connection import connect_async, readable_errors
+from farm.store.evidence import Evidence
 from farm.store.job_reader import Connection
 from farm.store.job_status import JobStatus, Progress
 from farm_settings import Settings
@@ -174,9 +176,17 @@ class AsyncJobHandle(Generic[Result]):
         """What its code said last of how far it is, as `JobHandle.progress`."""
         return await self._client.run(self._handle.progress)
 
-    async def cancel(self, grace: float | None = None) -> Canceled:
+    async def evidence(self) -> tuple[Evidence, ...]:
+        """The processes and hosts that ended while they ran it, as `JobHandle.evidence`."""
+        return await self._client.run(self._handle.evidence)
+
+    async def cancel(self, grace: float | None = None, *, stop: bool = True) -> Canceled:
         """Keeps it from running, as `JobHandle.cancel`."""
-        return await self._client.run(self._handle.cancel, grace)
+        return await self._client.run(partial(self._handle.cancel, grace, stop=stop))
+
+    async def requeue(self) -> None:
+        """Puts it at the end of its queue after it failed, as `JobHandle.requeue`."""
+        await self._client.run(self._handle.requeue)
 
     async def delete(self) -> None:
         """Takes it and its results out of Redis. Raises JobNotFound."""

@@ -1,6 +1,6 @@
 """Client: how a service gives jobs to the farm. What it writes is what plain rq writes, so plain rq can read it."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -11,12 +11,16 @@ from farm.client.enqueueing import RqQueue, enqueue_calls
 from farm.client.job_handle import JobHandle
 from farm.client.jobs import Jobs
 from farm.client.options import Options, QueueOptions, check_options
+from farm.client.quarantine import Quarantine
 from farm.errors import SettingsError
 from farm.host_handle import HostHandle
 from farm.keys import Keys, RqKeys
 from farm.store.address import resolve
 from farm.store.connection import connect, readable_errors
+from farm.store.job_list import JobLister, JobPage, ListedStatus, Wanted
 from farm.store.job_reader import Connection, JobReader
+from farm.store.quarantine import QuarantineStore
+from farm.store.requeueing import RequeueStore
 from farm_settings import InvalidSetting, Settings, load
 
 Parameters = ParamSpec("Parameters")
@@ -46,11 +50,13 @@ class Client:
             self.url = "the connection given to the client"
         self.connection = connection if connection is not None else connect(self.url)
         keys, rq_keys = Keys(self.settings.redis.prefix), RqKeys(self.settings.redis.rq_prefix)
-        self._jobs = Jobs(
-            self.connection,
-            JobReader(self.connection, keys, rq_keys, self.settings.lease.host_timeout),
-            self.url,
-        )
+        lease = self.settings.lease
+        self._requeueing = RequeueStore(self.connection, rq_keys)
+        reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout)
+        self._jobs = Jobs(self.connection, reader, self._requeueing, self.url)
+        self._lister = JobLister(self.connection, keys, rq_keys, lease.suspect_after, lease.host_timeout)
+        self.quarantine = Quarantine(QuarantineStore(self.connection, keys, rq_keys), self.url)
+        """The jobs whose records cannot be read."""
 
     def queue(self, name: str = "default", **options: Unpack[QueueOptions]) -> "ClientQueue":
         """A queue to enqueue to, with options for each job (see QueueOptions). Opens nothing.
@@ -62,6 +68,30 @@ class Client:
     def job(self, job_id: str, *, serializer: Any = None) -> JobHandle[Any]:
         """A job enqueued earlier or elsewhere. Looks nothing up."""
         return JobHandle(self._jobs, job_id, serializer or self.settings.jobs.serializer)
+
+    def jobs(
+        self,
+        *,
+        statuses: Collection[ListedStatus] = (),
+        queues: Collection[str] = (),
+        host: str | None = None,
+        limit: int = 100,
+    ) -> JobPage:
+        """At most `limit` jobs: by status, within one in the order of their turn, ended ones the latest first.
+
+        What is not given restricts nothing: every status, every queue, every host. Nothing of a job is decoded.
+        """
+        with readable_errors(self.url):
+            return self._lister.jobs(Wanted(statuses, queues, host), limit)
+
+    def requeue_failed(self, queue: str) -> int:
+        """Puts all jobs that failed in this queue at its end, in pages. Returns how many. Stopped ones stay.
+
+        Their counts of crashes and lost hosts start at zero.
+        """
+        with readable_errors(self.url):
+            pages = self._requeueing.requeue_failed(queue)
+            return sum(answer.outcome == "requeued" for page in pages for answer in page)
 
     def host(self, name: str) -> HostHandle:
         """A host, to read and to steer, over the connection of this client. Looks nothing up."""

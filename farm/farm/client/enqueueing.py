@@ -10,6 +10,7 @@ from rq.job import Job, JobStatus
 
 from farm.client.calls import Call, DuplicateJob, InvalidCall, check_function, check_serializable
 from farm.client.options import Options
+from farm.records import MAX_PAYLOAD_BYTES
 from farm.store.job_reader import Connection
 
 _prepare: Any = Queue.prepare_data  # its annotation takes functions or paths, not the union of them
@@ -44,11 +45,16 @@ class RqQueue(Queue):
         assert isinstance(job, ClientJob)
         job.farm_fields = self._farm_fields
         try:
-            _ = job.data  # serialises once; RQ keeps it
+            payload = job.data  # serialises once; RQ keeps it
             self.serializer.dumps(job.meta)
         except Exception as error:
             check_serializable(Call(func, tuple(job.args), job.kwargs), job.instance, self.serializer)
             raise InvalidCall(f"meta of {job.func_name} cannot be sent to another process: {error}") from error
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise InvalidCall(
+                f"the arguments of {job.func_name} take {len(payload)} bytes, {MAX_PAYLOAD_BYTES} at most can be sent. "
+                "Put them where hosts can read them, and send a reference."
+            )
         return job
 
 

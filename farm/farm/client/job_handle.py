@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from farm.client.jobs import Canceled, Jobs
 from farm.client.results import timed_out, value_of
+from farm.store.evidence import Evidence
 from farm.store.job_status import JobStatus, Progress
 
 Result = TypeVar("Result")
@@ -50,13 +51,26 @@ class JobHandle(Generic[Result]):
         """
         return self.jobs.progress(self.id)
 
-    def cancel(self, grace: float | None = None) -> Canceled:
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The processes and hosts that ended while they ran it, the last ten, oldest first. Raises JobNotFound."""
+        return self.jobs.evidence(self.id)
+
+    def cancel(self, grace: float | None = None, *, stop: bool = True) -> Canceled:
         """Keeps it from running; a running one is stopped by its host, which takes a moment. Returns what was done.
+
+        With `stop=False` a running one is left alone.
 
         `grace`: seconds in which a running job may end by itself; it sees `farm.current_job().is_cancelled`. None stops
         it at once; so does a worker of plain RQ. Raises JobNotFound.
         """
-        return self.jobs.cancel(self.id, grace)
+        return self.jobs.cancel(self.id, grace, stop=stop)
+
+    def requeue(self) -> None:
+        """Puts it at the end of its queue after it failed or was stopped; crashes and lost hosts are forgotten.
+
+        Raises JobNotFound, and JobError if it has not failed.
+        """
+        self.jobs.requeue(self.id)
 
     def delete(self) -> None:
         """Takes it and its results out of Redis. Raises JobNotFound."""

@@ -1,4 +1,4 @@
-"""What can be done with a job that is in Redis: looked at, waited for, canceled, deleted."""
+"""What can be done with a job that is in Redis: looked at, waited for, canceled, enqueued anew, deleted."""
 
 import math
 from collections.abc import Iterator
@@ -14,19 +14,24 @@ from farm.client.enqueueing import ClientJob
 from farm.client.results import not_found
 from farm.errors import JobError
 from farm.store.connection import readable_errors
+from farm.store.evidence import Evidence
 from farm.store.job_reader import Connection, JobReader
 from farm.store.job_status import JobStatus, Outcome, Progress
+from farm.store.requeueing import RequeueStore
 
-Canceled = Literal["canceled", "stopping", "ended"]
-"""What was done. `canceled`: it will not run. `stopping`: its host was told to stop it. `ended`: nothing was left."""
+Canceled = Literal["canceled", "stopping", "ended", "running"]
+"""What was done. `canceled`: it will not run. `stopping`: its host was told to stop it. `ended`: nothing was left.
+`running`: it runs, and was left alone, as `stop=False` asks for.
+"""
 
 
 class Jobs:
     """The jobs of one Redis, by id. Raises RedisError when it does not answer."""
 
-    def __init__(self, connection: Connection, reader: JobReader, url: str) -> None:
+    def __init__(self, connection: Connection, reader: JobReader, requeueing: RequeueStore, url: str) -> None:
         self._connection = connection
         self._reader = reader
+        self._requeueing = requeueing
         self._url = url
 
     def status(self, job_id: str) -> JobStatus:
@@ -46,6 +51,10 @@ class Jobs:
         """What its code said last of how far it is. Raises JobNotFound."""
         return self.status(job_id).progress
 
+    def evidence(self, job_id: str) -> tuple[Evidence, ...]:
+        """What is known of the processes and hosts that ended under it. Raises JobNotFound."""
+        return self.status(job_id).evidence
+
     def outcome(self, job_id: str) -> Outcome:
         """How it ended, or that it did not yet. Raises JobNotFound."""
         with readable_errors(self._url):
@@ -63,8 +72,8 @@ class Jobs:
         """What XREAD waits on for this job's next result."""
         return self._reader.stream(job_id, after)
 
-    def cancel(self, job_id: str, grace: float | None = None) -> Canceled:
-        """Keeps a waiting job from running, as RQ's cancel does; has the host of a running one stop it.
+    def cancel(self, job_id: str, grace: float | None = None, *, stop: bool = True) -> Canceled:
+        """Keeps a waiting job from running, as RQ's cancel does; with `stop`, has the host of a running one stop it.
 
         With `grace` a running one is asked to end first, and stopped after so many seconds. Raises ValueError for a
         `grace` that is no length of time.
@@ -77,15 +86,24 @@ class Jobs:
             if job.has_rate_limit and not (job.is_started or _has_ended(job)):
                 job.cancel()  # RQ refuses a caller's transaction here
                 return "canceled"
-            attempt: Any = partial(self._cancel_unchanged, job_id, grace)
+            attempt: Any = partial(self._cancel_unchanged, job_id, grace, stop)
             return cast("Canceled", self._connection.transaction(attempt, key, value_from_callable=True))
+
+    def requeue(self, job_id: str) -> None:
+        """Puts a failed or stopped job at the end of its queue. Raises JobNotFound, and JobError for any other."""
+        with readable_errors(self._url):
+            (answer,) = self._requeueing.requeue([job_id])
+        if answer.outcome == "gone":
+            raise not_found(job_id)
+        if answer.outcome != "requeued":
+            raise JobError(answer.refusal())
 
     def delete(self, job_id: str) -> None:
         """Takes the job and its results out of Redis, as RQ's delete does. Raises JobNotFound."""
         with readable_errors(self._url), _known(job_id):
             ClientJob.fetch(job_id, connection=self._connection).delete()
 
-    def _cancel_unchanged(self, job_id: str, grace: float | None, pipeline: Any) -> Canceled:
+    def _cancel_unchanged(self, job_id: str, grace: float | None, stop: bool, pipeline: Any) -> Canceled:
         """One try, with the job's hash watched: a job that starts meanwhile is stopped, not marked."""
         job = ClientJob.fetch(job_id, connection=self._connection)
         if _has_ended(job):
@@ -93,6 +111,8 @@ class Jobs:
             return "ended"
         if job.get_status(refresh=False) == "started":
             pipeline.unwatch()  # what was asked for is not asked anew because the job's record changes
+            if not stop:
+                return "running"
             self._stop(job_id, job.worker_name or "", grace)
             return "stopping"
         pipeline.multi()

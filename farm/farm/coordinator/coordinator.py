@@ -9,17 +9,22 @@ from typing import Any, Protocol
 from farm.coordinator.deferrer import Deferrer
 from farm.coordinator.freeze import Freeze
 from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
+from farm.coordinator.memory_watch import MemoryWatch
 from farm.coordinator.placer import Placer
+from farm.coordinator.reconciler import Reconciler
 from farm.coordinator.recoverer import Recoverer
 from farm.coordinator.trouble import Trouble
 from farm.coordinator.upkeep import Upkeep
 from farm.coordinator.waking import Waking
 from farm.keys import Keys, RqKeys
-from farm.store.connection import connect_async
+from farm.service_manager import Report
+from farm.store.connection import connect_async, drop_idle_connections
 from farm.store.deferral import DeferralStore
 from farm.store.events import announce
 from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader, Standing
+from farm.store.memory import memory_use
 from farm.store.placement import PlacementStore
+from farm.store.reconcile import LeftoverReader, MendingStore
 from farm.store.recovery import RecoveryStore
 from farm.store.upkeep import UpkeepStore
 from farm.store.waking import WakeUps
@@ -59,8 +64,9 @@ class Coordinator:
         self._lease = lease
         self._admission = admission
         self._name = name
-        self._trouble = Trouble()
+        self._trouble = Trouble(lambda: drop_idle_connections(client))
         self._stopping = asyncio.Event()
+        self._standing: Standing | None = None
         self._leadership_store = LeadershipStore(client, keys, rq_keys)
         self._freeze = Freeze(lease.host_timeout, lease.suspect_after)
         self._leadership = Leadership(self._leadership_store, name, lease.leader_ttl, self._freeze)
@@ -69,6 +75,14 @@ class Coordinator:
     def stop(self) -> None:
         """Makes `run` return soon. May be called from a signal handler of the loop."""
         self._stopping.set()
+
+    def report(self) -> Report:
+        """For the service manager that started this coordinator: ready once Redis said who leads."""
+        standing = self._standing
+        status = "asks for the lead"
+        if standing is not None:
+            status = f"{self._name} leads" if standing.leads else "stands by, another coordinator leads"
+        return Report(status, ready=standing is not None, stopping=self._stopping.is_set())
 
     async def run(self, give_up_to_others: bool = False) -> None:
         """Waits for the lead and leads, until `stop`. With `give_up_to_others` it returns as soon as another leads."""
@@ -93,6 +107,7 @@ class Coordinator:
             await self._until_one_ends([self._trouble.back_off("asking for the lead", error)])
             return None
         self._trouble.end("asking for the lead")
+        self._standing = standing
         return standing
 
     async def _lead(self) -> None:
@@ -127,7 +142,14 @@ class Coordinator:
                 lease.max_host_losses,
             ),
             Upkeep(UpkeepStore(client, keys, rq_keys), self._placer),
+            Reconciler(
+                LeftoverReader(client, keys, rq_keys),
+                MendingStore(keys, rq_keys, lease.max_host_losses, lease.on_lost),
+                self._freeze,
+                self._placer,
+            ),
             UnreadableQueues(self._placer, self._announce_unreadable),
+            MemoryWatch(lambda: memory_use(client), lambda event, fields: announce(client, keys, event, fields)),
         ]
 
     async def _place(self, leader: LeaderScripts, waking: Waking) -> None:

@@ -6,14 +6,15 @@ import redis.asyncio
 
 from farm.keys import Keys
 from farm.records import iso_now
-
-EVENTS_KEPT = 10_000
-"""About: Redis trims whole nodes."""
+from farm.store.scripts import AsyncScripts
 
 
 async def announce(
     client: redis.asyncio.Redis, keys: Keys, event: str, fields: Mapping[str, str | int | float]
 ) -> None:
-    """Adds one entry: `event`, `at` (ISO 8601 UTC) and `fields`."""
-    entry: dict[str, str | int | float] = {"event": event, "at": iso_now(), **fields}
-    await client.xadd(keys.events, entry, maxlen=EVENTS_KEPT, approximate=True)  # type: ignore[arg-type]
+    """Adds one entry: `event`, `at` (ISO 8601 UTC; now, if `fields` does not say it) and `fields`.
+
+    A full Redis takes it, too.
+    """
+    words = [part for name, value in fields.items() if name != "at" for part in (name, value)]
+    await AsyncScripts(client).run("event", [keys.events], [fields.get("at") or iso_now(), event, *words])

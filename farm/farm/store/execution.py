@@ -14,6 +14,9 @@ from farm.records import iso_now
 from farm.store.hosts import Registration
 from farm.store.scripts import Argument, AsyncScripts
 
+DRAINS_TOLD = 3
+"""A job that hosts handed back so often when they stopped is an event, each time from then on."""
+
 RECEIPTS = 64
 """How many finish batches Redis remembers: a repeat after a lost reply gets the same answers."""
 
@@ -31,7 +34,7 @@ class StartedJob:
     attempt: int
     on_lost: str
     fields: list[bytes]
-    """Its hash as it was before the start, flat."""
+    """Its hash as it was before the start, flat, with the `farm_fence` of this start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,8 @@ class Ending:
     record: Sequence[bytes] = ()
     """The job's hash as it was before the start, flat."""
     fields: Sequence[bytes] = ()
+    evidence: str = ""
+    """Of a crash: one line for the job's field `farm_evidence`, see `store.evidence`."""
     accepted: bytes = b""
     """`created_at` and `enqueued_at` at the start, empty if unknown. Others by now: it was enqueued anew meanwhile."""
 
@@ -86,6 +91,7 @@ class Ending:
             self.summary,
             [_text(part) for part in self.fields],
             _text(self.accepted),
+            self.evidence,
         )
 
 
@@ -186,7 +192,10 @@ class ExecutionStore:
     async def hand_back(
         self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, counted_as: str = ""
     ) -> int:
-        """Gives back up to `inbox` placed ids and `(job id, token)` of leases, in their order. Returns how many."""
+        """Gives back up to `inbox` placed ids and `(job id, token)` of leases, in their order. Returns how many.
+
+        `counted_as` is what they count as in the counts of their queue, if anything; `drained` counts on the jobs too.
+        """
         keys, rq_keys = self._keys, self._rq_keys
         answer = await self._scripts.run(
             "hand_back",
@@ -208,6 +217,7 @@ class ExecutionStore:
                 rq_keys.prefix,
                 self._counts_prefix,
                 counted_as,
+                DRAINS_TOLD,
                 *(part for lease in leases for part in lease),
             ],
         )
@@ -274,5 +284,6 @@ class ExecutionStore:
 
 
 def _started(job: list[Any]) -> StartedJob:
-    job_id, token, queue, attempt, on_lost, fields = job
+    job_id, token, queue, attempt, on_lost, fence, fields = job
+    fields += (b"farm_fence", fence)
     return StartedJob(job_id, token.decode(), queue.decode(errors="replace"), int(attempt), on_lost.decode(), fields)

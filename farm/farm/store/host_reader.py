@@ -14,6 +14,7 @@ import redis
 from farm.errors import HostNotFound
 from farm.keys import Keys
 from farm.store.process_view import ProcessView, RunnerView, from_line, runner_from_line
+from farm.store.reading import read_together
 from farm.store.scripts import Scripts
 from farm.store.snapshot import HostView, host_view
 
@@ -21,6 +22,7 @@ DESIRED_TTL_SECONDS = 60
 """What is wanted of a host that does not beat any more is forgotten after this. Its beats renew it."""
 
 NAMES_COMPARED = 1000
+NAMES_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class HostReader:
             desired={_text(field): _text(value) for field, value in (desired or {}).items()},
         )
 
-    def desire(self, name: str, fields: Mapping[str, int]) -> None:
+    def desire(self, name: str, fields: Mapping[str, int | str]) -> None:
         """Says what is wanted of the host: it reads that with its next beat. Replaces these fields alone."""
         arguments = [name, DESIRED_TTL_SECONDS, *(part for pair in fields.items() for part in pair)]
         if not self._scripts.run("desire", [self._keys.identities, self._keys.desired(name)], arguments):
@@ -80,15 +82,13 @@ class HostReader:
         if not names:
             return HostNotFound(f"there is no host {name}, and no other: `farm worker` starts one")
         nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-        return HostNotFound(f"there is no host {name}; did you mean {nearest[0]}? `farm status` lists them all")
+        more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+        known = ", ".join(sorted(names)[:NAMES_TOLD]) + more
+        return HostNotFound(f"there is no host {name}; did you mean {nearest[0]}? `farm status` shows all: {known}")
 
     def _read(self, *commands: tuple[Any, ...]) -> list[Any]:
         """The answers at one moment. An error that concerns one command alone stands for nothing found."""
-        with self._client.pipeline(transaction=True) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-            answers = pipeline.execute(raise_on_error=False)
-        return [None if isinstance(answer, redis.ResponseError) else answer for answer in answers]
+        return read_together(self._client, commands)
 
 
 def _processes(lines: Mapping[bytes, bytes], last_beat: float) -> tuple[ProcessView, ...]:

@@ -10,6 +10,7 @@ import redis.asyncio
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import Lease, iso_now, new_identity_suffix
+from farm.store.connection import REFUSED, drop_idle_connections
 from farm.store.events import announce
 from farm.store.scripts import AsyncScripts
 
@@ -192,30 +193,30 @@ class HostStore:
     async def write_rq_record(self, host: str, queues: Sequence[str], record: Mapping[str, Any]) -> None:
         """Makes the host visible as an RQ worker, so that `rq info`, dashboards and RQ's commands find it."""
         rq_keys = self._rq_keys
-        worker = rq_keys.worker(host)
-        fields: dict[Any, Any] = dict(record)
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.hset(worker, mapping=fields)
-            pipeline.expire(worker, RQ_WORKER_TTL_SECONDS)
-            pipeline.sadd(rq_keys.workers, worker)
-            for queue in queues:
-                pipeline.sadd(rq_keys.queue_workers(queue), worker)
-            await pipeline.execute()
+        await self._scripts.run(
+            "rq_record",
+            [rq_keys.worker(host), rq_keys.workers, *map(rq_keys.queue_workers, queues)],
+            [RQ_WORKER_TTL_SECONDS, *(part for pair in record.items() for part in pair)],
+        )
 
     async def own_address(self) -> str:
         """The address from which this host reaches Redis, as Redis sees it: what RQ shows as a worker's."""
-        information: dict[str, Any] = await self._client.client_info()
+        try:
+            information: dict[str, Any] = await self._client.client_info()
+        except REFUSED:  # may be forbidden
+            return "unknown"
         return str(information.get("addr", "")).rpartition(":")[0] or "unknown"
 
     async def remove_rq_record(self, host: str, queues: Sequence[str]) -> None:
         """Takes the RQ worker away. RQ keeps the hash of a dead worker for a minute, so this does too."""
         rq_keys = self._rq_keys
         worker = rq_keys.worker(host)
-        async with self._client.pipeline(transaction=True) as pipeline:
+        async with self._client.pipeline(transaction=False) as pipeline:  # a full Redis refuses transactions
             pipeline.srem(rq_keys.workers, worker)
             for queue in queues:
                 pipeline.srem(rq_keys.queue_workers(queue), worker)
             pipeline.delete(rq_keys.worker_executions(host))
+            pipeline.expire(worker, 60)
             pipeline.hset(worker, "death", iso_now())
             pipeline.expire(worker, 60)
             await pipeline.execute()
@@ -242,6 +243,10 @@ class HostStore:
             [who.host, who.identity, iso_now()],
         )
 
+    async def drop_connections(self) -> None:
+        """Closes what waits for use: Redis was lost on one connection, and the others are as old."""
+        await drop_idle_connections(self._client)
+
     async def publish_event(self, event: str, fields: Mapping[str, str | int | float]) -> None:
         """One entry on the events stream. For rare things only."""
         await announce(self._client, self._keys, event, fields)
@@ -252,7 +257,11 @@ class HostStore:
             for queue, number in queues.items():
                 pipeline.hincrby(self._keys.counts(queue), "refused", number)
             await pipeline.execute(raise_on_error=False)
-        fields = {"host": host, "job": job_id.decode(errors="replace"), "outcomes": sum(queues.values())}
+        fields: dict[str, str | int | float] = {
+            "host": host,
+            "job": job_id.decode(errors="replace"),
+            "outcomes": sum(queues.values()),
+        }
         await self.publish_event("write.refused", fields)
 
     async def leases(self, who: Registration) -> dict[bytes, Lease]:
@@ -264,14 +273,36 @@ class HostStore:
                 leases[job_id] = Lease.parse(text.decode(errors="replace"))
         return leases
 
+    async def retake(self, who: Registration, leases: Mapping[bytes, Lease]) -> dict[bytes, bool]:
+        """Takes leases again that Redis lost, id → lease. Returns which of them this host holds. Raises HostFenced."""
+        held: dict[bytes, bool] = {}
+        items = list(leases.items())
+        for start in range(0, len(items), 100):
+            page = items[start : start + 100]
+            answer = await self._scripts.run(
+                "retake",
+                [
+                    self._keys.identities,
+                    self._keys.inbox(who.host, who.identity),
+                    self._keys.running(who.host, who.identity),
+                ],
+                [
+                    who.host,
+                    who.identity,
+                    iso_now(),
+                    self._rq_keys.prefix,
+                    *(part for job_id, lease in page for part in (job_id, str(lease))),
+                ],
+            )
+            if answer[0] == b"fenced":
+                raise _fenced(who)
+            held.update((job_id, bool(one)) for (job_id, _), one in zip(page, answer[1:], strict=True))
+        return held
+
     async def unfinished(self, who: Registration, queues: Sequence[str]) -> int:
         """How many jobs wait in `queues` or are this host's, as of one moment: none is between the two."""
-        async with self._client.pipeline(transaction=True) as pipeline:
-            pipeline.llen(self._keys.inbox(who.host, who.identity))
-            pipeline.hlen(self._keys.running(who.host, who.identity))
-            for queue in queues:
-                pipeline.llen(self._rq_keys.queue(queue))
-            return sum(length for length in await pipeline.execute(raise_on_error=False) if isinstance(length, int))
+        held = [self._keys.inbox(who.host, who.identity), self._keys.running(who.host, who.identity)]
+        return int(await self._scripts.run("unfinished", [*held, *map(self._rq_keys.queue, queues)], []))
 
     async def hosts_on(self, boot_id: str) -> int:
         """How many registered hosts run on the machine with this boot id."""

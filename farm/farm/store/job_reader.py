@@ -3,10 +3,8 @@
 An answer takes at most four round trips of bounded commands. Keys of the wrong type and unreadable fields never raise.
 """
 
-import base64
 import json
 import math
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +13,10 @@ import redis
 
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
+from farm.store import evidence
 from farm.store.job_status import JobStatus, Outcome, Progress
+from farm.store.raw_fields import job_ids, moment, number, shown, text, traceback_of, unpacked
+from farm.store.reading import read_together
 
 Connection = redis.Redis
 """A synchronous client whose answers are bytes."""
@@ -23,13 +24,7 @@ Connection = redis.Redis
 LINE_SEARCHED = 100_000
 """How far a place in line is looked for; RQ's list has no index."""
 
-TRACEBACK_BYTES = 1_000_000
-"""Longer traceback texts are cut."""
-
 UNREADABLE = "its record cannot be read"
-
-_SHOWN_AS = {"deferred": "dependent", "ready_to_enqueue": "ready"}
-"""RQ's word for a state → ours. RQ says deferred for jobs that wait for other jobs."""
 
 _FIELDS = (
     "status",
@@ -47,6 +42,7 @@ _FIELDS = (
     "farm_on_lost",
     "farm_crashes",
     "farm_losses",
+    "farm_evidence",
     "farm_progress",
 )
 
@@ -72,14 +68,14 @@ class JobReader:
             return None
         facts = _facts(fields)
         if quarantined is not None:
-            facts |= {"status": "quarantined", "quarantine_reason": _text(reason) or UNREADABLE}
+            facts |= {"status": "quarantined", "quarantine_reason": text(reason) or UNREADABLE}
         elif facts["status"] == "queued":
             facts |= self._in_line(job_id, facts, now=float(time[0]) if time else 0.0)
         elif facts["status"] == "started":
             facts |= self._lease(job_id, facts["host"])
         elif facts["status"] == "scheduled":
             (score,) = self._read(("ZSCORE", self._rq_keys.scheduled(facts["queue"]), job_id))
-            facts |= {"due_at": _moment(score)}
+            facts |= {"due_at": moment(score)}
         return JobStatus(id=job_id, **facts)
 
     def runs_on_host(self, worker: str) -> bool:
@@ -96,10 +92,10 @@ class JobReader:
             ("HGET", self._keys.quarantine_reasons, job_id),
         )
         if quarantined is not None:
-            return Outcome(status="quarantined", quarantine_reason=_text(reason) or UNREADABLE)
+            return Outcome(status="quarantined", quarantine_reason=text(reason) or UNREADABLE)
         if not any(fields or ()):
             return Outcome(status=None)
-        status = _shown(_text(fields[0]))
+        status = shown(text(fields[0]))
         if not entries:
             return Outcome(status=status)
         entry, content = entries[0]
@@ -107,8 +103,8 @@ class JobReader:
             status=status,
             entry=entry.decode(),
             has_value=content.get(b"type") == b"1",
-            value=_unpacked(content.get(b"return_value")),
-            traceback=_traceback(content.get(b"exc_string")),
+            value=unpacked(content.get(b"return_value")),
+            traceback=traceback_of(content.get(b"exc_string")),
         )
 
     def wait(self, job_id: str, after: str | None, seconds: float) -> None:
@@ -135,22 +131,22 @@ class JobReader:
         waiting: dict[str, Any] = {"position": position, "host": None}
         began, reason = deferral or (None, None)
         if began is not None:
-            since = _moment(since) or _later(_moment(began), facts["enqueued_at"])
-            return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": _text(reason)}
-        if self._nobody_serves(queue, [_text(host) for host in alive or ()], workers or ()):
+            since = moment(since) or _later(moment(began), facts["enqueued_at"])
+            return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": text(reason)}
+        if self._nobody_serves(queue, [text(host) for host in alive or ()], workers or ()):
             since = facts["enqueued_at"]
             return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": "no host"}
         return waiting
 
     def _inbox_of(self, job_id: str, identities: dict[bytes, bytes]) -> str | None:
-        hosts = [(_text(host), _text(identity)) for host, identity in identities.items()]
+        hosts = [(text(host), text(identity)) for host, identity in identities.items()]
         found = self._read(*(("LPOS", self._keys.inbox(host, identity), job_id) for host, identity in hosts))
         return next((host for (host, _), position in zip(hosts, found, strict=True) if position is not None), None)
 
     def _nobody_serves(self, queue: str, hosts: list[str], workers: Iterable[bytes]) -> bool:
         """True when no live host takes the queue and no plain RQ worker listens to it."""
         prefix = len(self._rq_keys.worker(""))
-        plain = [key for key in workers if _text(key)[prefix:] not in hosts]
+        plain = [key for key in workers if text(key)[prefix:] not in hosts]
         answers = self._read(
             *(("HGET", self._keys.host(host), "queues") for host in hosts),
             *(("HGET", key, "death") for key in plain),
@@ -158,7 +154,7 @@ class JobReader:
         )
         queues, rest = answers[: len(hosts)], answers[len(hosts) :]
         deaths, there = rest[: len(plain)], rest[len(plain) :]
-        if any(queue in _text(names).split(",") for names in queues):
+        if any(queue in text(names).split(",") for names in queues):
             return False
         return not any(exists and not death for death, exists in zip(deaths, there, strict=True))
 
@@ -168,9 +164,9 @@ class JobReader:
         (identity,) = self._read(("HGET", self._keys.identities, host))
         if identity is None:
             return {}
-        (lease,) = self._read(("HGET", self._keys.running(host, _text(identity)), job_id))
+        (lease,) = self._read(("HGET", self._keys.running(host, text(identity)), job_id))
         try:
-            held = Lease.parse(_text(lease))
+            held = Lease.parse(text(lease))
         except ValueError:
             return {}
         since = datetime.fromtimestamp(held.since, UTC)
@@ -178,13 +174,7 @@ class JobReader:
 
     def _read(self, *commands: tuple[Any, ...]) -> list[Any]:
         """The answers at one moment. An error that concerns one command alone stands for nothing found."""
-        if not commands:
-            return []
-        with self._client.pipeline(transaction=True) as pipeline:
-            for command in commands:
-                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
-            answers = pipeline.execute(raise_on_error=False)
-        return [None if isinstance(answer, redis.ResponseError) else answer for answer in answers]
+        return read_together(self._client, commands)
 
 
 def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
@@ -192,17 +182,18 @@ def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
     times = ("created_at", "enqueued_at", "started_at", "ended_at")
     numbers = ("timeout", "result_ttl", "retries_left")
     return {
-        "status": _shown(_text(raw["status"])),
-        "queue": _text(raw["origin"]),
-        "description": _text(raw["description"]),
-        "host": _text(raw["worker_name"]) or None,
-        "depends_on": _ids(raw["dependency_ids"]),
-        "on_lost": _text(raw["farm_on_lost"]) or None,
-        "crashes": _number(raw["farm_crashes"]) or 0,
-        "losses": _number(raw["farm_losses"]) or 0,
+        "status": shown(text(raw["status"])),
+        "queue": text(raw["origin"]),
+        "description": text(raw["description"]),
+        "host": text(raw["worker_name"]) or None,
+        "depends_on": job_ids(raw["dependency_ids"]),
+        "on_lost": text(raw["farm_on_lost"]) or None,
+        "crashes": number(raw["farm_crashes"]) or 0,
+        "losses": number(raw["farm_losses"]) or 0,
+        "evidence": evidence.parse(raw["farm_evidence"]),
         "progress": _progress(raw["farm_progress"]),
-        **{name: _moment(raw[name]) for name in times},
-        **{name: _number(raw[name]) for name in numbers},
+        **{name: moment(raw[name]) for name in times},
+        **{name: number(raw[name]) for name in numbers},
     }
 
 
@@ -213,7 +204,7 @@ def _progress(value: bytes | None) -> Progress | None:
         return None
     if not isinstance(said, dict):
         return None
-    at = _moment(str(said.get("at", "")))
+    at = moment(str(said.get("at", "")))
     if at is None:
         return None
     fraction = said.get("fraction")
@@ -222,60 +213,5 @@ def _progress(value: bytes | None) -> Progress | None:
     return Progress(fraction, str(said.get("text", "")), at)
 
 
-def _shown(status: str) -> str:
-    return _SHOWN_AS.get(status, status or "created")
-
-
-def _text(value: bytes | str | None) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
-
-
-def _number(value: bytes | None) -> int | None:
-    try:
-        return int(value) if value else None
-    except ValueError:
-        return None
-
-
-def _moment(value: bytes | str | float | None) -> datetime | None:
-    """From ISO 8601 or unix seconds."""
-    if not value:
-        return None
-    text = _text(value) if not isinstance(value, float) else str(value)
-    try:
-        return datetime.fromtimestamp(float(text), UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
 def _later(one: datetime | None, other: datetime | None) -> datetime | None:
     return max(filter(None, (one, other)), default=None)
-
-
-def _ids(value: bytes | None) -> tuple[str, ...]:
-    try:
-        ids = json.loads(value) if value else []
-    except ValueError:
-        return ()
-    return tuple(map(str, ids)) if isinstance(ids, list) else ()
-
-
-def _unpacked(value: bytes | None) -> bytes | None:
-    try:
-        return base64.b64decode(value) if value else None
-    except ValueError:
-        return None
-
-
-def _traceback(value: bytes | None) -> str | None:
-    if not value:
-        return None
-    try:
-        return _text(zlib.decompressobj().decompress(base64.b64decode(value), TRACEBACK_BYTES))
-    except (ValueError, zlib.error):
-        return None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from farm.store.evidence import Evidence
+
 ENDED = frozenset({"finished", "failed", "stopped", "canceled", "quarantined"})
 """States in which a job will not run by itself any more."""
 
@@ -60,6 +62,8 @@ class JobStatus:
     """How many processes ended under it."""
     losses: int = 0
     """How many hosts were lost under it."""
+    evidence: tuple[Evidence, ...] = ()
+    """What is known of these processes and hosts, the last ten, oldest first."""
     quarantine_reason: str | None = None
 
     @property

@@ -6,7 +6,8 @@ from typing import Any
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
-from farm.records import failure_text
+from farm.records import Lease, failure_text
+from farm.store import evidence
 from farm.store.leadership import LeaderScripts
 from farm.store.scripts import Argument
 
@@ -45,7 +46,7 @@ class RecoveryStore:
     async def silent_hosts(self, host_timeout: float) -> tuple[list[SilentHost], list[SilentHost]]:
         """Hosts whose last beat is older than `host_timeout` by Redis's clock, and hosts that never beat."""
         seconds, microseconds = await self._client.time()
-        async with self._client.pipeline(transaction=True) as pipeline:
+        async with self._client.pipeline(transaction=False) as pipeline:  # a full Redis refuses transactions
             pipeline.zrange(self._keys.hosts, 0, -1, withscores=True)
             pipeline.hgetall(self._keys.identities)
             beats, identities = await pipeline.execute()
@@ -62,6 +63,7 @@ class RecoveryStore:
         listened = {queue for text in (queues, recorded) if text for queue in text.decode(errors="replace").split(",")}
         names = [keys.identities, keys.hosts, keys.load, keys.host(name), keys.lost, keys.events]
         names += [rq_keys.workers, rq_keys.worker(name), rq_keys.worker_executions(name)]
+        names += [keys.receipts(name, host.identity)]
         names += [rq_keys.queue_workers(queue) for queue in sorted(listened - {""})]
         return bool(await leader.run("fence", names, [name, host.identity, host_timeout]))
 
@@ -84,14 +86,44 @@ class RecoveryStore:
             max_host_losses,
             PAGE_SIZE,
             so_far,
-            failure_text(
-                f"The job was running on {max_host_losses + 1} hosts that were lost one after the other, the last one "
-                f"{host}, and was not started again (MAX_HOST_LOSSES={max_host_losses})."
-            ),
+            failure_text(_too_many_losses(host, max_host_losses)),
             failure_text(f"The host {host} was lost while it ran the job, which must not run twice (on_lost=fail)."),
+            *await self._texts_with_evidence(host, names[2], max_host_losses),
         ]
         left, given, failed, dropped, quarantined = await leader.run("recover", names, arguments)
         return Recovered(given, failed, dropped, quarantined, left)
+
+    async def _texts_with_evidence(self, host: str, running: str, max_host_losses: int) -> list[Argument]:
+        """`id, text, …` of jobs that were lost too often: the failure's text, which no script can compress.
+
+        A fenced host writes nothing any more, so what is read here is what the script finds.
+        """
+        leases: Any = await self._client.hgetall(running)
+        often = [job_id for job_id, lease in leases.items() if _attempt(lease) > max_host_losses]
+        async with self._client.pipeline(transaction=False) as pipeline:
+            for job_id in often:
+                pipeline.hget(self._rq_keys.job("").encode() + job_id, evidence.FIELD)
+            found = await pipeline.execute(raise_on_error=False)
+        texts: list[Argument] = []
+        for job_id, field in zip(often, found, strict=True):
+            ends = evidence.parse(field) if isinstance(field, bytes) else ()
+            text = f"{_too_many_losses(host, max_host_losses)}\n\nBefore that:\n{evidence.reports(ends)}"
+            texts += [job_id, failure_text(text)] if ends else []
+        return texts
+
+
+def _attempt(lease: bytes) -> int:
+    try:
+        return Lease.parse(lease.decode(errors="replace")).attempt
+    except ValueError:
+        return 0
+
+
+def _too_many_losses(host: str, limit: int) -> str:
+    return (
+        f"The job was running on {limit + 1} hosts that were lost one after the other, the last one {host}, "
+        f"and was not started again (MAX_HOST_LOSSES={limit})."
+    )
 
 
 def _silent(name: bytes, identities: dict[bytes, bytes]) -> SilentHost:

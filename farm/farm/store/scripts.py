@@ -25,12 +25,22 @@ _FLAGS_SINCE = 7
 @cache
 def source(name: str, flags: bool) -> tuple[str, str]:
     """Text and SHA-1 of `lua/<name>.lua` with its includes."""
+    text = _ALLOW_OUT_OF_MEMORY + _text(name) if flags else _text(name)
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def read_all() -> None:
+    """Reads every script now: later there may be no descriptor for its file, or it is that of a newer version."""
+    for file in (files("farm.store") / "lua").iterdir():
+        if file.name.endswith(".lua"):
+            _text(file.name.removesuffix(".lua"))
+
+
+@cache
+def _text(name: str) -> str:
     folder = files("farm.store") / "lua"
     text = (folder / f"{name}.lua").read_text()
-    text = _INCLUDE.sub(lambda match: (folder / "include" / f"{match[1]}.lua").read_text(), text)
-    if flags:
-        text = _ALLOW_OUT_OF_MEMORY + text
-    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return _INCLUDE.sub(lambda match: (folder / "include" / f"{match[1]}.lua").read_text(), text)
 
 
 def _understands_flags(information: dict[str, Any]) -> bool:
@@ -44,14 +54,15 @@ class Scripts:
         self._client = client
         self._flags: bool | None = None
 
-    def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+    def run(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
         if self._flags is None:
             self._flags = _server_flags(self._client)
-        text, digest = source(name, self._flags)
         try:
-            return self._client.evalsha(digest, len(keys), *keys, *arguments)
+            return self._client.evalsha(source(name, self._flags)[1], len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
+            self._flags = _server_flags(self._client)  # it may be another server by now, of another version
+            text, digest = source(name, self._flags)
             self._client.script_load(text)
             return self._client.evalsha(digest, len(keys), *keys, *arguments)
 
@@ -72,10 +83,12 @@ class AsyncScripts:
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
-        text, digest = source(name, await self._server_flags())
+        digest = source(name, await self._server_flags())[1]
         try:
             return await self._client.evalsha(digest, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
+            self._flags = None  # it may be another server by now, of another version
+            text, digest = source(name, await self._server_flags())
             await self._client.script_load(text)
             return await self._client.evalsha(digest, len(keys), *keys, *arguments)
 

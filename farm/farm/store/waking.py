@@ -5,6 +5,7 @@ import asyncio
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
+from farm.store.connection import is_full
 
 POLL_SECONDS = 0.1
 """Where Redis refuses blocking moves (`maxmemory` reached), a queue is polled instead."""
@@ -31,7 +32,7 @@ class WakeUps:
         try:
             return await self._client.blmove(key, key, seconds, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
         except redis.ResponseError as error:
-            if "OOM" not in str(error):
+            if not is_full(error):
                 raise
             await asyncio.sleep(POLL_SECONDS)
             return True

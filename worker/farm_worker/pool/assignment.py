@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from farm.store.job_status import Progress
+from farm_worker.pool.protocol import RunJob
 
 FUNCTION_LENGTH = 200
 
@@ -23,6 +24,10 @@ class Assignment:
     """Seconds that the job may run. None: no limit."""
     fields: list[bytes]
     """The job's hash, flat: name, value, name, value …"""
+    expires_at: float = 0.0
+    """When it has to be over, as it must not run twice, see `expiry`; set at dispatch. 0: no such time."""
+    alone: bool = False
+    """It ended a process before: it gets one to itself, and none of it is used again."""
     callback_timeout: float = 0.0
     """Seconds that its success or failure callback may run after it, by RQ a limit of its own."""
     sequence: int = 0
@@ -37,8 +42,16 @@ class Assignment:
     """What the job said last of how far it is."""
     kept_progress: Progress | None = None
     """What of that is in Redis."""
+    drained: bool = False
+    """True once it ended only because its host stops: that is counted when it goes back."""
     introduced: bool = False
     """True once a line of its output was logged, with its whole id."""
+
+    def message(self) -> RunJob:
+        """What its process is told."""
+        return RunJob(
+            self.sequence, self.job_id, self.token, self.queue, self.attempt, self.fields, expires_at=self.expires_at
+        )
 
 
 def function_name(fields: Sequence[bytes]) -> str | None:

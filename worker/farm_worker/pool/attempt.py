@@ -18,7 +18,7 @@ from rq.queue import Queue
 from farm.context import CurrentJob, enter_job, running_job, running_jobs
 from farm.entry import served_app
 from farm.errors import JobCancelled
-from farm.records import failure_text
+from farm.records import LONGEST_SECONDS, failure_text
 from farm_worker.pool import continuation, failure, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
 from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, package_of
@@ -47,6 +47,7 @@ class Attempt:
         self._equipment = equipment
         self._message = message
         self._record = to_record(message.fields)
+        self._fence = int(self._record.pop(b"farm_fence", 0))
         self._job: Job | None = None
         self._current: CurrentJob | None = None
         self._stand_in: stand_in.StandIn | None = None
@@ -64,7 +65,9 @@ class Attempt:
             job = self._restore()
         except BaseException as error:  # noqa: BLE001 - unpickling `meta` runs the user's code
             return self._fail_plainly(error)
-        current = CurrentJob(job, message.queue, message.attempt, self._equipment.process, self._tell_progress)
+        current = CurrentJob(
+            job, message.queue, message.attempt, self._equipment.process, self._tell_progress, self._fence
+        )
         self._current = current
         enter_job(message.sequence, current)
         try:
@@ -81,6 +84,8 @@ class Attempt:
 
     def send_webhooks(self, outcome: Outcome) -> None:
         """Sends the job's webhooks, each with its own timeout. RQ logs what goes wrong."""
+        if outcome.kind == "interrupted":
+            return
         if self._job is not None and self._job.webhooks and (outcome.repeat or not outcome.again):
             self._job.send_webhooks(outcome.kind, exc_string=self._error_text)
 
@@ -140,7 +145,7 @@ class Attempt:
         around = Around(hooks, self._current, equipment.coroutines, equipment.alarm) if hooks else None
         value, error, limit = None, None, job.timeout or Queue.DEFAULT_TIMEOUT
         try:
-            equipment.alarm.arm(limit)
+            equipment.alarm.begin_job(limit)
             decode(job)
             limit = self._entrypoint_limit(job) or limit
             watch = Watch(job)
@@ -214,6 +219,8 @@ class Attempt:
         return self._outcome("failed", RETRIED, _failure_ttl(job), then, result=encoded, summary=summary)
 
     def _fail(self, job: Job, error: BaseException) -> Outcome:
+        if self._equipment.alarm.interrupted:
+            return self._interrupt()
         self._untouched = False
         if isinstance(error, JobCancelled) and self._current and self._current.is_cancelled:
             return self._stop(job, error)
@@ -231,6 +238,16 @@ class Attempt:
         if then.again:
             job.retries_left = (job.retries_left or 0) - 1
         return self._failed(error, _failure_ttl(job), then)
+
+    def _interrupt(self) -> Outcome:
+        """Its host stops. The attempt does not count: nobody is told of it, and nothing is written."""
+        return Outcome(
+            sequence=self._message.sequence,
+            kind="interrupted",
+            started_at=self._started_at.timestamp(),
+            ended_at=time.time(),
+            seconds=self._seconds,
+        )
 
     def _stop(self, job: Job, error: BaseException) -> Outcome:
         """It was asked to end and did: neither a failure nor a reason for another attempt, as in RQ."""
@@ -282,7 +299,7 @@ class Attempt:
             ended_at=self._ended_at.timestamp(),
             seconds=self._seconds,
             result_type=result_type,
-            ttl=int(ttl),  # whatever the job made of it
+            ttl=int(min(ttl, LONGEST_SECONDS)),  # whatever the job made of it
             fields=self._fields(),
             again=then.again,
             delay=then.delay,

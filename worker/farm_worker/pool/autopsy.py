@@ -19,6 +19,8 @@ class Causes:
 
     close: Reason | None = None
     """Why it was asked to end."""
+    close_detail: str = ""
+    """What made that reason hold. Said only of a process that ended for it."""
     kill: Reason | None = None
     """Why it was killed: the first reason counts."""
     error: str = ""
@@ -56,8 +58,9 @@ def describe_end(
     starting = causes.last_state is State.STARTING
     name = signal_name(-code) if code < 0 else None
     initialize_error = starting and bool(causes.error)
+    reason = end_reason(causes.kill, causes.close, initialize_error=initialize_error, code=code, begun=begun)
     return ProcessEnd(
-        reason=end_reason(causes.kill, causes.close, initialize_error=initialize_error, code=code, begun=begun),
+        reason=reason,
         pid=process.pid,
         number=process.number,
         phase=end_phase(begun, starting=starting, idle=causes.last_state is State.READY),
@@ -67,7 +70,7 @@ def describe_end(
         jobs_done=process.jobs_done,
         last_memory=process.last_memory,
         peak_memory=process.peak_memory,
-        error=causes.error,
+        error=causes.error or (causes.close_detail if reason is causes.close else ""),
         killed=causes.kill is not None,
         stuck=causes.stuck,
         last_lines=said,

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from farm_worker.pool.attendant import attend
 from farm_worker.pool.entry import be_told
+from farm_worker.pool.expiry import Expiry
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.interruption import Interruption
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
@@ -51,18 +53,21 @@ def serve(
     """
     adopt_orphans()
     keep_stacks(lines.stacks)
-    attend(lines.control)
+    interruption = Interruption()
+    expiry = Expiry()
+    attend(lines.control, interruption, expiry)
     entry = be_told(Inlet(lines.stream, lines.tokens), begun)
     if entry is None:
         return 0
     try:
         announce()
         equipment, warmth = _warm(entry.initialize, loaded, entry.inlet.send)
+        interruption.reach(equipment.alarm)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         return entry.fail(error)
     if entry.inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
-        _run_jobs(entry.inlet, equipment, entry.output)
-    warmth.close()
+        _run_jobs(entry.inlet, equipment, entry.output, expiry)
+    warmth.close(entry.initialize.close_timeout)
     entry.output.finish()
     return 0
 
@@ -80,7 +85,7 @@ def _warm(
         use_path(initialize.path)
     equipment = equip(initialize, send, connection=loaded and loaded.connection)
     enter_process(equipment.process)
-    warmth = Warmth(equipment.coroutines)
+    warmth = Warmth(equipment.coroutines, equipment.alarm)
     loaded = loaded or load(initialize.app, equipment)
     equipment.process.userdata.update(loaded.userdata)
     if loaded.app is not None:
@@ -91,14 +96,16 @@ def _warm(
     return equipment, warmth
 
 
-def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput) -> None:
+def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, expiry: Expiry) -> None:
     from farm_worker.pool.attempt import Attempt  # noqa: PLC0415 - imports RQ, see above
 
     surroundings = Surroundings()
     while (message := inlet.next_job()) is not None:
         output.begin(message.sequence)
         attempt = Attempt(equipment, message, surroundings.settle)
+        expiry.begin(message.expires_at)
         outcome = attempt.run()
+        expiry.end()
         left = surroundings.restore(attempt.package) or attempt.left_tasks
         output.end(message.sequence)
         if left:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from farm.records import LONGEST_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class Next:
@@ -42,5 +44,5 @@ def after_success(repeats_left: int | None, intervals: Sequence[float] | None) -
 
 def _go(interval: float, at_front: bool) -> Next:
     if interval > 0:
-        return Next("scheduled", math.ceil(interval))
+        return Next("scheduled", math.ceil(min(interval, LONGEST_SECONDS)))
     return Next("front" if at_front else "back")

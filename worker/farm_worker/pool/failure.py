@@ -7,6 +7,7 @@ from farm.errors import FarmError
 
 SUMMARY_CHARACTERS = 300
 LAST_LINES = 12
+FULL_TEXT_CHARACTERS = 1_000_000
 _NOT_THE_USERS = ("farm_worker.", "farm.", "asyncio.", "importlib", "__main__")
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -18,9 +19,9 @@ def exception_info(error: BaseException) -> ExceptionInfo:
 
 
 def full_text(error: BaseException) -> str:
-    """The traceback as Python prints it."""
+    """The traceback as Python prints it. Of one that would fill the memory of all who read it, beginning and end."""
     try:
-        return "".join(traceback.format_exception(*exception_info(error)))
+        return _cut("".join(traceback.format_exception(*exception_info(error))))
     except Exception as second:  # noqa: BLE001 - exceptions are the user's code and may do anything
         return f"{type(error).__name__}\n(its traceback cannot be shown: {type(second).__name__})\n"
 
@@ -47,6 +48,11 @@ def summarize(error: BaseException) -> str:
     line = " ".join(f"{type(error).__name__}: {text}".split()) if text else type(error).__name__
     line = line.encode("utf-8", "backslashreplace").decode()
     return line if len(line) <= SUMMARY_CHARACTERS else f"{line[: SUMMARY_CHARACTERS - 1]}…"
+
+
+def _cut(text: str) -> str:
+    left_out, half = len(text) - FULL_TEXT_CHARACTERS, FULL_TEXT_CHARACTERS // 2
+    return text if left_out <= 0 else f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"
 
 
 def _from_user_code(trace: TracebackType | None) -> TracebackType | None:

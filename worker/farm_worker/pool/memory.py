@@ -101,7 +101,7 @@ class MemorySampler:
 
     def _resident(self, pid: int) -> int:
         if not self._has_proc:
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, OSError):
                 resident: int = psutil.Process(pid).memory_info().rss
                 return resident
             return 0
@@ -157,6 +157,6 @@ def children_of(pid: int) -> list[int]:
             with suppress(ProcessLookupError, FileNotFoundError):
                 children.extend(map(int, read(f"{tasks}/{task}/children").split()))
     except OSError:
-        with suppress(psutil.Error):
+        with suppress(psutil.Error, OSError):  # OSError: no descriptor is left for any of these files
             children = [child.pid for child in psutil.Process(pid).children()]
     return children

@@ -18,6 +18,7 @@ from farm_worker.pool.protocol import Initialize, Outcome, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
 from farm_worker.pool.start_method import starter_for
+from farm_worker.pool.starter import Spawner
 from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
 
@@ -57,8 +58,9 @@ class Pool:
         self._observer = observer
         self._on_output = on_output
         self._sequences = itertools.count(1)
+        self._expires_at = 0.0
         self._starter = starter_for(settings, initialize, environment)
-        self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self)
+        self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
 
     @property
@@ -116,6 +118,11 @@ class Pool:
         return min(self.slots, self.busy + self.idle)
 
     @property
+    def separates(self) -> bool:
+        """Whether a job that has to be alone waits for a process of another kind, which others need not wait for."""
+        return self._settings.executor == "thread"
+
+    @property
     def helper_pids(self) -> Sequence[int]:
         """Processes of the pool that run no jobs: the template."""
         return self._starter.pids
@@ -154,14 +161,19 @@ class Pool:
     def dispatch(self, assignment: Assignment, depth: int) -> bool:
         """Gives the job to the ready process with the fewest jobs, idle ones first, if that has less than `depth`.
 
+        A job that has to be alone gets a process without any, and no other follows it there.
         False: no process has room. Never more than `slots` processes are busy.
         """
-        process = self._choose(self._limit(depth))
+        process = self._choose_empty() if assignment.alone else self._choose(self._limit(depth))
         if process is None:
-            self.want(1)
+            if assignment.alone and self.separates:
+                self._staff.want_solitary()
+            else:
+                self.want(1)
             return False
         assignment.sequence = next(self._sequences)
         assignment.begun_at = None
+        assignment.expires_at = self._expires_at if assignment.on_lost == "fail" else 0.0
         process.dispatch(assignment)
         if self._observer is not None:
             self._observer.job_launched(process, assignment)
@@ -178,7 +190,7 @@ class Pool:
             held = len(process.assignments)
             if held:
                 busy += 1
-            if process.state is State.READY and held < depth:
+            if process.state is State.READY and not process.solitary and held < depth:
                 free = min(depth - held, process.jobs_left)
                 if held:
                     room += free
@@ -206,6 +218,18 @@ class Pool:
                 taken += process.take_back()
         taken.sort(key=lambda assignment: assignment.sequence)
         return taken
+
+    def renew(self, expires_at: float) -> None:
+        """The host's lease is good for longer: jobs that must not run twice (`on_lost=fail`) may run until then.
+
+        Seconds of `expiry.clock`. Threads share a process with jobs that may run on, so nothing is ended there.
+        """
+        if self._settings.executor == "thread":
+            return
+        self._expires_at = expires_at
+        for process in self._staff.processes:
+            if any(assignment.expires_at for assignment in process.assignments):
+                process.renew(expires_at)
 
     def find(self, job_id: bytes) -> ProcessHandle | None:
         """The process that this job was sent to."""
@@ -263,6 +287,13 @@ class Pool:
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
 
+    def _choose_empty(self) -> ProcessHandle | None:
+        """For a job that has to be alone. Threads share their process with others: there it is one apart."""
+        if self._staff.busy >= self._staff.slots:
+            return None
+        free = (one for one in self._staff.processes if one.state is State.READY and not one.assignments)
+        return next((process for process in free if process.solitary == self.separates), None)
+
     def _choose(self, depth: int) -> ProcessHandle | None:
         idle = best = None
         best_held: float = depth if depth > 0 else -inf
@@ -271,7 +302,7 @@ class Pool:
             held = len(process.assignments)
             if held:
                 busy += 1
-            if process.state is State.READY:
+            if process.state is State.READY and not process.solitary:
                 if not held:
                     idle = idle or process
                 elif held < best_held:

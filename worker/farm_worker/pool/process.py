@@ -27,7 +27,6 @@ from farm_worker.pool.protocol import (
     Output,
     Progress,
     Ready,
-    RunJob,
 )
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
@@ -76,6 +75,8 @@ class ProcessHandle:
         self.assignments: deque[Assignment] = deque()
         """Sent and not ended, in order. The first one is taken for begun."""
         self.lifespan = lifespan
+        self.solitary = False
+        """True for one that only jobs which have to be alone may use, where all others share their process."""
         self.outdated = False
         """True once a reload wants it replaced: it serves until its successor is ready."""
         self.spawned_at = time.monotonic()
@@ -83,6 +84,8 @@ class ProcessHandle:
         self.idle_since = inf
         self.deadline = self.spawned_at + initialize_timeout
         """Monotonic seconds; at this time what it does now is overdue and it is killed. `inf`: no limit."""
+        self.expires_at = inf
+        """When jobs that must not run twice have to be over here, see `expiry`. `inf`: none was sent."""
         self.jobs_sent = 0
         self.jobs_done = 0
         self.last_memory: int | None = None
@@ -139,17 +142,19 @@ class ProcessHandle:
         self.jobs_sent += 1
         if idle:
             self._begin_first(now)
-        message = RunJob(
-            assignment.sequence,
-            assignment.job_id,
-            assignment.token,
-            assignment.queue,
-            assignment.attempt,
-            assignment.fields,
-        )
-        self._channel.send(message, assignment.sequence)
-        if self.jobs_left <= 0:
+        if assignment.expires_at:
+            self.renew(assignment.expires_at)
+        self._channel.send(assignment.message(), assignment.sequence)
+        if assignment.alone:
+            self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
+        elif self.jobs_left <= 0:
             self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
+
+    def renew(self, expires_at: float) -> None:
+        """Jobs here that must not run twice may run until then."""
+        if self.expires_at != expires_at:
+            self.expires_at = expires_at
+            self.line.renew(expires_at)
 
     def unread_since(self) -> float:
         """When the oldest job that was not begun was sent; `inf` if there is none."""
@@ -177,7 +182,7 @@ class ProcessHandle:
             self.kill(reason)
         elif self.state is State.READY:
             self._causes.close = reason
-            self._causes.error = self._causes.error or why
+            self._causes.close_detail = why
             self.state = State.CLOSING
             if not self.assignments:
                 self._rest()
@@ -208,6 +213,13 @@ class ProcessHandle:
         if begun is None or begun.job_id != job_id:
             return False
         return self.line.cancel(begun.sequence, reason)
+
+    def interrupt(self, seconds: float) -> bool:
+        """Raises JobInterrupted in the job that runs; all that follows it has `seconds`. Kills nothing by itself.
+
+        False if it can't be told.
+        """
+        return self.line.interrupt(seconds)
 
     def note_memory(self, used: int) -> None:
         """Bytes that it uses now, with all that it started."""

@@ -46,6 +46,8 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     result_ttl: int
     exception_handlers: list[str]
     log_level: str
+    close_timeout: float = 10.0
+    """CLOSE_TIMEOUT: what a process has for its end."""
     http_proxy: str | None = None
     """Proxy that the environment of jobs names."""
     descriptor_limit: int | None = None
@@ -68,6 +70,8 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     attempt: int
     fields: list[bytes]
     """The job's hash, flat: name, value, name, value …"""
+    expires_at: float = 0.0
+    """When a job that must not run twice has to be over, see `expiry`. 0 for all others."""
 
 
 class Born(msgspec.Struct, tag="born", array_like=True):
@@ -119,7 +123,8 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
 
     sequence: int
     kind: str
-    """`finished`, `failed`, or `stopped` when it was asked to end and did."""
+    """`finished`, `failed`, `stopped` when it was asked to end and did; `interrupted`: as its host stops, which
+    hands it back."""
     started_at: float
     ended_at: float
     """Unix seconds by this machine's clock, as RQ records them."""
@@ -204,6 +209,22 @@ class CancelJob(msgspec.Struct, tag="cancel", array_like=True):
 
     sequence: int
     reason: str
+
+
+class Renewed(msgspec.Struct, tag="renewed", array_like=True):
+    """Host → process, on the control line: its lease is good for longer."""
+
+    expires_at: float
+    """See `expiry`."""
+
+
+class InterruptJob(msgspec.Struct, tag="interrupt", array_like=True):
+    """Host → process, on the control line: the host stops and waits no longer for the job that runs.
+
+    The job gets JobInterrupted. What follows it, and the end of the process, have `seconds`; then it is killed.
+    """
+
+    seconds: float
 
 
 class RunnerOptions(msgspec.Struct, array_like=True, kw_only=True):
@@ -291,6 +312,8 @@ Message = (
     | Ping
     | Pong
     | CancelJob
+    | InterruptJob
+    | Renewed
     | DescribeApp
     | CallLoad
     | LoadAnswer

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     DRAINED = "drained"
     CLOSED = "closed"
     HOST_LOST = "host_lost"
+    LEASE_LOST = "lease_lost"
+    CONTACT_LOST = "contact_lost"
 
 
 class Phase(StrEnum):
@@ -54,6 +56,8 @@ _CAUSES = {
     Reason.DRAINED: "was closed, the host drains",
     Reason.CLOSED: "was closed",
     Reason.HOST_LOST: "was killed, its host had been given up",
+    Reason.CONTACT_LOST: "was killed, as Redis was out of reach and its job must not run twice (on_lost=fail)",
+    Reason.LEASE_LOST: "was killed, Redis had come back without the start of its job",
 }
 
 _DOING = {

@@ -10,6 +10,8 @@ from typing import Any, cast
 from rq.job import Job
 from rq.utils import str_to_date
 
+from farm.records import MAX_PAYLOAD_BYTES
+
 Record = dict[bytes, bytes]
 
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
@@ -23,11 +25,14 @@ _SHARED_FIELDS = frozenset(
         *("success_callback_timeout", "failure_callback_timeout", "stopped_callback_timeout"),
         *("enqueue_at_front", "enqueue_at_front_on_retry", "allow_dependency_failures", "number_of_retries"),
         *("retries_left", "repeats_left", "rate_limit_key", "rate_limit_concurrency"),
-        *("farm_on_lost", "farm_crashes", "farm_losses"),
+        *("farm_on_lost", "farm_crashes", "farm_losses", "farm_drains"),
     )
 )
 """What many jobs have in common: short, and read as values that nobody can change in place. Jobs with any other field
 are read one by one."""
+ZLIB_RATIO = 1032
+"""Bytes that zlib makes of one at most."""
+UNPACKED_AT_ONCE = 64 << 20
 _WITHOUT_ZONE = len("2026-01-01T00:00:00.000000")
 _NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
@@ -45,8 +50,10 @@ def to_record(fields: Sequence[bytes]) -> Record:
 def restore(job_class: type[Job], job_id: bytes, record: Record, connection: Any, serializer: Any) -> Job:
     """The job of a hash. Ids that RQ would not give out today, as older versions did, are kept as they are.
 
-    Unpickles `meta`: only for processes that may run the job's code. Raises what RQ raises for what it cannot read.
+    Unpickles `meta`: only for processes that may run the job's code. Raises what RQ raises for what it cannot read, and
+    UnreadableRecord for a payload that would unpack to more than Redis takes.
     """
+    _refuse_bomb(record.get(b"data", b""))
     shared = record.copy()
     own = [shared.pop(field, b"") for field in _OWN_FIELDS]
     is_plain = job_class.__init__ is Job.__init__ and job_class.restore is Job.restore
@@ -62,6 +69,22 @@ def restore(job_class: type[Job], job_id: bytes, record: Record, connection: Any
     if not is_alike:
         job.restore(record)
     return job
+
+
+def _refuse_bomb(data: bytes) -> None:
+    if len(data) * ZLIB_RATIO <= MAX_PAYLOAD_BYTES:
+        return
+    unpacking, size = zlib.decompressobj(), 0
+    try:
+        while data and not unpacking.eof and size <= MAX_PAYLOAD_BYTES:
+            size += len(unpacking.decompress(data, UNPACKED_AT_ONCE))
+            data = unpacking.unconsumed_tail
+    except zlib.error:  # it was never packed, so it has the size that Redis let it have
+        return
+    if size > MAX_PAYLOAD_BYTES:
+        raise UnreadableRecord(
+            f"the payload of the job unpacks to more than {MAX_PAYLOAD_BYTES} bytes. Enqueue a reference to it instead."
+        )
 
 
 def _like_others(job_class: type[Job], connection: Any, shared: tuple[tuple[bytes, bytes], ...]) -> Job:

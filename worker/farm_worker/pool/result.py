@@ -8,8 +8,8 @@ from rq.job import Retry
 
 from farm.errors import JobError
 
-MAX_BYTES = 512 * 1024 * 1024
-"""Redis takes no longer values."""
+MAX_BYTES = 480 * 1024 * 1024
+"""Redis takes no value over 512 MB, and a result travels with outcomes of other jobs (`outcomes.FULL_BATCH_BYTES`)."""
 
 
 class ResultNotStorable(JobError):
@@ -29,7 +29,7 @@ def encode(value: Any, serializer: Any) -> bytes:
         ) from error
     if len(encoded) > MAX_BYTES:
         raise ResultNotStorable(
-            f"the job ran, but its result has {len(encoded)} bytes and Redis stores {MAX_BYTES} at most. "
+            f"the job ran, but its result has {len(encoded)} bytes and {MAX_BYTES} can be stored at most. "
             "Return a reference to it, or set result_ttl=0 to keep no results."
         )
     return encoded

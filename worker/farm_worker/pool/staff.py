@@ -42,7 +42,9 @@ class Staff:
         initialize: Callable[[int], Initialize],
         starter: Starter,
         listener: Listener,
+        solitary_starter: Starter,
     ) -> None:
+        """`solitary_starter`: of processes for jobs that have to be alone, where `starter` lets all share one."""
         self.slots = slots
         self.idle_target = idle_target
         self.processes: list[ProcessHandle] = []
@@ -52,6 +54,7 @@ class Staff:
         self._settings = settings
         self._initialize = initialize
         self._starter = starter
+        self._solitary_starter = solitary_starter
         starter.on_change = self.plan_fill
         self._listener = listener
         self._numbers = itertools.count(1)
@@ -74,14 +77,23 @@ class Staff:
 
     @property
     def idle(self) -> list[ProcessHandle]:
-        """Ready processes without a job."""
-        return [process for process in self.processes if process.state is State.READY and not process.assignments]
+        """Ready processes without a job, for any job."""
+        return [process for process in self.processes if _is_idle(process) and not process.solitary]
 
     def retarget(self, idle_target: int) -> None:
         """Another `idle_target`, at once: what it makes superfluous is closed now."""
         self.idle_target = idle_target
         self._surplus_since = -inf
         self.plan_fill()
+
+    def want_solitary(self) -> None:
+        """Warms up a process for a job that has to be alone, unless there is one already."""
+        waiting = (State.STARTING, State.READY)
+        if any(process.solitary and process.state in waiting for process in self.processes):
+            return
+        starting = self.count(State.STARTING)
+        if not self._dismissed and self.warm_ups.allowed(starting, self._warm_ups_at_once, time.monotonic()):
+            self._spawn(solitary=True)
 
     def plan_fill(self) -> None:
         """Fills up at the end of this turn of the loop."""
@@ -110,6 +122,9 @@ class Staff:
         if not any(process.outdated for process in self.processes):
             self._starter.release()
         self._close_surplus(-missing)
+        for process in self.processes:
+            if process.solitary and _is_idle(process) and time.monotonic() - process.idle_since >= SURPLUS_SECONDS:
+                process.close(Reason.SURPLUS)
 
     def welcome(self) -> None:
         """A process became ready: one outdated process has its successor."""
@@ -169,7 +184,7 @@ class Staff:
     def _outdated(self) -> list[ProcessHandle]:
         return [process for process in self.processes if process.outdated and process.state is State.READY]
 
-    def _spawn(self) -> bool:
+    def _spawn(self, *, solitary: bool = False) -> bool:
         settings = self._settings
         number = next(self._numbers)
         now = time.monotonic()
@@ -183,11 +198,12 @@ class Staff:
                 lifespan=lifespan(jobs, settings.max_process_age, memory, stagger=_random()),
                 initialize_timeout=settings.initialize_timeout,
                 close_timeout=settings.close_timeout,
-                starter=self._starter,
+                starter=self._solitary_starter if solitary else self._starter,
             )
         except OSError as error:
             self._note_failure(now, f"process {number} can't be spawned: {error}")
             return False
+        process.solitary = solitary
         self.processes.append(process)
         self._empty.clear()
         return True
@@ -221,8 +237,14 @@ class Staff:
                 process.close(Reason.SURPLUS)
 
 
+def _is_idle(process: ProcessHandle) -> bool:
+    return process.state is State.READY and not process.assignments
+
+
 def _holds_slot(process: ProcessHandle) -> bool:
     """It takes jobs, will take them, or has one. An outdated one is about to be replaced: its successor counts."""
+    if process.solitary:
+        return bool(process.assignments)
     if process.state is State.READY:
         return not process.outdated
     return process.state is State.STARTING or bool(process.assignments)

@@ -9,6 +9,7 @@ from math import inf
 
 from farm_settings import PoolSettings
 from farm_worker.load.oom_kills import OomKills
+from farm_worker.pool.expiry import clock
 from farm_worker.pool.memory import MemorySampler
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.reasons import ProcessEnd, Reason
@@ -89,6 +90,8 @@ class Supervision:
             process.kill(process.overdue_reason)
         elif now - process.killed_at >= STUCK_SECONDS:
             process.give_up()
+        elif clock() >= process.expires_at and (begun := process.begun) is not None and begun.expires_at:
+            process.kill(Reason.CONTACT_LOST)
         elif process.state is State.READY:
             over = process.lifespan.is_over(now - process.spawned_at, process.last_memory)
             if over:

@@ -19,6 +19,7 @@ from farm_worker.pool.attendant import attend
 from farm_worker.pool.entry import INITIALIZE_FAILED, enter
 from farm_worker.pool.failure import explain
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.interruption import Interruption
 from farm_worker.pool.leaving import leave
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.output import ProcessOutput
@@ -107,12 +108,13 @@ def _be_executor(lines: ChildLines, loaded: "Loaded", output: ProcessOutput, voi
     os.close(lines.output)  # what is printed here belongs to no thread
     for descriptor in (lines.stream, lines.tokens, lines.control, lines.stacks):
         os.set_inheritable(descriptor, False)
-    attendant = attend(lines.control)
+    interruption = Interruption()
+    attendant = attend(lines.control, interruption)
     inlet = Inlet(lines.stream, lines.tokens)
     voices.set(inlet, 0)
     code = 1
     try:
-        code = _serve(inlet, loaded, output, voices)
+        code = _serve(inlet, interruption, loaded, output, voices)
     except BaseException:  # noqa: BLE001 - it has to say goodbye, whatever the matter
         traceback.print_exc()
     voices.remove(inlet)
@@ -125,7 +127,7 @@ def _be_executor(lines: ChildLines, loaded: "Loaded", output: ProcessOutput, voi
         os.close(descriptor)
 
 
-def _serve(inlet: Inlet, loaded: "Loaded", output: ProcessOutput, voices: Voices) -> int:
+def _serve(inlet: Inlet, interruption: Interruption, loaded: "Loaded", output: ProcessOutput, voices: Voices) -> int:
     begun = time.monotonic()
     initialize = inlet.receive()
     if not isinstance(initialize, Initialize):
@@ -133,12 +135,13 @@ def _serve(inlet: Inlet, loaded: "Loaded", output: ProcessOutput, voices: Voices
     threading.current_thread().name = f"farm-{initialize.process}"
     try:
         equipment, warmth = _warm(initialize, inlet, loaded)
+        interruption.reach(equipment.alarm)
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         inlet.send(InitializeFailed(explain(error)))
         return INITIALIZE_FAILED
     if inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
         _run_jobs(inlet, equipment, output, voices)
-    warmth.close()
+    warmth.close(initialize.close_timeout)
     return 0
 
 
@@ -150,7 +153,7 @@ def _warm(initialize: Initialize, inlet: Inlet, loaded: "Loaded") -> "tuple[Equi
 
     equipment = equip(initialize, inlet.send, alarm=ThreadAlarm(), connection=loaded.connection)
     enter_thread(equipment.process)
-    warmth = Warmth(equipment.coroutines)
+    warmth = Warmth(equipment.coroutines, equipment.alarm)
     equipment.process.userdata.update(loaded.userdata)
     if loaded.app is not None:
         warmth.warm(loaded.app, equipment.process)

@@ -4,11 +4,13 @@
 --        6 quarantine  7 quarantine reasons  8 events
 --        and, by name, the jobs' hashes, queues and execution records
 -- ARGV   1 host  2 identity  3 how many inbox ids at most  4 now, ISO 8601  5 RQ's prefix  6 prefix of the counts
---        7 what to count, '' for nothing  8… id, token, in the order of starting
+--        7 what to count, '' for nothing; `drained`: the leases' jobs had begun, and ended as the host stops
+--        8 event `job.drained` from this hand-back of one job on  9… id, token, in the order of starting
 -- RETURN {'fenced'} or {'ok', given back, left in the inbox}
 --
 -- GUARANTEE  The order stays: leases first, then the inbox, as they were dealt. No attempt is counted. A lease that this
---            host no longer holds is left alone, so the call can be repeated.
+--            host no longer holds is left alone, so the call can be repeated. A drained job's field `farm_drains` counts
+--            how often it was handed back like this.
 -- include announce
 -- include quarantine
 -- include give_back
@@ -30,6 +32,19 @@ local function back(id, expected)
   elseif outcome == 'unreadable' then
     quarantine({ KEYS[6], KEYS[7], KEYS[8] }, id, detail, now, ARGV[4])
   end
+  return outcome == 'queued'
+end
+
+-- A job that again and again outlives the patience of hosts that stop: somebody should know.
+local function drained(id, queue)
+  local times = redis.pcall('HINCRBY', rq_prefix .. ':job:' .. id, 'farm_drains', 1)
+  if type(times) ~= 'number' then -- no number was in it
+    times = 1
+    redis.pcall('HSET', rq_prefix .. ':job:' .. id, 'farm_drains', times)
+  end
+  if times >= tonumber(ARGV[8]) then
+    announce(KEYS[8], ARGV[4], 'job.drained', 'job', id, 'queue', queue, 'host', host, 'times', times)
+  end
 end
 
 for _ = 1, tonumber(ARGV[3]) do
@@ -39,7 +54,7 @@ for _ = 1, tonumber(ARGV[3]) do
   end
   back(id, 'queued')
 end
-for i = #ARGV - 1, 8, -2 do
+for i = #ARGV - 1, 9, -2 do
   local id, token = ARGV[i], ARGV[i + 1]
   local lease = redis.call('HGET', KEYS[3], id)
   if lease and string.match(lease, '^[^|]*') == token then
@@ -49,7 +64,9 @@ for i = #ARGV - 1, 8, -2 do
     redis.pcall('ZREM', rq_prefix .. ':executions:' .. id, token)
     redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. token)
     redis.pcall('SREM', KEYS[5], id .. ':' .. token)
-    back(id, 'started')
+    if back(id, 'started') and ARGV[7] == 'drained' then
+      drained(id, queue)
+    end
   end
 end
 if given > 0 then

@@ -7,13 +7,15 @@
 --
 -- GUARANTEE  Jobs that the host still held are not forgotten: its identity goes to `lost` and they are given back.
 -- include announce
+-- include forget_desired
 local host, identity = ARGV[1], ARGV[2]
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return 0
 end
 redis.call('HDEL', KEYS[1], host)
 redis.call('ZREM', KEYS[2], host)
-redis.call('DEL', KEYS[3], KEYS[11], KEYS[12])
+redis.call('DEL', KEYS[3], KEYS[11])
+forget_desired(KEYS[12])
 redis.call('ZREM', KEYS[4], host)
 if redis.call('LLEN', KEYS[6]) + redis.call('HLEN', KEYS[7]) > 0 then
   local time = redis.call('TIME')

@@ -8,8 +8,9 @@
 --
 -- GUARANTEE  A name has one identity at a time, and a number is never given twice. An older identity that is dead goes
 --            to `lost` in the same step, so that its jobs are given back. One that is alive is left alone. What operators
---            wanted of a host of this name before is forgotten, unless it is the same one.
+--            wanted of a host of this name before is forgotten, unless it is the same one; a drain that is to last is not.
 -- include announce
+-- include forget_desired
 local host = ARGV[1]
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -33,7 +34,7 @@ redis.call('HSET', KEYS[1], host, identity)
 redis.call('ZADD', KEYS[3], now, host)
 redis.call('DEL', KEYS[4], KEYS[8])
 if ARGV[6] ~= '1' then
-  redis.call('DEL', KEYS[9])
+  forget_desired(KEYS[9])
 end
 redis.call('ZREM', KEYS[5], host)
 announce(KEYS[7], ARGV[5], 'host.joined', 'host', host, 'identity', identity)

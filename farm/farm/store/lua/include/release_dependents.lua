@@ -27,6 +27,14 @@ local function promote_rate_limited(prefix, key, concurrency, seconds, now_iso)
   return promoted
 end
 
+-- read_ttl(text, default) → whole seconds, 300 years at most: Redis refuses much longer ones. `default` for what is no whole
+-- number, whatever somebody wrote there.
+local LONGEST_TTL = 10000000000
+local function read_ttl(text, default)
+  local seconds = tonumber(string.match(text or '', '^%-?%d+$') or '')
+  return seconds and math.min(seconds, LONGEST_TTL) or default
+end
+
 -- enqueue_waiting(prefix, id, queue, seconds, now_iso) → true, or nil and why not (nothing is written then).
 -- Moves a job that waited elsewhere (for other jobs, for its time) to its queue, or before its rate limit. The caller has
 -- checked its status and removes it from where it waited.
@@ -50,8 +58,8 @@ local function enqueue_waiting(prefix, id, queue, seconds, now_iso)
   end
   redis.call('SADD', prefix .. ':queues', prefix .. ':queue:' .. queue)
   if not fields[1] then redis.call('HSET', job, 'timeout', 180) end
-  local ttl = tonumber(fields[2] or '')
-  if ttl and ttl > 0 then
+  local ttl = read_ttl(fields[2], 0)
+  if ttl > 0 then
     redis.call('EXPIRE', job, ttl)
     redis.call('EXPIRE', prefix .. ':job:' .. id .. ':dependents', ttl)
     redis.call('EXPIRE', prefix .. ':job::' .. id .. ':dependencies', ttl)
