@@ -19,7 +19,7 @@ from farm.errors import FarmError, RedisError, SettingsError
 from farm.flags import hand_over, take_flags
 from farm.service_manager import ServiceManager
 from farm.store.address import find_state_folder, resolve
-from farm.store.connection import check_version, connect, readable_errors
+from farm.store.connection import check_server, connect, readable_errors
 from farm.store.scripts import read_all
 from farm.store.server_facts import eviction_warning
 from farm.tasks import end
@@ -109,8 +109,8 @@ def _connect_once(settings: Settings) -> str:
     for warning in settings.warnings:
         logging.getLogger("farm.host").warning("%s", warning)
     client = connect(address.url)
+    check_server(client, address.url)
     with readable_errors(address.url):
-        check_version(client.info("server"), address.url)
         eviction = eviction_warning(client)
     if eviction is not None:
         logging.getLogger("farm.host").warning("%s", eviction)

@@ -21,6 +21,7 @@ from farm_worker import prefetch
 from farm_worker.beginnings import assign
 from farm_worker.contact import Contact
 from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, stopped_ending
+from farm_worker.hand_back import HandBack
 from farm_worker.job_log import JobLog
 from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.pool.assignment import Assignment
@@ -58,8 +59,7 @@ class Execution:
         self._outcomes = outcomes
         self._held: deque[Assignment] = deque()
         """Started, and without a process: their process died before it began them."""
-        self._to_hand_back: list[Assignment] = []
-        self._handing_back = 0
+        self._back = HandBack(store, self.contact, self._refused)
         self._start: StartBatch | None = None
         self._sequence = 0
         self._inbox_since = 0.0
@@ -74,6 +74,7 @@ class Execution:
         """A new registration: what belonged to the one before is forgotten. Returns the outcomes that come too late."""
         late = self.give_up()
         self._who = who
+        self._back.begin(who)
         self._wake.set()
         return late
 
@@ -84,7 +85,7 @@ class Execution:
         """
         self._who = None
         self._held.clear()
-        self._to_hand_back.clear()
+        self._back.begin(None)
         self._start = None
         self.inbox = 0
         return self._outcomes.give_up()
@@ -98,7 +99,7 @@ class Execution:
     def unsettled(self) -> int:
         """Jobs whose lease this host still holds, as far as it knows."""
         running = sum(len(process.assignments) for process in self.pool.processes)
-        return running + len(self._outcomes) + len(self._held) + len(self._to_hand_back) + self._handing_back
+        return running + len(self._outcomes) + len(self._held) + len(self._back)
 
     def placed(self, inbox: int) -> None:
         """The inbox has this many ids, says a beat or the bell."""
@@ -192,7 +193,7 @@ class Execution:
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
         given = (one for process in self.pool.processes for one in process.assignments)
-        known = {one.token for one in chain(given, self._held, self._to_hand_back)}
+        known = {one.token for one in chain(given, self._held)} | self._back.tokens()
         known.update(self._outcomes.tokens())
         taking = self._start.name if self._start else None
         return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
@@ -218,32 +219,13 @@ class Execution:
             if assignment.on_lost == "fail":
                 self._outcomes.add(lost_ending(assignment))
             else:
-                self._to_hand_back.append(assignment)
+                self._back.add(assignment)
         self._wake.set()
 
     async def hand_back(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> None:
         """Gives back leases and up to `inbox` placed ids, until Redis accepted it. No attempt is counted."""
-        who = self._who
-        if who is None or not (assignments or inbox):
-            return
-        leases = [(assignment.job_id, assignment.token) for assignment in assignments]
-        attempt, given = 0, None
-        self._handing_back += len(leases)
-        try:
-            await self.contact.wait()
-            while given is None and self._who is who:
-                try:
-                    given = await self._store.hand_back(who, leases, inbox, counted_as)
-                except REDIS_ERRORS as error:
-                    await self.contact.ride_out(error, attempt)
-                    attempt += 1
-        except HostFenced:
-            self._refused(who)
-        finally:
-            self._handing_back -= len(leases)
-        if given is not None:
-            self.inbox = 0 if inbox else self.inbox
-            _logger.debug("handed back %d jobs", given)
+        if await self._back.give(assignments, inbox=inbox, counted_as=counted_as) and inbox:
+            self.inbox = 0
 
     def keep_outcomes(self) -> None:
         """Redis can't be told now: how jobs ended must outlive this host."""
@@ -252,13 +234,11 @@ class Execution:
 
     async def hand_back_all(self) -> None:
         """At a stop: everything that was not begun, and what was placed without this host knowing."""
-        back = self._take_all_back()
         try:
-            await self.hand_back(back, inbox=1_000_000)
-        except asyncio.CancelledError:  # Redis is away for too long to wait for it here
-            self._to_hand_back += back
+            if await self._back.give_or_keep(self._take_all_back(), inbox=1_000_000):
+                self.inbox = 0
+        finally:
             self._wake.set()
-            raise
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
@@ -286,8 +266,7 @@ class Execution:
             self.keep_outcomes()
             await self.contact.wait()
         self._deal_held()
-        if self._to_hand_back:
-            await self._hand_back_next()
+        await self._back.give_waiting()
         who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()
         if who is None or (finish is None and start is None):
             return False
@@ -307,24 +286,13 @@ class Execution:
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
         return finish is not None or bool(exchange.started or exchange.dropped)
 
-    async def _hand_back_next(self) -> None:
-        """One call for each kind: those that began stood before the others, and come to stand before them again."""
-        back, self._to_hand_back = self._to_hand_back, []
-        drained = [assignment for assignment in back if assignment.drained]
-        self._handing_back += len(drained)
-        try:
-            await self.hand_back([assignment for assignment in back if not assignment.drained], inbox=0)
-        finally:
-            self._handing_back -= len(drained)
-        await self.hand_back(drained, inbox=0, counted_as="drained")
-
     def _put_back(self, assignment: Assignment, ending: Ending | None, *, drained: bool) -> None:
         """It did not end by itself: what is to be written of it, or None if it runs again."""
         if ending is not None:
             self._outcomes.add(ending)
         else:
             assignment.drained = drained
-            self._to_hand_back.append(assignment)
+            self._back.add(assignment)
 
     def _outcomes_added(self) -> None:
         if self._failures or self.contact.lost:

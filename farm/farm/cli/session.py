@@ -9,7 +9,7 @@ import click
 from farm.cli.failures import ADDRESS_IN_USE, told_in_one_line
 from farm.keys import Keys, RqKeys
 from farm.store.address import Address, resolve
-from farm.store.connection import check_version, connect, readable_errors
+from farm.store.connection import check_server, connect, readable_errors
 from farm_settings import Settings, hide_password, load
 
 
@@ -54,9 +54,9 @@ def open_session(flags: Mapping[str, object] = MappingProxyType({}), needs_versi
         session = Session(settings, address)
         context.call_on_close(session.close)
         context.find_root().meta[ADDRESS_IN_USE] = address.url
-        with readable_errors(address.url):
-            if needs_version:
-                check_version(session.redis_client.info("server"), address.url)
-            else:
+        if needs_version:
+            check_server(session.redis_client, address.url)
+        else:
+            with readable_errors(address.url):
                 session.redis_client.ping()
         return session

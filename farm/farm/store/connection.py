@@ -49,8 +49,8 @@ _CANNOT_SERVE = (
 _PERMISSIONS = "Give its user what docs/redis.md lists."
 
 REDIS_ERRORS = (redis.RedisError, OSError)
-"""All that a command can raise: lost connections, servers that answer and can't serve (loading, read-only), and what the
-system says when a connection would be one descriptor too many."""
+"""All that a command can raise: lost connections, servers that answer and can't serve (loading, read-only), and what
+the system says when a connection would be one descriptor too many."""
 
 
 def hide_password(url: str) -> str:

@@ -1,0 +1,88 @@
+"""Jobs that this host gives back: what it could not begin, and what it interrupted. No attempt is counted."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from farm.errors import HostFenced
+from farm.store.connection import REDIS_ERRORS
+from farm.store.execution import ExecutionStore
+from farm.store.hosts import Registration
+from farm_worker.contact import Contact
+from farm_worker.pool.assignment import Assignment
+
+_logger = logging.getLogger("farm.execution")
+
+
+class HandBack:
+    """What goes back, until Redis accepted it."""
+
+    def __init__(self, store: ExecutionStore, contact: Contact, on_fenced: Callable[[Registration], None]) -> None:
+        """`on_fenced` hears that this registration was given up."""
+        self._store = store
+        self._contact = contact
+        self._on_fenced = on_fenced
+        self._who: Registration | None = None
+        self._waiting: list[Assignment] = []
+        self._under_way = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting) + self._under_way
+
+    def begin(self, who: Registration | None) -> None:
+        """Of another registration, or of none: what belonged to the one before is forgotten."""
+        self._who = who
+        self._waiting.clear()
+
+    def add(self, *assignments: Assignment) -> None:
+        """To be given back by the next `give_waiting`."""
+        self._waiting.extend(assignments)
+
+    def tokens(self) -> set[str]:
+        """Of the leases that wait to be given back."""
+        return {one.token for one in self._waiting}
+
+    async def give_waiting(self) -> None:
+        """One call for each kind: those that began stood before the others, and come to stand before them again."""
+        if not self._waiting:
+            return
+        back, self._waiting = self._waiting, []
+        drained = [assignment for assignment in back if assignment.drained]
+        self._under_way += len(drained)
+        try:
+            await self.give([assignment for assignment in back if not assignment.drained], inbox=0)
+        finally:
+            self._under_way -= len(drained)
+        await self.give(drained, inbox=0, counted_as="drained")
+
+    async def give(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> bool:
+        """Gives back leases and up to `inbox` placed ids, until Redis accepted it. False: it never will."""
+        who = self._who
+        if who is None or not (assignments or inbox):
+            return False
+        leases = [(assignment.job_id, assignment.token) for assignment in assignments]
+        attempt, given = 0, None
+        self._under_way += len(leases)
+        try:
+            await self._contact.wait()
+            while given is None and self._who is who:
+                try:
+                    given = await self._store.hand_back(who, leases, inbox, counted_as)
+                except REDIS_ERRORS as error:
+                    await self._contact.ride_out(error, attempt)
+                    attempt += 1
+        except HostFenced:
+            self._on_fenced(who)
+        finally:
+            self._under_way -= len(leases)
+        if given is not None:
+            _logger.debug("handed back %d jobs", given)
+        return given is not None
+
+    async def give_or_keep(self, assignments: Sequence[Assignment], *, inbox: int) -> bool:
+        """As `give`. Cancelled, as Redis is away for too long to wait for it, it leaves the rest to `give_waiting`."""
+        try:
+            return await self.give(assignments, inbox=inbox)
+        except asyncio.CancelledError:
+            self._waiting += assignments
+            raise
