@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PROCESSES ?= 3
+SEED ?= 1
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types imports layout bench clean
+.PHONY: help install demo test test-all chaos check lint types imports layout bench clean
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP) ## an environment in .venv with all that the other targets need
 
@@ -18,6 +20,12 @@ demo: $(STAMP) ## the main job on real input: two hosts, deferral, a killed host
 
 test: $(STAMP) ## all tests, against a real Redis of their own
 	@$(BIN)/pytest -n $(PROCESSES) --dist worksteal
+
+test-all: $(STAMP) $(VENV)/dashboard ## those that take long as well
+	@$(BIN)/pytest -n $(PROCESSES) --dist worksteal -m 'slow or not slow'
+
+chaos: $(STAMP) ## all kinds of faults for SECONDS (600), drawn by SEED (1): no job may be lost or count twice
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)
 
 check: lint types imports layout ## lint, format, types, who may import whom, layout, a hostile user folder
 
@@ -36,6 +44,11 @@ layout: $(STAMP)
 
 bench: $(STAMP) ## the farm beside `rq worker`: jobs a second, CPU per job, idle cost
 	@$(BIN)/python tests/bench
+
+# In an environment of its own: it brings a package called `tests`, and needs six without saying so.
+$(VENV)/dashboard: $(STAMP)
+	$(BIN)/python -m venv --clear $@
+	$@/bin/python -m pip install --quiet --disable-pip-version-check rq-dashboard six
 
 clean: ## forget the environment and everything that tools left here
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from farm.demo import sources
 from farm.demo.report import Report
 from farm.demo.results import IndexedFile, Results
-from farm.demo.sources import standard_library
 from farm.demo.stage import HOSTS
 from tests.support import leaks
 from tests.support.terminal_command import TerminalCommand, running
@@ -63,18 +63,27 @@ def host_process(command: TerminalCommand, name: str) -> psutil.Process | None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("most_files", [250, pytest.param(sources.MOST_FILES, marks=pytest.mark.slow)])
 def test_every_file_is_indexed_though_hosts_were_full_and_one_was_killed(
-    environ: dict[str, str], user_folder: Path
+    environ: dict[str, str], user_folder: Path, most_files: int
 ) -> None:
+    few_files = f"from farm.demo import sources; sources.MOST_FILES = {most_files}"
+    program = f"{few_files}; from farm.cli.demo import command; command()"
     done = subprocess.run(
-        FARM_DEMO, env=environ, cwd=user_folder, capture_output=True, text=True, check=False, timeout=230
+        [sys.executable, "-P", "-c", program],
+        env=environ,
+        cwd=user_folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=230,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
     found = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
     assert found, done.stdout
     enqueued, finished, failed, lost, deferred, recovered = map(int, found.groups())
-    assert enqueued == finished == len(standard_library())
+    assert enqueued == finished == min(most_files, len(sources.standard_library()))
     assert (failed, lost) == (0, 0)
     assert 0 < deferred < enqueued
     assert 0 < recovered < enqueued
@@ -83,7 +92,7 @@ def test_every_file_is_indexed_though_hosts_were_full_and_one_was_killed(
     assert left_in_temporary_folder(environ) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_request_to_end_leaves_nothing_behind(demo: Demo, environ: dict[str, str], number: int) -> None:
     with demo() as command:
         command.wait_for_line("A service enqueues", timeout=50)

@@ -223,6 +223,19 @@ def test_a_configuration_module_of_rq_is_read(config: Path, started: list[tuple[
     assert "rq_settings" not in sys.modules
 
 
+def test_sentinels_in_a_configuration_module_of_rq_become_an_address(
+    tmp_path: Path, started: list[tuple[str, dict[str, Any]]]
+) -> None:
+    (tmp_path / "rq_settings.py").write_text(
+        "SENTINEL = {'INSTANCES': [('one', 26379), ('two', 26380)], 'MASTER_NAME': 'm', 'DB': 2, 'PASSWORD': 'p/w',"
+        " 'SENTINEL_KWARGS': {'password': 's'}}\n"
+    )
+
+    flags = flags_of(started, "-c", "rq_settings", "-P", str(tmp_path))
+
+    assert flags["redis_url"] == "redis+sentinel://:p%2Fw@one:26379,two:26380/m/2?sentinel_password=s"
+
+
 def test_flags_and_environment_count_before_the_configuration_module(
     config: Path, started: list[tuple[str, dict[str, Any]]]
 ) -> None:
@@ -236,7 +249,6 @@ def test_flags_and_environment_count_before_the_configuration_module(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("SENTINEL = {'MASTER_NAME': 'm'}", "Sentinel is not supported"),
         ("DICT_CONFIG = {'version': 1}", "--log-level"),
         ("raise RuntimeError('broken here')", "cannot be imported: RuntimeError: broken here"),
     ],

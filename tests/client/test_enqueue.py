@@ -232,6 +232,17 @@ def test_an_argument_that_cannot_be_sent_is_named(client: Client, redis_client: 
     assert redis_client.dbsize() == 0
 
 
+def test_arguments_of_more_than_redis_takes_are_refused(
+    client: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.client.enqueueing.MAX_PAYLOAD_BYTES", 1000)
+
+    with pytest.raises(InvalidCall, match=r"arguments of .*add take \d+ bytes, 1000 at most can be sent"):
+        client.queue().enqueue(sample_jobs.add, "x" * 1000)
+
+    assert redis_client.keys() == []
+
+
 def test_one_bad_call_among_many_lets_none_through(client: Client, redis_client: redis.Redis) -> None:
     with pytest.raises(InvalidCall):
         client.queue().enqueue_many([Call(sample_jobs.add, (1,)), Call(sample_jobs.add, (threading.Lock(),))])

@@ -19,6 +19,7 @@ from farm.store.connection import connect_async
 from farm_settings import load
 from farm_worker.hooks import Hooks
 from farm_worker.host import Host
+from farm_worker.stopping import Stopping
 from tests.support.waiting import wait_until
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
@@ -78,7 +79,7 @@ async def host_of(url: str) -> Host:
         "FARM_LOG_JOBS": "failures",
     }
     settings = load(environ=environment)
-    return Host(settings, url, await Hooks.start(settings, environment), {}, environment, {}, None)
+    return Host(settings, url, await Hooks.start(settings, environment), Stopping(), environment, {}, None)
 
 
 async def until_ended(host: Host, client: redis.Redis, faults: Faults) -> None:

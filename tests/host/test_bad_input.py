@@ -140,7 +140,11 @@ def test_an_id_without_a_record_is_dropped(farm: Farm) -> None:
 @pytest.mark.parametrize(
     "job_id",
     [
+        "",
+        " ",
         "two words",
+        "../../x",
+        "{}",
         "a:b:c",
         ":",
         "line\nbreak",

@@ -102,6 +102,7 @@ def test_a_job_over_its_time_fails(farm: Farm) -> None:
     assert "JobTimeoutException: Task exceeded maximum timeout value (1 seconds)" in farm.error_of(job)
 
 
+@pytest.mark.slow  # the grace by default; tests/host/test_process_ends.py has the same with a grace of 1 s
 def test_a_job_over_its_time_that_python_cannot_interrupt_is_killed(farm: Farm) -> None:
     crashed = farm.count("crashed")
 

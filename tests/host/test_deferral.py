@@ -53,6 +53,7 @@ def test_jobs_wait_in_order_while_all_hosts_say_they_are_full(farm: Farm, user_f
 
     loads["two"].write_text("0.1")
 
+    wait_until(farm.notes, "the first one starts soon after", 6)
     farm.wait_for(first, *jobs)
     assert farm.notes() == ["first", *(str(number) for number in range(50))]
     assert {farm.fetch(job).worker_name for job in (first, *jobs)} == {"two"}

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import psutil
+import pytest
 
 from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
@@ -31,9 +32,12 @@ def test_a_host_killed_with_all_its_processes_loses_no_job(farm: Farm) -> None:
     assert farm.count("crashed") == 0
 
 
-def test_what_hosts_do_is_read_from_two_keys_and_a_killed_host_leaves_them_within_12_seconds(farm: Farm) -> None:
-    farm.host("one")
-    two = farm.host("two")
+@pytest.mark.parametrize("times", [SHORT_TIMES, pytest.param({}, marks=pytest.mark.slow, id="by default")])
+def test_what_hosts_do_is_read_from_two_keys_and_a_killed_host_leaves_them_within_12_seconds(
+    farm: Farm, times: dict[str, float]
+) -> None:
+    farm.host("one", **times)
+    two = farm.host("two", **times)
     busy = farm.enqueue("wait_for_go")
     farm.pid_of(busy)
 

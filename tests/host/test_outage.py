@@ -1,4 +1,4 @@
-"""Redis is away for longer than HOST_TIMEOUT: jobs run on, and how they ended is recorded, by the next host if need be."""
+"""Redis is away for longer than HOST_TIMEOUT: jobs run on, and their outcomes are recorded, if need be by others."""
 
 import time
 from pathlib import Path

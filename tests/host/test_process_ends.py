@@ -128,6 +128,7 @@ def test_a_job_that_holds_the_interpreter_beyond_its_timeout_says_where_it_was(e
 
     assert error.startswith("Task exceeded maximum timeout value (1 seconds).")
     assert "in hold_in_c" in error
+    assert ends.count("crashed") == 0
     event = end_of(ends, "job_timeout")
     assert (event["job"], event["signal"], event["killed"]) == (job_id, "SIGKILL", "1")
     assert "in hold_in_c" in event["stack"]

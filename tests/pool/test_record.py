@@ -14,7 +14,8 @@ from rq.job import Job, JobStatus, Retry
 from rq.repeat import Repeat
 from rq.serializers import JSONSerializer
 
-from farm_worker.pool.record import Record, _attributes, restore
+from farm_worker.pool import record as reading
+from farm_worker.pool.record import Record, UnreadableRecord, _attributes, restore
 
 CONNECTION = Redis()
 """Never used: nothing here asks Redis."""
@@ -179,3 +180,21 @@ def test_intervals_of_one_job_are_not_those_of_the_next() -> None:
     assert first.repeat_intervals is not None
     first.repeat_intervals.pop()
     assert read(record).repeat_intervals == [1, 2]
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001, 300_000])
+def test_a_payload_that_unpacks_to_more_than_redis_takes_is_refused(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(reading, "MAX_PAYLOAD_BYTES", 1000)
+    monkeypatch.setattr(reading, "UNPACKED_AT_ONCE", 64)
+    record = {b"data": zlib.compress(b"x" * size), b"origin": b"default", b"created_at": b"2026-01-01T00:00:00.000000Z"}
+
+    if size <= 1000:
+        assert read(record).data == b"x" * size
+    else:
+        with pytest.raises(UnreadableRecord, match="unpacks to more than 1000 bytes"):
+            read(record)
+
+
+def test_a_large_payload_that_was_never_packed_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_PAYLOAD_BYTES", 1000)
+    assert read({b"data": b"x" * 5000, b"origin": b"default"}).data == b"x" * 5000

@@ -164,3 +164,38 @@ def test_keys_that_others_wrote_break_neither_reader_nor_beat(redis_url: str, re
         assert reader.details("one").processes == (IDLE, BUSY)
 
     run(redis_url, body)
+
+
+def test_a_drain_that_is_to_last_outlives_the_registration(redis_url: str, redis_client: redis.Redis) -> None:
+    async def body(store: HostStore, who: Registration) -> None:
+        reader = HostReader(redis_client, KEYS)
+        reader.desire("one", {"drain": "stay", "idle_processes": 3})
+        await store.leave(who)
+        assert redis_client.hgetall(KEYS.desired("one")) == {b"drain": b"stay"}
+        assert 0 < redis_client.ttl(KEYS.desired("one")) <= 60
+
+        again = await store.register("one")
+        assert isinstance(again, Registration)
+        assert (await store.beat(again, RECORD, "idle", campaigns=False)).desired == {"drain": "stay"}
+
+    run(redis_url, body)
+
+
+@pytest.mark.parametrize("drain", ["exit", "no"])
+def test_any_other_wish_ends_with_the_registration(redis_url: str, redis_client: redis.Redis, drain: str) -> None:
+    async def body(store: HostStore, who: Registration) -> None:
+        reader = HostReader(redis_client, KEYS)
+        reader.desire("one", {"drain": drain, "idle_processes": 3})
+        await store.leave(who)
+        assert not redis_client.exists(KEYS.desired("one"))
+
+    run(redis_url, body)
+
+
+def test_wishes_of_a_wrong_type_are_forgotten(redis_url: str, redis_client: redis.Redis) -> None:
+    async def body(store: HostStore, who: Registration) -> None:
+        redis_client.rpush(KEYS.desired("one"), "drain")
+        await store.leave(who)
+        assert not redis_client.exists(KEYS.desired("one"))
+
+    run(redis_url, body)

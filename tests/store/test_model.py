@@ -16,6 +16,7 @@ from rq.job import Job, JobStatus
 from farm.coordinator.placement import plan
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
+from farm.store import evidence
 from farm.store.connection import connect, connect_async
 from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
 from farm.store.hosts import HostStore, Registration
@@ -66,6 +67,9 @@ class Farm(RuleBasedStateMachine):
         """What hosts believe that they run, in the order of starting."""
         self.accepted: set[str] = set()
         self.planted_twice: set[str] = set()
+        self.forgotten: set[str] = set()
+        """Jobs whose start Redis lost: their host holds no lease any more, unless it takes it again."""
+        self.fences: dict[bytes, int] = {}
         self.saved: set[str] = set()
         self.deleted: set[str] = set()
         self.counts: Counter[str] = Counter()
@@ -139,6 +143,8 @@ class Farm(RuleBasedStateMachine):
     @rule(name=hosts)
     def lose_a_host(self, name: str) -> None:
         who = self.who[name]
+        if who in self.given_up:
+            return
         self.redis.zincrby(KEYS.hosts, -2 * LONG, name)
         assert self.wait(self.recovery.fence(self.leader, SilentHost(name, who.identity), LONG))
         self.given_up.append(who)
@@ -175,10 +181,19 @@ class Farm(RuleBasedStateMachine):
     @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
     def start(self, name: str, limit: int, replies_lost: int) -> None:
         batch = StartBatch(new_batch_name(), limit, len(self.held))
+        if self.who[name] in self.given_up:
+            with pytest.raises(HostFenced):
+                self.wait(self.store.exchange(self.who[name], None, batch, 9))
+            return
         answers = [self.wait(self.store.exchange(self.who[name], None, batch, 9)) for _ in range(replies_lost + 1)]
         tokens = [[job.token for job in answer.started] for answer in answers]
         assert all(each == tokens[0] for each in tokens), "the same batch brings the same jobs"
-        self.held += [(self.who[name], job) for job in answers[-1].started]
+        fences = [[fence_of(job) for job in answer.started] for answer in answers]
+        assert all(each == fences[0] for each in fences), "the same start has the same fence token"
+        for job in answers[-1].started:
+            self.held.append((self.who[name], job))
+            assert fence_of(job) > self.fences.get(job.job_id, 0), "it grows with each start, of a record made anew too"
+            self.fences[job.job_id] = fence_of(job)
 
     @precondition(lambda self: self.held)
     @rule(
@@ -210,15 +225,19 @@ class Farm(RuleBasedStateMachine):
         assert len(set(answers)) == 1, "the same batch gets the same answers"
         self.note(job.job_id.decode(), ending, answers[0][0], kept)
 
-    @rule(name=hosts, data=st.data())
-    def hand_back(self, name: str, data: Any) -> None:
+    @rule(name=hosts, data=st.data(), counted_as=st.sampled_from(["", "drained"]))
+    def hand_back(self, name: str, data: Any, counted_as: str) -> None:
         who = self.who[name]
+        if who in self.given_up:
+            with pytest.raises(HostFenced):
+                self.wait(self.store.hand_back(who, [], 100))
+            return
         mine = [job for owner, job in self.held if owner == who]
         unbegun = mine[data.draw(st.integers(0, len(mine))) :]
         back = self.expected_back(who, {job.job_id.decode() for job in unbegun})
         before = {queue: self.waiting(queue) for queue in QUEUES}
         for _ in range(2):
-            self.wait(self.store.hand_back(who, [(job.job_id, job.token) for job in unbegun], 100))
+            self.wait(self.store.hand_back(who, [(job.job_id, job.token) for job in unbegun], 100, counted_as))
         self.held = [one for one in self.held if one[1] not in unbegun]
         for queue in QUEUES:
             returned = [job_id for job_id in back if self.origin(job_id) == queue]
@@ -256,13 +275,19 @@ class Farm(RuleBasedStateMachine):
             assert counted[what] == self.counts[what], what
         assert self.redis.zcard(KEYS.quarantine) == 0
 
+    @invariant()
+    def each_counted_crash_and_loss_has_its_evidence(self) -> None:
+        for job_id in self.accepted:
+            kept = self.redis.hmget(RQ_KEYS.job(job_id), "farm_crashes", "farm_losses", "farm_evidence")
+            assert len(evidence.parse(kept[2])) == int(kept[0] or 0) + int(kept[1] or 0)
+
     # --- reading
 
     def note(self, job_id: str, ending: Ending, answer: str, kept: bool) -> None:
         """What the answer to an outcome means for the counts, and for the job's record."""
         assert answer in ("finished", "failed", "again", "recovered", "poisoned", "deleted", "refused")
         if answer == "refused":
-            assert job_id in self.planted_twice, "only a lease that a second start replaced is refused"
+            assert job_id in self.planted_twice | self.forgotten, "only a lease that a second start replaced is refused"
         elif answer == "finished" or (answer == "again" and ending.kind == "finished"):
             self.counts["finished"] += 1
         elif answer in ("failed", "poisoned"):
@@ -305,12 +330,16 @@ class Farm(RuleBasedStateMachine):
                 found[job_id]["queue"] += 1
             for job_id in self.redis.zrange(RQ_KEYS.scheduled(queue), 0, -1):
                 found[job_id.decode()]["scheduled"] += 1
-        for who in (*self.who.values(), *self.given_up):
+        for who in {*self.who.values(), *self.given_up}:
             for job_id in self.redis.lrange(self.inbox(who), 0, -1):
                 found[job_id.decode()]["inbox"] += 1
             for job_id in self.redis.hkeys(self.running(who)):
                 found[job_id.decode()]["running"] += 1
         return found
+
+
+def fence_of(job: StartedJob) -> int:
+    return int(dict(zip(job.fields[::2], job.fields[1::2], strict=True))[b"farm_fence"])
 
 
 @pytest.mark.keys_without_ttl("*")
@@ -322,7 +351,7 @@ def test_each_job_has_one_place_whatever_happens(redis_url: str) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=40,
+            max_examples=20,  # test_model_of_losses.py does all this, too
             stateful_step_count=40,
             deadline=None,
             database=None,

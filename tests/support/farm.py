@@ -70,7 +70,9 @@ class Member:
         return self.wait(timeout)
 
     def tree(self) -> list[psutil.Process]:
-        """Itself and all it started that still runs."""
+        """Itself and all it started that still runs; nothing once it ended: its pid may be another's by then."""
+        if self.process.poll() is not None:
+            return []
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
             return [process, *process.children(recursive=True)]

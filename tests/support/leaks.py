@@ -22,6 +22,7 @@ PERMANENT_KEYS = (
     "farm:lost",
     "farm:events",
     "farm:dependents",
+    "farm:mended",
     "farm:bell",
     "farm:bell:*",
     "farm:quarantine",

@@ -133,6 +133,11 @@ def test_a_draining_host_takes_nothing_even_if_its_load_is_unknown():
     assert (state.state, state.capacity) == ("draining", 0)
 
 
+def test_a_host_that_was_drained_and_stays_names_the_way_out():
+    assert "farm resume" in run((0, facts(draining=True, resumable=True)))[0].reason
+    assert "farm resume" not in run((0, facts(draining=True)))[0].reason
+
+
 @pytest.mark.parametrize("load", [math.nan, -0.1, 1.1, math.inf])
 def test_a_load_that_is_no_share_makes_the_host_unhealthy_and_is_named(load):
     state = run((0, facts(load, user_load=True)))[0]

@@ -153,6 +153,9 @@ def _check_command_line(line: str) -> None:
     assert words[0] in _group().list_commands(context), f"{line!r}: there is no such command"
     command = _group().get_command(context, words[0])
     assert command is not None
+    if isinstance(command, click.Group) and words[1:]:
+        assert words[1] in command.commands, f"{line!r}: {command.name} has no such command"
+        command = command.commands[words[1]]
     known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
     flags = {word.partition("=")[0] for word in words[1:] if word.startswith("--")}
     assert flags - known - {"--help"} == set(), f"{line!r}: {command.name} has no such option"

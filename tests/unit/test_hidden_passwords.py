@@ -15,6 +15,7 @@ from farm.store import connection
         "redis://host/0?password=secret&db=1",
         "unix:///tmp/redis.sock?password=secret",
         "redis://host:6379/0",
+        "redis+sentinel://user:secret@host:26379,other:26379/master/0?sentinel_password=secret",
     ],
 )
 def test_no_part_of_a_password_is_shown_and_both_places_hide_alike(address: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether Redis answers this host. Who loses it says so here, the beat looks for it, and all that writes waits for that.
+"""Whether Redis answers this host. Who loses it says so here, the beat looks for it, all that writes waits for that.
 
 So the first thing that Redis hears after an outage is the conditional beat, which tells whether this host may go on.
 """

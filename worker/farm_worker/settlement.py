@@ -31,7 +31,7 @@ async def settle_left(folder: Path | None, execution: ExecutionStore, hosts: Hos
 
 
 async def count_refused(hosts: HostStore, host: str, endings: Sequence[Ending]) -> None:
-    """Outcomes of leases that were taken away: on the counts of their queues, on the events, and in one line of the log.
+    """Outcomes of leases that were taken away: into the counts of their queues, the events, and one line of the log.
 
     Raises redis-py's errors.
     """

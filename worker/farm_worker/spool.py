@@ -1,9 +1,9 @@
 """Outcomes that Redis could not be told, in a file of this machine: they outlive the host that has them.
 
 One file per host and outage, `<host>-<identity>.spool`, locked by its host as long as that lives. It begins with who
-wrote it; each record is 4 bytes of length, 4 bytes of CRC-32 (big endian), and one message in MessagePack. What was torn
-by the death of its writer ends the file. Nothing is forced to the disk: the file is there for the death of a process, not
-of the machine.
+wrote it; each record is 4 bytes of length, 4 bytes of CRC-32 (big endian), and one message in MessagePack. What was
+torn by the death of its writer ends the file. Nothing is forced to the disk: the file is there for the death of a
+process, not of the machine.
 """
 
 import dataclasses
