@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable
 
 from farm.errors import HostFenced, NameInUse
@@ -103,7 +104,7 @@ class Tenure:
                 raise NameGone(str(error)) from error
             except REDIS_ERRORS as error:
                 _logger.warning("cannot register anew yet: %s", error)
-                await asyncio.sleep(REGISTER_AGAIN_SECONDS)
+                await asyncio.sleep(REGISTER_AGAIN_SECONDS * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         self.fenced.clear()
         return self.who
 

@@ -253,7 +253,7 @@ class HostStore:
 
     async def count_refused(self, host: str, queues: Mapping[str, int], job_id: bytes) -> None:
         """Adds to the counts of `queues` (name → outcomes that came too late), with one event that names one job."""
-        async with self._client.pipeline(transaction=True) as pipeline:
+        async with self._client.pipeline(transaction=False) as pipeline:  # a full Redis refuses transactions
             for queue, number in queues.items():
                 pipeline.hincrby(self._keys.counts(queue), "refused", number)
             await pipeline.execute(raise_on_error=False)
