@@ -25,10 +25,13 @@ def _this_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def failed(redis_client: redis.Redis) -> list[str]:
-    """Two jobs that failed in `default`, and one in `low`."""
+    """Two jobs that failed in `default`, in this order by what RQ's registry sorts by, and one in `low`."""
     client = Client(connection=redis_client)
     names = ["default", "default", "low"]
-    jobs = [client.queue(name, failure_ttl=60).enqueue(sample_jobs.fail, "no money") for name in names]
+    jobs = [
+        client.queue(name, failure_ttl=60 * number).enqueue(sample_jobs.fail, "no money")
+        for number, name in enumerate(names, start=1)
+    ]
     run_all(redis_client, "default", "low")
     return [job.id for job in jobs]
 

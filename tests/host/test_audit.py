@@ -66,6 +66,8 @@ def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: 
     job = farm.enqueue("wait_for_go")
     pid = farm.pid_of(job)
     _lose_the_start(farm, job)
+    farm.redis.hset(RQ_KEYS.worker("another"), "state", "busy")
+    farm.redis.expire(RQ_KEYS.worker("another"), 60)
     farm.redis.hset(job.key, mapping={"status": "started", "worker_name": "another"})
 
     wait_until(lambda: not psutil.pid_exists(pid), "its process is killed", 20)
