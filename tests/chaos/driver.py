@@ -205,10 +205,10 @@ def _order(stage: Stage, owner: Owner, ledger: Ledger) -> list[str]:
     if again := [job_id for job_id in ids if len(runs[job_id]) != 1]:
         return [f"without faults, jobs ran again: {again}"]
     most = deviation([runs[job_id][0] for job_id in ids], ids)
-    stage.timeline.say(f"order without faults: {most} places from the queue's at most, {max(ways)} allowed")
+    stage.timeline.say(f"order without faults: at most {most} passed one that was before them, {max(ways)} may")
     if most <= max(ways):
         return []
-    return [f"without faults, a job was started {most} places from its own, {max(ways)} are allowed"]
+    return [f"without faults, a job was passed by {most} jobs from behind it in the queue, {max(ways)} may do so"]
 
 
 def _left_behind(stage: Stage) -> list[str]:

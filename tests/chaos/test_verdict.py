@@ -149,10 +149,11 @@ def test_a_host_that_was_given_up_for_nothing_is_found() -> None:
     assert judge({}, {}, records, timeline).findings == []
 
 
-def test_how_far_jobs_begin_from_their_place_is_measured() -> None:
-    runs = [Run(job_id, 1, 1, fence, "one", 1, 0.0) for job_id, fence in [("a", 3), ("b", 1), ("c", 1), ("d", 4)]]
+def test_jobs_that_pass_another_one_by_well_are_counted() -> None:
+    seconds = {"a": 3.0, "b": 1.0, "c": 1.5, "d": 2.5, "e": 9.0}
+    runs = [Run(job_id, 1, 1, int(fence * 1e6), "one", 1, 0.0) for job_id, fence in seconds.items()]
 
-    assert deviation(runs, "abcd") == 2
+    assert deviation(runs, "abcde") == 2, "d began just before a"
 
 
 def test_the_ledger_tells_which_run_ended_how(tmp_path: object) -> None:

@@ -14,6 +14,7 @@ MAX_HOST_LOSSES = 10
 CLOCK_SLACK = 0.1
 BEGINNING_SECONDS = 1.0
 """A job may begin so long after Redis noted its start: others of its batch come first."""
+ORDER_SLACK = 1.0
 
 
 @dataclass(slots=True)
@@ -46,13 +47,18 @@ def judge(
 
 
 def deviation(runs: Sequence[Run], queued: Sequence[str]) -> int:
-    """By how many places a job at most was started earlier or later than it stood in its queue.
+    """How many jobs that stood behind it in the queue were started well before a job, at most.
 
-    The fence tokens tell the order of the starts. Jobs of one start have the same, and no order among them.
+    The fence tokens tell when: they are microseconds of Redis's clock. What a host holds and can't begin goes back after
+    a fifth of a second, and a machine under load takes its time for that: so what was passed within `ORDER_SLACK` is not
+    counted.
     """
     fences = {run.job_id: run.fence for run in runs}
-    started = sorted(queued, key=fences.__getitem__)
-    return max(abs(started.index(job_id) - place) for place, job_id in enumerate(queued))
+    slack = int(ORDER_SLACK * 1e6)
+    return max(
+        sum(fences[behind] < fences[job_id] - slack for behind in queued[place + 1 :])
+        for place, job_id in enumerate(queued)
+    )
 
 
 @dataclass(slots=True)
