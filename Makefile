@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PROCESSES ?= 3
+PROCESSES ?= 4
 SEED ?= 1
 SECONDS ?= 600
 

@@ -49,9 +49,9 @@ def judge(
 def deviation(runs: Sequence[Run], queued: Sequence[str]) -> int:
     """How many jobs that stood behind it in the queue were started well before a job, at most.
 
-    The fence tokens tell when: they are microseconds of Redis's clock. What a host holds and can't begin goes back after
-    a fifth of a second, and a machine under load takes its time for that: so what was passed within `ORDER_SLACK` is not
-    counted.
+    The fence tokens tell when: they are microseconds of Redis's clock. What a host holds and can't begin goes back
+    after a fifth of a second, and a machine under load takes its time for that: so what was passed within `ORDER_SLACK`
+    is not counted.
     """
     fences = {run.job_id: run.fence for run in runs}
     slack = int(ORDER_SLACK * 1e6)

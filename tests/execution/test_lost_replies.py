@@ -97,7 +97,7 @@ async def until_ended(host: Host, client: redis.Redis, faults: Faults) -> None:
     await running
 
 
-@pytest.mark.parametrize("share", [0.05, 0.2])
+@pytest.mark.parametrize("share", [pytest.param(0.05, marks=pytest.mark.slow), 0.2])
 def test_each_job_runs_once_and_is_recorded_once(
     redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch, share: float
 ) -> None:

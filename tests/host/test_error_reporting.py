@@ -21,7 +21,7 @@ def load():
 """
 
 
-@pytest.mark.parametrize("process_mode", ["reuse", "fresh"])
+@pytest.mark.parametrize("process_mode", ["reuse", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_sentry_hears_of_each_failed_job_once(farm: Farm, user_folder: Path, process_mode: str) -> None:
     with SentryIntake() as intake:
         (user_folder / "reporting.py").write_text(APP.format(dsn=intake.dsn))

@@ -38,7 +38,14 @@ def hostile_folder(user_folder: Path) -> Path:
     return user_folder
 
 
-@pytest.mark.parametrize("place", ["PYTHONPATH", "the current folder", "both"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param("PYTHONPATH", marks=pytest.mark.slow),
+        pytest.param("the current folder", marks=pytest.mark.slow),
+        "both",
+    ],
+)
 def test_a_host_runs_jobs_from_a_folder_that_shadows_everything(
     place: str, hostile_folder: Path, tmp_path: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:

@@ -54,7 +54,7 @@ def test_a_host_survives_a_job_that_closes_all_descriptors(farm: Farm) -> None:
     assert run(farm, "add", 1, 2).return_value() == 3
 
 
-@pytest.mark.parametrize("ended_by", ["its limit", "a kill"])
+@pytest.mark.parametrize("ended_by", [pytest.param("its limit", marks=pytest.mark.slow), "a kill"])
 def test_a_job_that_forks_without_end_leaves_nothing_and_the_host_lives_on(
     farm: Farm, tmp_path: Path, ended_by: str
 ) -> None:

@@ -36,8 +36,8 @@ def test_a_host_killed_with_all_its_processes_loses_no_job(farm: Farm) -> None:
 def test_what_hosts_do_is_read_from_two_keys_and_a_killed_host_leaves_them_within_12_seconds(
     farm: Farm, times: dict[str, float]
 ) -> None:
-    farm.host("one", **times)
-    two = farm.host("two", **times)
+    farm.host("one", app="calm", **times)
+    two = farm.host("two", app="calm", **times)
     busy = farm.enqueue("wait_for_go")
     farm.pid_of(busy)
 
@@ -135,6 +135,7 @@ def _server_processes(server: RedisServer) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
+@pytest.mark.slow
 def test_a_host_whose_own_name_was_taken_while_it_was_stopped_goes_on_under_another(farm: Farm) -> None:
     first = farm.host(None, ready=False, **SHORT_TIMES)
     (name,) = wait_for_hosts(farm, 1)

@@ -111,7 +111,7 @@ def test_a_job_that_dies_of_a_signal_says_so(ends: Farm, name: str, start_method
         assert ("in die" in text) == (name != "SIGKILL")
 
 
-@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("code", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_job_that_leaves_its_process_has_not_succeeded(ends: Farm, code: int) -> None:
     ends.host(max_crashes=1)
 
@@ -164,6 +164,7 @@ def test_busy_code_is_not_taken_for_dead(ends: Farm) -> None:
     assert ends.events("process.ended") == []
 
 
+@pytest.mark.slow
 def test_a_host_that_was_stopped_for_a_while_kills_nobody(ends: Farm) -> None:
     host = ends.host(ping_interval=0.2, ping_timeout=1, processes=2)
     before = ends.processes_at_rest(host)
@@ -195,9 +196,9 @@ def test_memory_of_what_a_job_started_counts_against_its_process(ends: Farm) -> 
     ("act", "settings", "reason", "said"),
     [
         ("raise RuntimeError('no database')", {}, "initialize_error", "no database"),
-        ("raise SystemExit(4)", {}, "initialize_error", "SystemExit"),
-        ("os._exit(4)", {}, "exited", "exited with code 4"),
-        ("os.abort()", {}, "crashed", "SIGABRT"),
+        pytest.param("raise SystemExit(4)", {}, "initialize_error", "SystemExit", marks=pytest.mark.slow),
+        pytest.param("os._exit(4)", {}, "exited", "exited with code 4", marks=pytest.mark.slow),
+        pytest.param("os.abort()", {}, "crashed", "SIGABRT", marks=pytest.mark.slow),
         ("time.sleep(600)", {"initialize_timeout": 2}, "initialize_timeout", "did not become ready in time"),
         ("x = bytearray(400_000_000); time.sleep(600)", {"memory_limit_mb": 250}, "memory_limit", "more memory"),
     ],

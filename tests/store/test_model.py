@@ -342,6 +342,7 @@ def fence_of(job: StartedJob) -> int:
     return int(dict(zip(job.fields[::2], job.fields[1::2], strict=True))[b"farm_fence"])
 
 
+@pytest.mark.slow  # test_model_of_losses.py does all this, and more
 @pytest.mark.keys_without_ttl("*")
 @pytest.mark.timeout(120)
 def test_each_job_has_one_place_whatever_happens(redis_url: str) -> None:
@@ -351,7 +352,7 @@ def test_each_job_has_one_place_whatever_happens(redis_url: str) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=20,  # test_model_of_losses.py does all this, too
+            max_examples=40,
             stateful_step_count=40,
             deadline=None,
             database=None,

@@ -97,8 +97,7 @@ class Farm:
         self.members: list[Member] = []
         self.redis: redis.Redis = connect(url)
         folders = os.pathsep.join(map(str, [*path, USER_MODULES]))
-        # Other programs, tests among them, use this machine too: their load is the subject only where a test says so.
-        self.environment = {**environment, "FARM_REDIS_URL": url, "FARM_PATH": folders, "FARM_APP": "calm"}
+        self.environment = {**environment, "FARM_REDIS_URL": url, "FARM_PATH": folders}
 
     def host(
         self, name: str | None = "one", *, ready: bool = True, flags: Sequence[str] = (), **settings: Any
@@ -108,6 +107,9 @@ class Farm:
         `settings` are given in the environment. With `flags` it is started as a user does, by `farm worker`.
         """
         given = {"processes": 1, **({} if name is None else {"name": name}), **settings}
+        if "app" not in given and "FARM_APP" not in self.environment:
+            # Other programs, tests among them, use this machine too: load is the subject only where a test says so.
+            given.setdefault("threshold", 1)
         command = [str(COMMANDS / "farm"), "worker", *flags] if flags else [sys.executable, "-P", "-m", "farm_worker"]
         host = self._start(name or "host", command, given)
         if ready:
