@@ -25,7 +25,7 @@ class Assignment:
     fields: list[bytes]
     """The job's hash, flat: name, value, name, value …"""
     expires_at: float = 0.0
-    """When it has to be over, as it must not run twice, see `expiry`; set at dispatch. 0: no such time."""
+    """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
     alone: bool = False
     """It ended a process before: it gets one to itself, and none of it is used again."""
     callback_timeout: float = 0.0
@@ -47,10 +47,22 @@ class Assignment:
     introduced: bool = False
     """True once a line of its output was logged, with its whole id."""
 
+    @property
+    def must_not_run_twice(self) -> bool:
+        """Whether it has to be over before others may be given it."""
+        return self.on_lost == "fail"
+
     def message(self) -> RunJob:
         """What its process is told."""
         return RunJob(
-            self.sequence, self.job_id, self.token, self.queue, self.attempt, self.fields, expires_at=self.expires_at
+            self.sequence,
+            self.job_id,
+            self.token,
+            self.queue,
+            self.attempt,
+            self.fields,
+            self.expires_at,
+            self.must_not_run_twice,
         )
 
 

@@ -102,8 +102,8 @@ def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, expir
     surroundings = Surroundings()
     while (message := inlet.next_job()) is not None:
         output.begin(message.sequence)
+        expiry.begin(message.expires_at, must_end=message.must_end)
         attempt = Attempt(equipment, message, surroundings.settle)
-        expiry.begin(message.expires_at)
         outcome = attempt.run()
         expiry.end()
         left = surroundings.restore(attempt.package) or attempt.left_tasks

@@ -1,4 +1,4 @@
-"""When others may be given what a host runs: a job that must not run twice (`on_lost=fail`) has to be over by then.
+"""When others may be given what a host runs. From then on no job begins here, and none that must not run twice goes on.
 
 The host moves that time on with each beat that Redis accepted. Its processes keep it too, so that it holds where the
 host itself is stopped. Seconds are those of a clock that goes on while the machine sleeps.
@@ -6,6 +6,7 @@ host itself is stopped. Seconds are those of a clock that goes on while the mach
 
 import os
 import signal
+import threading
 import time
 from math import inf
 
@@ -14,6 +15,7 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 STDERR = 2
 HOST_FIRST_SECONDS = 0.5
 """A host that is not stopped itself ends the job in time, and can say why. The process waits for that."""
+LOOK_SECONDS = 0.5
 
 LONG_SILENCE = "Redis has not heard of this host for so long that its job may be given up; it must not run twice.\n"
 
@@ -29,17 +31,26 @@ class Expiry:
     def __init__(self) -> None:
         self._at = inf
         self._must_end = False
+        self._moved = threading.Condition()
 
     def move(self, at: float) -> None:
-        """The job may run until then."""
-        self._at = at
+        """The host's lease is good until then."""
+        with self._moved:
+            self._at = at
+            self._moved.notify_all()
 
-    def begin(self, expires_at: float) -> None:
-        """A job begins. 0: it may run twice, so nothing ends it."""
-        self._must_end = expires_at > 0
-        if self._must_end:
-            self._at = expires_at if self._at == inf else max(self._at, expires_at)
-            self.enforce()
+    def begin(self, at: float, *, must_end: bool) -> None:
+        """Before a job begins: returns once it may. Where it may not any more, the host ends this process.
+
+        `at`: what the host knew when it sent the job; 0 if there is no such time. `must_end`: it must not run twice.
+        """
+        if at > self._at or self._at == inf:
+            self._at = at or inf
+        if clock() >= self._at:
+            with self._moved:
+                while clock() >= self._at:
+                    self._moved.wait(LOOK_SECONDS)
+        self._must_end = must_end
 
     def end(self) -> None:
         """No job runs."""

@@ -173,7 +173,7 @@ class Pool:
             return False
         assignment.sequence = next(self._sequences)
         assignment.begun_at = None
-        assignment.expires_at = self._expires_at if assignment.on_lost == "fail" else 0.0
+        assignment.expires_at = self._expires_at
         process.dispatch(assignment)
         if self._observer is not None:
             self._observer.job_launched(process, assignment)
@@ -220,7 +220,7 @@ class Pool:
         return taken
 
     def renew(self, expires_at: float) -> None:
-        """The host's lease is good for longer: jobs that must not run twice (`on_lost=fail`) may run until then.
+        """The host's lease is good for longer: jobs may begin, and those that must not run twice may run, until then.
 
         Seconds of `expiry.clock`. Threads share a process with jobs that may run on, so nothing is ended there.
         """
@@ -228,7 +228,7 @@ class Pool:
             return
         self._expires_at = expires_at
         for process in self._staff.processes:
-            if any(assignment.expires_at for assignment in process.assignments):
+            if process.assignments:
                 process.renew(expires_at)
 
     def find(self, job_id: bytes) -> ProcessHandle | None:

@@ -85,7 +85,7 @@ class ProcessHandle:
         self.deadline = self.spawned_at + initialize_timeout
         """Monotonic seconds; at this time what it does now is overdue and it is killed. `inf`: no limit."""
         self.expires_at = inf
-        """When jobs that must not run twice have to be over here, see `expiry`. `inf`: none was sent."""
+        """The time that it was told of, see `expiry`. `inf`: none."""
         self.jobs_sent = 0
         self.jobs_done = 0
         self.last_memory: int | None = None
@@ -142,7 +142,7 @@ class ProcessHandle:
         self.jobs_sent += 1
         if idle:
             self._begin_first(now)
-        if assignment.expires_at:
+        if assignment.expires_at and assignment.must_not_run_twice:
             self.renew(assignment.expires_at)
         self._channel.send(assignment.message(), assignment.sequence)
         if assignment.alone:
@@ -151,7 +151,7 @@ class ProcessHandle:
             self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
 
     def renew(self, expires_at: float) -> None:
-        """Jobs here that must not run twice may run until then."""
+        """Jobs may begin here, and those that must not run twice may run, until then."""
         if self.expires_at != expires_at:
             self.expires_at = expires_at
             self.line.renew(expires_at)

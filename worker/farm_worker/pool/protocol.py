@@ -71,7 +71,9 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     fields: list[bytes]
     """The job's hash, flat: name, value, name, value …"""
     expires_at: float = 0.0
-    """When a job that must not run twice has to be over, see `expiry`. 0 for all others."""
+    """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
+    must_end: bool = False
+    """It has to be over by then, as it must not run twice."""
 
 
 class Born(msgspec.Struct, tag="born", array_like=True):

@@ -90,7 +90,7 @@ class Supervision:
             process.kill(process.overdue_reason)
         elif now - process.killed_at >= STUCK_SECONDS:
             process.give_up()
-        elif clock() >= process.expires_at and (begun := process.begun) is not None and begun.expires_at:
+        elif clock() >= process.expires_at and (begun := process.begun) is not None and begun.must_not_run_twice:
             process.kill(Reason.CONTACT_LOST)
         elif process.state is State.READY:
             over = process.lifespan.is_over(now - process.spawned_at, process.last_memory)
