@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PROCESSES ?= 4
+PROCESSES ?= 5
 SEED ?= 1
 SECONDS ?= 600
 
@@ -35,6 +35,7 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/pytest -q -m slow tests/typing
 
 imports: $(STAMP)
 	$(BIN)/lint-imports

@@ -42,8 +42,8 @@ def shared_farm(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFact
     # The mark of the session is missing: the check after each test must not take these processes for forgotten ones.
     one = Farm(redis_server.url, kept | {"HOME": str(folder), leaks.SHARED_MARK: "1"}, folder)
     try:
-        one.host("one", processes=2, queues="default,low", ready=False)
-        one.host("two", queues="default,low")
+        one.host("one", processes=2, queues="default,low", app="calm", ready=False)
+        one.host("two", queues="default,low", app="calm")
         one.wait_for_state("one", "available")
         yield one
         keys = leaks.keys_without_end(one.redis)

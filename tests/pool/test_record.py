@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 from rq.exceptions import NoSuchJobError
@@ -90,6 +90,7 @@ def jobs(draw: st.DrawFn) -> Job:
     return job
 
 
+@settings(max_examples=40)
 @given(st.lists(jobs(), min_size=1, max_size=6))
 def test_any_jobs_are_read_as_rq_reads_them(several: list[Job]) -> None:
     for number, job in enumerate(several):

@@ -179,7 +179,7 @@ def _run(url: str, examples: int, steps: int) -> None:
 @pytest.mark.keys_without_ttl("*")
 @pytest.mark.timeout(120)
 def test_each_job_has_one_place_whoever_is_lost(redis_url: str) -> None:
-    _run(redis_url, 25, 40)
+    _run(redis_url, 15, 40)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from tests.support.wheel import ROOT
 SERVICE = Path(__file__).parent / "service.py"
 
 
+@pytest.mark.slow  # run by `make types`
 @pytest.mark.timeout(180)  # mypy reads RQ, redis-py and pydantic from scratch
 def test_a_type_checker_knows_arguments_results_and_options(tmp_path: Path) -> None:
     run = subprocess.run(
