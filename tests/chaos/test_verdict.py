@@ -166,3 +166,10 @@ def test_the_ledger_tells_which_run_ended_how(tmp_path: object) -> None:
 
     assert (first.begun, first.ended, first.how, first.pid) == (1.5, 1.6, "crashed", 42)
     assert (second.ended, second.how) == (None, "")
+
+
+def test_a_job_that_its_owner_never_got_to_cancel_ends_as_any_other() -> None:
+    order = _order("canceled", expected="canceled")
+
+    assert _judge([_run(1, 1001, 1002, "ended")], order=order).findings == []
+    assert _judge([], order=order).findings, "it has not run"
