@@ -173,3 +173,15 @@ def test_a_job_that_its_owner_never_got_to_cancel_ends_as_any_other() -> None:
 
     assert _judge([_run(1, 1001, 1002, "ended")], order=order).findings == []
     assert _judge([], order=order).findings, "it has not run"
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_run_that_was_stopped_before_its_first_line_and_given_to_another_is_no_second_one(is_lost: bool) -> None:
+    elsewhere, late = _run(2, 1006, 1006.1, "ended"), _run(1, 1008.2)
+    timeline = Timeline(started=1000.0)
+    loss = timeline.lost("one" if is_lost else "two", "stopped")
+    loss.began, loss.until = 1002.0, 1008.0
+
+    verdict = _judge([elsewhere, late], timeline=timeline)
+
+    assert (verdict.findings == []) is is_lost

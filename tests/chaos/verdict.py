@@ -81,7 +81,8 @@ class _Case:
             self.verdict.findings.append(f"{self.order.job_id}: {text}\n{self._story(record)}")
 
     def _runs_without_reason(self) -> Iterator[str]:
-        for run, later in zip(self.runs, self.runs[1:], strict=False):
+        runs = self._runs_that_began_in_time()
+        for run, later in zip(runs, runs[1:], strict=False):
             reason = self._why_again(run, later.begun)
             self.verdict.reasons[reason or "no reason"] += 1
             if not reason:
@@ -90,6 +91,22 @@ class _Case:
                 yield f"run {later.number} has fence {later.fence}, the run before had {run.fence}"
         if self.order.kind == "once" and len(self.runs) > 1 and not self._is_rolled_back():
             yield "a job with on_lost=fail ran more than once"
+
+    def _runs_that_began_in_time(self) -> list[Run]:
+        """Without those that were started, then stopped with their host before their first line, and given to another."""
+        runs: list[Run] = []
+        for run in self.runs:
+            if any(run.fence < before.fence for before in runs) and self._woke_after_a_loss(run):
+                self.verdict.reasons["its host was lost"] += 1
+            else:
+                runs.append(run)
+        return runs
+
+    def _woke_after_a_loss(self, run: Run) -> bool:
+        return any(
+            span.target == run.host and span.began <= run.begun <= span.until + BEGINNING_SECONDS
+            for span in self.timeline.losses
+        )
 
     def _why_again(self, run: Run, until: float) -> str:
         """The reason for which this run did not count, or was to be followed by another; empty if there is none."""
