@@ -1,5 +1,6 @@
 """Holds what Redis says at the end against the ledger and the timeline. Each finding breaks a promise."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ class _Case:
 
     def _runs_without_reason(self) -> Iterator[str]:
         runs = self._runs_that_began_in_time()
-        for run, later in zip(runs, runs[1:], strict=False):
+        for run, later in itertools.pairwise(runs):
             reason = self._why_again(run, later.begun)
             self.verdict.reasons[reason or "no reason"] += 1
             if not reason:
