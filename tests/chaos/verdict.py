@@ -94,7 +94,7 @@ class _Case:
             yield "a job with on_lost=fail ran more than once"
 
     def _runs_that_began_in_time(self) -> list[Run]:
-        """Without those that were started, then stopped with their host before their first line, and given to another."""
+        """Without those that were stopped with their host before their first line, and given to another."""
         runs: list[Run] = []
         for run in self.runs:
             if any(run.fence < before.fence for before in runs) and self._woke_after_a_loss(run):
