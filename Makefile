@@ -41,7 +41,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 layout: $(STAMP)
-	$(BIN)/pytest -q tests/unit/test_layout.py tests/host/test_hostile_folder.py
+	$(BIN)/pytest -q -m 'slow or not slow' tests/unit/test_layout.py tests/host/test_hostile_folder.py
 
 bench: $(STAMP) ## the farm beside `rq worker`: jobs a second, CPU per job, idle cost
 	@$(BIN)/python tests/bench

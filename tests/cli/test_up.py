@@ -68,6 +68,7 @@ def test_other_commands_find_it_by_themselves_while_it_runs(up: Up, environ: dic
     assert "(default)" in farm(environ, "redis", "PING").stderr
 
 
+@pytest.mark.slow
 def test_data_is_kept_between_runs(up: Up, environ: dict[str, str]) -> None:
     with up():
         farm(environ, "redis", "SET", "test:a", "kept")

@@ -74,6 +74,7 @@ def test_the_target_is_raised_and_lowered_while_the_host_runs(farm: Farm) -> Non
     assert "asked to keep 99 idle processes, keeps 4" in member.says
 
 
+@pytest.mark.slow
 def test_what_is_wanted_no_more_gives_the_settings_back_and_nonsense_changes_nothing(farm: Farm) -> None:
     member = farm.host("one", processes=3, idle_processes=1)
     host = handle(farm)
@@ -169,6 +170,7 @@ def test_a_drained_host_stays_lets_its_jobs_end_and_takes_jobs_again_when_it_is_
     assert member.stop() == 0, "a drained host is asked to stop as any other"
 
 
+@pytest.mark.slow
 def test_a_drain_outlives_the_host_and_only_a_resume_ends_it(farm: Farm) -> None:
     member = farm.host("one", **SHORT_TIMES)
     host = handle(farm)

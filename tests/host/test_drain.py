@@ -61,6 +61,7 @@ def test_at_the_deadline_all_that_a_job_and_its_process_have_to_clean_up_runs_ea
     assert farm.events("process.ended") == []
 
 
+@pytest.mark.slow
 def test_a_job_that_refuses_to_end_is_killed_and_goes_back_like_the_others(farm: Farm) -> None:
     host = farm.host("one", drain_timeout=0.5, close_timeout=1)
     job = begun(farm, "refuse")
@@ -85,6 +86,7 @@ def test_a_job_that_ends_well_when_it_is_interrupted_is_done(farm: Farm) -> None
     assert farm.count("drained") == 0
 
 
+@pytest.mark.slow
 def test_threads_are_interrupted_as_processes_are(farm: Farm) -> None:
     host = farm.host("one", processes=2, executor="thread", drain_timeout=0.5, close_timeout=2)
     coroutine = begun(farm, "clean_up_later")
@@ -128,6 +130,7 @@ def test_a_job_that_must_not_run_twice_fails_as_drained(farm: Farm) -> None:
     assert [farm.count("drained"), farm.count("failed"), farm.count("crashed")] == [0, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_jobs_own_timeout_ends_the_wait_for_it(farm: Farm) -> None:
     host = farm.host("one", drain_timeout=600)
     job = begun(farm, "clean_up_later", job_timeout=3)

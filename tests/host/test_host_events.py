@@ -81,9 +81,9 @@ def test_the_life_of_a_host_is_told_in_order(observed: Farm) -> None:
     ("function", "reason", "expected"),
     [
         ("observed.segfault", "crashed", {"signal": "SIGSEGV", "exit_code": None}),
-        ("observed.leave", "exited", {"signal": None, "exit_code": 3}),
+        pytest.param("observed.leave", "exited", {"signal": None, "exit_code": 3}, marks=pytest.mark.slow),
         ("system_jobs.overstay_in_c", "job_timeout", {"signal": "SIGKILL", "exit_code": None}),
-        ("observed.grow", "memory_limit", {"signal": "SIGKILL", "exit_code": None}),
+        pytest.param("observed.grow", "memory_limit", {"signal": "SIGKILL", "exit_code": None}, marks=pytest.mark.slow),
     ],
 )
 def test_the_end_of_a_process_in_a_job_is_told_with_its_reason(
@@ -112,7 +112,7 @@ def test_the_end_of_a_process_in_a_job_is_told_with_its_reason(
     ("behaviour", "reason", "expected"),
     [
         ("raise", "initialize_error", {"signal": None, "exit_code": 3}),
-        ("hang", "initialize_timeout", {"signal": "SIGKILL", "exit_code": None}),
+        pytest.param("hang", "initialize_timeout", {"signal": "SIGKILL", "exit_code": None}, marks=pytest.mark.slow),
     ],
 )
 def test_a_warm_up_that_fails_is_told_with_its_reason(
@@ -131,6 +131,7 @@ def test_a_warm_up_that_fails_is_told_with_its_reason(
     assert not events(observed, "process_ready")
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_answer_is_told_as_unresponsive(observed: Farm) -> None:
     observed.host(ping_interval=0.5, ping_timeout=2)
     pid = wait_for_event(observed, "process_ready")["pid"]
@@ -142,6 +143,7 @@ def test_a_process_that_does_not_answer_is_told_as_unresponsive(observed: Farm) 
     assert killed["facts"]["phase"] == "idle"
 
 
+@pytest.mark.slow
 def test_a_process_killed_to_stop_its_job_is_told(observed: Farm) -> None:
     from rq.command import send_stop_job_command
 

@@ -38,14 +38,8 @@ def hostile_folder(user_folder: Path) -> Path:
     return user_folder
 
 
-@pytest.mark.parametrize(
-    "place",
-    [
-        pytest.param("PYTHONPATH", marks=pytest.mark.slow),
-        pytest.param("the current folder", marks=pytest.mark.slow),
-        "both",
-    ],
-)
+@pytest.mark.slow  # run by `make layout`
+@pytest.mark.parametrize("place", ["PYTHONPATH", "the current folder", "both"])
 def test_a_host_runs_jobs_from_a_folder_that_shadows_everything(
     place: str, hostile_folder: Path, tmp_path: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:
@@ -70,6 +64,7 @@ def test_a_host_runs_jobs_from_a_folder_that_shadows_everything(
     assert ended.return_value() == "hello you: blue, my own worker, my own job"
 
 
+@pytest.mark.slow  # run by `make layout`
 @pytest.mark.parametrize("command", [["status"], ["settings"], ["enqueue", "farm_jobs.hello", "you"], ["--help"]])
 def test_each_command_starts_in_a_folder_that_shadows_everything(
     command: list[str], hostile_folder: Path, farm_environment: dict[str, str]

@@ -156,6 +156,7 @@ def test_an_idle_process_that_is_stopped_is_unresponsive_and_replaced(ends: Farm
     assert ends.wait_for(ends.queue().enqueue("ends.pid")).return_value() != stopped
 
 
+@pytest.mark.slow
 def test_busy_code_is_not_taken_for_dead(ends: Farm) -> None:
     ends.host(ping_interval=0.1, ping_timeout=0.5)
 

@@ -296,6 +296,7 @@ def set_up(process):
     asyncio.run(scene())
 
 
+@pytest.mark.slow
 def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
     own: OwnPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,9 +310,9 @@ def test_a_template_that_hangs_is_killed_with_what_it_was_asked_for(
             await reserve_pid(watched)
             os.killpg(hanging, signal.SIGSTOP)
             os.kill(watched.pids().pop(), signal.SIGKILL)
-            await until(lambda: len(watched.ends) == 1 and watched.pool.ready, "that one has replaced the process")
+            await until(lambda: len(watched.ends) == 1 and watched.pool.ready, "that one has replaced the process", 60)
             os.kill(watched.pids().pop(), signal.SIGKILL)
-            await until(lambda: len(watched.ends) == 3, "the process, and the one that was asked for, have ended")
+            await until(lambda: len(watched.ends) == 3, "the process, and the one that was asked for, have ended", 60)
             await ready(watched)
             assert hanging not in watched.pool.helper_pids
 
