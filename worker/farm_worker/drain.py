@@ -7,7 +7,7 @@ that the host itself does. A second request leaves the jobs AT_ONCE_SECONDS.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any
 
@@ -72,7 +72,7 @@ class Drain:
         execution: Execution,
         runners: Runners,
         stopping: Stopping,
-        publish: Callable[[], Awaitable[None]],
+        publish: Callable[[], Coroutine[Any, Any, None]],
     ) -> None:
         """`publish` tells Redis that the host drains."""
         self._drain_timeout = settings.host.drain_timeout
@@ -98,11 +98,8 @@ class Drain:
 
     async def _give_back(self, limit: StopLimit) -> None:
         """Redis has to know first, else the coordinator places the same jobs here again."""
-        await limit.spend("telling Redis of the drain", self._tell(), SETTLE_SECONDS)
+        await limit.spend("telling Redis of the drain", self._publish(), SETTLE_SECONDS)
         await self._hand_back(limit)
-
-    async def _tell(self) -> None:
-        await self._publish()
 
     async def _hand_back(self, limit: StopLimit) -> None:
         """All that was not begun. Where Redis is away it is kept, and given back should it answer in time."""

@@ -87,7 +87,7 @@ def stopped_ending(assignment: Assignment) -> Ending:
 
 def interrupted_ending(assignment: Assignment) -> Ending | None:
     """The job was interrupted, as the host stops. None: it is to be given back."""
-    return None if assignment.on_lost == "rerun" else _ending(assignment, "failed", STOPPED_HOST_TEXT)
+    return _ending(assignment, "failed", STOPPED_HOST_TEXT) if assignment.must_not_run_twice else None
 
 
 def lost_ending(assignment: Assignment) -> Ending:

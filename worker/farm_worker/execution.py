@@ -192,9 +192,7 @@ class Execution:
 
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
-        given = (one for process in self.pool.processes for one in process.assignments)
-        known = {one.token for one in chain(given, self._held)} | self._back.tokens()
-        known.update(self._outcomes.tokens())
+        known = self.served().keys() | self._back.tokens() | set(self._outcomes.tokens())
         taking = self._start.name if self._start else None
         return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
 
@@ -216,7 +214,7 @@ class Execution:
     def disown(self, assignments: Sequence[Assignment]) -> None:
         """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
         for assignment in assignments:
-            if assignment.on_lost == "fail":
+            if assignment.must_not_run_twice:
                 self._outcomes.add(lost_ending(assignment))
             else:
                 self._back.add(assignment)

@@ -1,7 +1,7 @@
 """How jobs ended, on its way to Redis: in batches, each under one name until Redis answered."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 
 from farm.store.execution import Ending, FinishBatch, new_batch_name
@@ -73,11 +73,3 @@ class Outcomes:
             size += len(ending.result) + len(ending.error)
             taken.append(ending)
         return taken
-
-
-def by_queue(endings: Iterable[Ending]) -> dict[str, list[bytes]]:
-    """Queue → ids of the jobs."""
-    ids: dict[str, list[bytes]] = {}
-    for ending in endings:
-        ids.setdefault(ending.queue, []).append(ending.job_id)
-    return ids
