@@ -18,6 +18,7 @@
 -- include crashes
 -- include release_dependents
 -- include fail_job
+-- include end_lost_run
 -- include whereabouts
 -- include leftover_rules
 local prefix, limit = ARGV[2], tonumber(ARGV[5])
@@ -38,14 +39,6 @@ local function forget_executions(id, queue, worker)
   redis.pcall('ZREM', prefix .. ':wip:' .. queue, id)
 end
 
-local function fail(id, queue, worker, text, what)
-  redis.pcall('HINCRBY', ARGV[4] .. queue, 'failed', 1)
-  if what == 'poisoned' then redis.pcall('HINCRBY', ARGV[4] .. queue, 'poisoned', 1) end
-  if fail_job(prefix, id, queue, text, worker, '', now, now_iso) > 0 then
-    redis.call('ZADD', KEYS[7], now, 'failed:' .. id)
-  end
-end
-
 local function back(id)
   local outcome, detail = give_back(prefix, id)
   if outcome == 'queued' then
@@ -63,14 +56,10 @@ for i = 9, #ARGV do
     local on_lost = redis.call('HGET', prefix .. ':job:' .. id, 'farm_on_lost')
     if on_lost ~= 'fail' and on_lost ~= 'rerun' then on_lost = ARGV[6] end
     forget_executions(id, queue, worker)
-    local losses = count_end(prefix .. ':job:' .. id, 'farm_losses')
-    add_evidence(prefix .. ':job:' .. id, cjson.encode({ at = now_iso, host = worker, reason = 'host_lost' }))
-    if on_lost == 'fail' then
-      fail(id, queue, worker, ARGV[8], 'failed')
-    elseif losses > limit then
-      fail(id, queue, worker, ARGV[7], 'poisoned')
-      announce(KEYS[6], now_iso, 'job.poisoned', 'job', id, 'queue', queue, 'host', worker, 'losses', losses)
-    else
+    local evidence = cjson.encode({ at = now_iso, host = worker, reason = 'host_lost' })
+    if not end_lost_run({ prefix = prefix, counts = ARGV[4], dependents = KEYS[7], events = KEYS[6], id = id,
+      queue = queue, host = worker, token = '', on_lost = on_lost, limit = limit, evidence = evidence,
+      lost_text = ARGV[8], poisoned_text = ARGV[7], now = now, now_iso = now_iso }) then
       back(id)
     end
     mended, first = mended + 1, first or id

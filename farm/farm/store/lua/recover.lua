@@ -10,8 +10,8 @@
 --
 -- GUARANTEE  Order stays: the inbox goes back tail first, then the leases, latest first, each to the head of its queue.
 --            A job is in its queue, failed or in quarantine in the same step in which it leaves the host. A running job
---            is given back MAX_HOST_LOSSES times at most; each loss leaves its evidence on the job. What was canceled or deleted meanwhile is dropped and counted.
---            A call for an identity that is not lost writes nothing.
+--            is given back MAX_HOST_LOSSES times at most; each loss leaves its evidence on the job. What was canceled
+--            or deleted meanwhile is dropped and counted. A call for an identity that is not lost writes nothing.
 -- include leads
 -- include clock
 -- include announce
@@ -20,6 +20,7 @@
 -- include crashes
 -- include release_dependents
 -- include fail_job
+-- include end_lost_run
 if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
   return { 0, 0, 0, 0, 0 }
 end
@@ -53,17 +54,6 @@ local function back(id, expected, queue)
   end
 end
 
-local function fail(id, queue, token, text, what)
-  failed = failed + 1
-  count(queue, 'failed')
-  if what == 'poisoned' then
-    count(queue, 'poisoned')
-  end
-  if fail_job(rq_prefix, id, queue, text, host, token, now, now_iso) > 0 then
-    redis.call('ZADD', KEYS[9], now, 'failed:' .. id)
-  end
-end
-
 local function end_lease(id, lease)
   local job = rq_prefix .. ':job:' .. id
   redis.pcall('ZREM', rq_prefix .. ':wip:' .. lease.queue, id .. ':' .. lease.token)
@@ -78,15 +68,12 @@ local function end_lease(id, lease)
     dropped = dropped + 1
     return count(lease.queue, 'dropped')
   end
-  local losses = count_end(job, 'farm_losses')
-  add_evidence(job, cjson.encode({ at = now_iso, host = host, reason = 'host_lost', attempt = lease.attempt,
-    silent = silent }))
-  if lease.on_lost == 'fail' then
-    return fail(id, lease.queue, lease.token, ARGV[10], 'failed')
-  end
-  if losses > tonumber(ARGV[6]) then
-    fail(id, lease.queue, lease.token, poisoned_texts[id] or ARGV[9], 'poisoned')
-    announce(KEYS[8], now_iso, 'job.poisoned', 'job', id, 'queue', lease.queue, 'host', host, 'losses', losses)
+  local evidence = { at = now_iso, host = host, reason = 'host_lost', attempt = lease.attempt, silent = silent }
+  if end_lost_run({ prefix = rq_prefix, counts = ARGV[5], dependents = KEYS[9], events = KEYS[8], id = id,
+    queue = lease.queue, host = host, token = lease.token, on_lost = lease.on_lost, limit = tonumber(ARGV[6]),
+    evidence = cjson.encode(evidence), lost_text = ARGV[10], poisoned_text = poisoned_texts[id] or ARGV[9], now = now,
+    now_iso = now_iso }) then
+    failed = failed + 1
   else
     back(id, nil, lease.queue)
   end
