@@ -1,7 +1,5 @@
 """Hears that something was placed in this host's inbox."""
 
-import asyncio
-import random
 
 from farm.store.bells import wait_for_bell
 from farm.store.connection import REDIS_ERRORS, connect_async
@@ -25,7 +23,6 @@ class Bell:
                     if await wait_for_bell(client, self._key):
                         self._execution.placed(max(1, self._execution.inbox))
                 except REDIS_ERRORS:
-                    await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-                    await self._execution.contact.wait()
+                    await self._execution.contact.wait_to_listen()
         finally:
             await client.aclose()

@@ -64,6 +64,11 @@ class Contact:
         """Returns when Redis answers: at once, most of the time."""
         await self._there.wait()
 
+    async def wait_to_listen(self) -> None:
+        """After who only listens lost its connection: a little apart from others, not before Redis answers."""
+        await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        await self.wait()
+
     async def ride_out(self, error: Exception, attempt: int) -> None:
         """After a command failed: waits for a beat, and longer with each attempt in a row, counted from 0."""
         self.lose(error)

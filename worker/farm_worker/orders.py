@@ -1,8 +1,6 @@
 """Obeys RQ's commands to a worker (stop a job, stop an execution, shut down), and one of ours: cancel a job."""
 
-import asyncio
 import logging
-import random
 from math import inf
 from typing import Any
 
@@ -33,8 +31,7 @@ class Orders:
                     async for command in commands(client, self._channel):
                         self.obey(command)
                 except REDIS_ERRORS:
-                    await asyncio.sleep(random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-                    await self._execution.contact.wait()
+                    await self._execution.contact.wait_to_listen()
         finally:
             await client.aclose()
 
