@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from farm.client import Client
 from farm.keys import Keys
 from tests.client import sample_jobs
 from tests.client.running import run_all
+from tests.support.loaded_by_command import modules_of_rq
 
 KEYS = Keys()
 
@@ -123,17 +122,7 @@ def test_a_quarantined_job_shows_why(redis_client: redis.Redis) -> None:
 
 def test_looking_at_a_job_loads_nothing_of_rq(client: Client, farm_environment: dict[str, str]) -> None:
     job = client.queue().enqueue("shop.bill", 7)
-    code = f"from farm.cli import command_line; command_line(['job', {job.id!r}], standalone_mode=False)"
-    run = subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; print(sorted(n for n in sys.modules if n.split('.')[0] == 'rq'))"],
-        env=farm_environment | {"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-    )
-
-    assert run.stdout.splitlines()[-1] == "[]"
+    assert modules_of_rq(["job", job.id], farm_environment) == "[]"
 
 
 def test_a_waiting_job_is_canceled_and_an_ended_one_is_left_alone(client: Client) -> None:

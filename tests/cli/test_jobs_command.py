@@ -1,8 +1,6 @@
 """`farm jobs`: every job that the farm knows of, where it is, and what it waits for."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +12,7 @@ from farm.cli import command_line
 from farm.client import Client
 from tests.client import sample_jobs
 from tests.client.running import run_all
+from tests.support.loaded_by_command import modules_of_rq
 from tests.support.planted import (
     IDENTITY,
     KEYS,
@@ -255,17 +254,7 @@ def test_a_status_that_there_is_not_ends_with_2(show: Show) -> None:
 
 
 def test_a_list_loads_nothing_of_rq(farm_environment: dict[str, str]) -> None:
-    code = "from farm.cli import command_line; command_line(['jobs'], standalone_mode=False)"
-    run = subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; print(sorted(n for n in sys.modules if n.split('.')[0] == 'rq'))"],
-        env=farm_environment | {"PYTHONPATH": ":".join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-    )
-
-    assert run.stdout.splitlines()[-1] == "[]"
+    assert modules_of_rq(["jobs"], farm_environment) == "[]"
 
 
 def test_a_service_lists_jobs_through_its_client(redis_client: redis.Redis) -> None:

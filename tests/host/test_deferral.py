@@ -9,28 +9,13 @@ from tests.support.waiting import wait_until
 KEYS = Keys()
 RQ_KEYS = RqKeys()
 
-APP = """
-import os
-from pathlib import Path
 
-import farm
-
-app = farm.App()
-
-
-@app.load
-def load():
-    return float(Path(os.environ["LOAD_FILE"]).read_text())
-"""
-
-
-def test_jobs_wait_in_order_while_all_hosts_say_they_are_full(farm: Farm, user_folder: Path, tmp_path: Path) -> None:
-    (user_folder / "reading.py").write_text(APP)
+def test_jobs_wait_in_order_while_all_hosts_say_they_are_full(farm: Farm, tmp_path: Path) -> None:
     loads = {name: tmp_path / f"load-{name}" for name in ("one", "two")}
     for name, file in loads.items():
         file.write_text("1.0")
         farm.environment["LOAD_FILE"] = str(file)
-        farm.host(name, ready=False, app="reading")
+        farm.host(name, ready=False, app="load_from_file")
     for name in loads:
         farm.wait_for_state(name, "full")
     farm.wait_for_leader()

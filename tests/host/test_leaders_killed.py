@@ -12,32 +12,17 @@ from tests.support.waiting import wait_until
 
 KEYS = Keys()
 
-APP = """
-import os
-from pathlib import Path
-
-import farm
-
-app = farm.App()
-
-
-@app.load
-def load():
-    return float(Path(os.environ["LOAD_FILE"]).read_text())
-"""
-
 JOBS, LEADERS, TAKEOVER_SECONDS = 150, 6, 5.0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_deferred_jobs_keep_their_order_whoever_leads(farm: Farm, user_folder: Path, tmp_path: Path) -> None:
-    (user_folder / "reading.py").write_text(APP)
+def test_deferred_jobs_keep_their_order_whoever_leads(farm: Farm, tmp_path: Path) -> None:
     load = tmp_path / "load"
     load.write_text("0.1")
     farm.environment["LOAD_FILE"] = str(load)
     coordinators = {member.pid: member for member in (farm.coordinator(), farm.coordinator())}
-    farm.host("one", app="reading", standby_coordinator=False)
+    farm.host("one", app="load_from_file", standby_coordinator=False)
     jobs = farm.enqueue_many("note", [(str(number), 0.05) for number in range(JOBS)])
 
     for number in range(LEADERS):

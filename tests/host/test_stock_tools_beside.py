@@ -47,7 +47,7 @@ def test_no_live_job_is_failed_or_run_twice_by_what_cleans_up_beside_the_farm(fa
             looked += all(_page(dashboard, page) for page in PAGES)
             wait_until(lambda: len(farm.waiting()) < 200, "the queue is served", 60)
         farm.wait_for(*jobs, timeout=60)
-        by_stock = _jobs_of(farm, worker)
+        by_stock = int(farm.redis.hget(RQ_KEYS.worker("stock"), "successful_job_count") or 0)
 
     effects = farm.redis.hgetall("test:effects")
     assert len(effects) == len(jobs)
@@ -99,7 +99,3 @@ def _page(address: str, name: str) -> bool:
     with suppress(OSError), urllib.request.urlopen(address + name, timeout=20) as answer:
         return bool(answer.status == 200 and answer.read())
     return False
-
-
-def _jobs_of(farm: Farm, worker: subprocess.Popen[bytes]) -> int:
-    return int(farm.redis.hget(RQ_KEYS.worker("stock"), "successful_job_count") or 0)

@@ -34,6 +34,17 @@ def farm(pair: tuple[Node, Node], farm_environment: dict[str, str], tmp_path: Pa
     one.close()
 
 
+@pytest.fixture
+def movable(
+    pair: tuple[Node, Node], farm_environment: dict[str, str], tmp_path: Path, proxy_to: Callable[[str], FaultProxy]
+) -> Iterator[tuple[Farm, FaultProxy]]:
+    """A farm that reaches the master through a proxy, which may lead elsewhere later."""
+    proxy = proxy_to(pair[0].url)
+    one = Farm(proxy.url, farm_environment, tmp_path)
+    yield one, proxy
+    one.close()
+
+
 def expect_that_enqueueing_is_refused(url: str) -> None:
     refused = pytest.raises(farm_package.RedisUnavailable, match="cannot serve now")
     with farm_package.Client(url) as client, refused:
@@ -63,61 +74,47 @@ def test_a_master_that_became_a_replica_is_away_until_it_is_master_again(farm: F
 
 @pytest.mark.slow
 def test_hosts_follow_an_address_that_leads_to_the_new_master(
-    pair: tuple[Node, Node],
-    farm_environment: dict[str, str],
-    tmp_path: Path,
-    proxy_to: Callable[[str], FaultProxy],
+    pair: tuple[Node, Node], movable: tuple[Farm, FaultProxy]
 ) -> None:
     """The old master stays as a read-only replica, and its connections stay open."""
     master, replica = pair
-    proxy = proxy_to(master.url)
-    farm = Farm(proxy.url, farm_environment, tmp_path)
-    try:
-        host = farm.host("one", processes=2)
-        jobs = farm.enqueue_many("pause", [(0.05,)] * 60)
-        wait_until(lambda: farm.count("finished") >= 5, "jobs run")
+    farm, proxy = movable
+    host = farm.host("one", processes=2)
+    jobs = farm.enqueue_many("pause", [(0.05,)] * 60)
+    wait_until(lambda: farm.count("finished") >= 5, "jobs run")
 
-        proxy.target = replica.url
-        with replica.client() as new, master.client() as old:
-            new.replicaof("NO", "ONE")
-            old.replicaof("127.0.0.1", replica.port)
-        farm.redis.connection_pool.disconnect()
+    proxy.target = replica.url
+    with replica.client() as new, master.client() as old:
+        new.replicaof("NO", "ONE")
+        old.replicaof("127.0.0.1", replica.port)
+    farm.redis.connection_pool.disconnect()
 
-        farm.wait_for(*jobs, timeout=30)
-        farm.wait_for(farm.enqueue("add", 1, 2))
-        assert "was given up" not in host.says
-    finally:
-        farm.close()
+    farm.wait_for(*jobs, timeout=30)
+    farm.wait_for(farm.enqueue("add", 1, 2))
+    assert "was given up" not in host.says
 
 
 @pytest.mark.slow
 def test_a_promoted_replica_that_missed_the_last_writes_leaves_no_job_stuck(
-    pair: tuple[Node, Node],
-    farm_environment: dict[str, str],
-    tmp_path: Path,
-    proxy_to: Callable[[str], FaultProxy],
+    pair: tuple[Node, Node], movable: tuple[Farm, FaultProxy]
 ) -> None:
     master, replica = pair
-    proxy = proxy_to(master.url)
-    farm = Farm(proxy.url, farm_environment, tmp_path)
-    try:
-        farm.host("one", processes=2)
-        jobs = farm.enqueue_many("count_and_pause", [(0.05,)] * 60)
-        wait_until(lambda: farm.count("finished") >= 10, "jobs run")
-        with replica.client() as new:
-            wait_until(lambda: int(new.hget(KEYS.counts("default"), "finished") or 0) >= 10, "the replica has them")
-            new.replicaof("NO", "ONE")  # from here on it hears nothing of what the master accepts
-            wait_until(lambda: farm.count("finished") >= 25, "more is done that the replica does not know")
-            proxy.target = replica.url
-            proxy.cut()
-            master.kill()
+    farm, proxy = movable
+    farm.host("one", processes=2)
+    jobs = farm.enqueue_many("count_and_pause", [(0.05,)] * 60)
+    wait_until(lambda: farm.count("finished") >= 10, "jobs run")
+    with replica.client() as new:
+        wait_until(lambda: int(new.hget(KEYS.counts("default"), "finished") or 0) >= 10, "the replica has them")
+        new.replicaof("NO", "ONE")  # from here on it hears nothing of what the master accepts
+        wait_until(lambda: farm.count("finished") >= 25, "more is done that the replica does not know")
+        proxy.target = replica.url
+        proxy.cut()
+        master.kill()
 
-            farm.redis.connection_pool.disconnect()
-            farm.wait_for(*jobs, timeout=40)
-            assert farm.count("finished") == 60, "outcomes that were lost were recorded anew"
-            assert not new.keys("farm:host:*:running")
-    finally:
-        farm.close()
+        farm.redis.connection_pool.disconnect()
+        farm.wait_for(*jobs, timeout=40)
+        assert farm.count("finished") == 60, "outcomes that were lost were recorded anew"
+        assert not new.keys("farm:host:*:running")
 
 
 @pytest.mark.slow

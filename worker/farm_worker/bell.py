@@ -1,6 +1,5 @@
 """Hears that something was placed in this host's inbox."""
 
-
 from farm.store.bells import wait_for_bell
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm_worker.execution import Execution
