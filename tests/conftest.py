@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from farm.redis_server import RedisServer
 from farm.store.connection import connect
@@ -25,6 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_engine: runs on each engine of Redis that is installed")
     config.addinivalue_line("markers", "keys_without_ttl(*patterns): keys that this test may leave without a TTL")
     leaks.mark_processes()
+    # How long it takes says nothing here: other tests keep the machine busy meanwhile.
+    settings.register_profile("beside other tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("beside other tests")
 
 
 def _heed_interrupts() -> None:

@@ -35,7 +35,7 @@ def shop(tmp_path: Path, farm_environment: dict[str, str]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("start_method", ["template", "spawn"])
+@pytest.mark.parametrize("start_method", ["template", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_jobs_use_the_models_and_leave_no_connection_to_the_next(
     start_method: str, shop: Path, farm_environment: dict[str, str], redis_client: redis.Redis
 ) -> None:

@@ -33,7 +33,7 @@ def children(host: Member) -> dict[int, psutil.Process]:
     return {child.pid: child for child in psutil.Process(host.pid).children()}
 
 
-@pytest.mark.parametrize("start_method", ["template", "spawn"])
+@pytest.mark.parametrize("start_method", ["template", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_when_all_idle_processes_are_killed_the_next_job_runs_and_the_pool_fills_up(
     farm: Farm, app: str, start_method: str
 ) -> None:

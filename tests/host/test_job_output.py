@@ -145,7 +145,9 @@ def test_a_long_line_is_cut(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "argument"), [("flood_with_prints", 1000), ("flood_from_below", "1G")], ids=["prints", "pipe"]
+    ("function", "argument"),
+    [pytest.param("flood_with_prints", 1000, marks=pytest.mark.slow), ("flood_from_below", "1G")],
+    ids=["prints", "pipe"],
 )
 def test_a_flood_of_a_gigabyte_is_cut_and_hurts_nobody(farm: Farm, function: str, argument: Any) -> None:
     host = farm.host(**SETTINGS)

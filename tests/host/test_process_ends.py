@@ -10,7 +10,7 @@ from farm import host as farm_host
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
-START_METHODS = pytest.mark.parametrize("start_method", ["spawn", "template"])
+START_METHODS = pytest.mark.parametrize("start_method", [pytest.param("spawn", marks=pytest.mark.slow), "template"])
 
 JOBS = """
 import itertools, os, signal, subprocess, sys, time
@@ -95,7 +95,12 @@ def run(farm: Farm, function: str, *arguments: object, timeout: int = 60) -> tup
 
 
 @pytest.mark.parametrize(
-    ("name", "start_method"), [("SIGSEGV", "template"), ("SIGABRT", "spawn"), ("SIGKILL", "template")]
+    ("name", "start_method"),
+    [
+        ("SIGSEGV", "template"),
+        pytest.param("SIGABRT", "spawn", marks=pytest.mark.slow),
+        pytest.param("SIGKILL", "template", marks=pytest.mark.slow),
+    ],
 )
 def test_a_job_that_dies_of_a_signal_says_so(ends: Farm, name: str, start_method: str) -> None:
     host = ends.host(max_crashes=1, start_method=start_method)
@@ -134,7 +139,9 @@ def test_a_job_that_holds_the_interpreter_beyond_its_timeout_says_where_it_was(e
     assert "in hold_in_c" in event["stack"]
 
 
-@pytest.mark.parametrize("function", ["ignore_everything", "take_over_the_dump_signal"])
+@pytest.mark.parametrize(
+    "function", ["ignore_everything", pytest.param("take_over_the_dump_signal", marks=pytest.mark.slow)]
+)
 def test_a_job_that_swallows_everything_is_killed_and_timed_out(ends: Farm, function: str) -> None:
     ends.host(close_timeout=1)
 
@@ -200,7 +207,13 @@ def test_memory_of_what_a_job_started_counts_against_its_process(ends: Farm) -> 
         pytest.param("raise SystemExit(4)", {}, "initialize_error", "SystemExit", marks=pytest.mark.slow),
         pytest.param("os._exit(4)", {}, "exited", "exited with code 4", marks=pytest.mark.slow),
         pytest.param("os.abort()", {}, "crashed", "SIGABRT", marks=pytest.mark.slow),
-        ("time.sleep(600)", {"initialize_timeout": 2}, "initialize_timeout", "did not become ready in time"),
+        pytest.param(
+            "time.sleep(600)",
+            {"initialize_timeout": 2},
+            "initialize_timeout",
+            "did not become ready in time",
+            marks=pytest.mark.slow,
+        ),
         ("x = bytearray(400_000_000); time.sleep(600)", {"memory_limit_mb": 250}, "memory_limit", "more memory"),
     ],
     ids=["raises", "exits", "leaves", "aborts", "hangs", "greedy"],

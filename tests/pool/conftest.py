@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize, Outcome, Ready
 from farm_worker.pool.reasons import ProcessEnd
+from tests.support import leaks
 from tests.support.child_harness import USER_MODULES, ChildHarness
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -32,6 +34,21 @@ def child(redis_url: str) -> Iterator[ChildHarness]:
 
 
 @pytest.fixture
+def used_child(redis_url: str, used_children: "UsedChildren") -> Iterator[ChildHarness]:
+    """A warm process without an app that ran jobs of other tests before, as those of a pool did."""
+    harness = used_children.at_rest(redis_url)
+    yield harness
+    used_children.put_back(harness)
+
+
+@pytest.fixture(scope="module")
+def used_children() -> Iterator["UsedChildren"]:
+    children = UsedChildren()
+    yield children
+    children.end()
+
+
+@pytest.fixture
 def queue(redis_client: redis.Redis) -> Queue:
     return Queue("default", connection=redis_client)
 
@@ -41,6 +58,34 @@ def obedient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes run tests/support/protocol_child.py in place of ours."""
     monkeypatch.setattr(starter, "CHILD_MODULE", "protocol_child")
     monkeypatch.setattr(spawn, "_folders_to_append", lambda: (str(SUPPORT),))
+
+
+class UsedChildren:
+    """At most one process that waits for the jobs of the next test."""
+
+    def __init__(self) -> None:
+        self._waiting: ChildHarness | None = None
+
+    def at_rest(self, redis_url: str) -> ChildHarness:
+        """The one that waits, or a new one."""
+        harness, self._waiting = self._waiting, None
+        if harness is None:
+            harness = ChildHarness(redis_url, path=[USER_MODULES], environment=os.environ | {leaks.SHARED_MARK: "1"})
+            harness.receive(Ready)
+        return harness
+
+    def put_back(self, harness: ChildHarness) -> None:
+        """Keeps it for the next test, unless it ended or has something left to say."""
+        self._waiting = harness
+        if harness.at_rest:
+            harness.said.clear()
+        else:
+            self.end()
+
+    def end(self) -> None:
+        harness, self._waiting = self._waiting, None
+        if harness is not None:
+            harness.__exit__()
 
 
 def initialize(number: int, app: str | None = None) -> Initialize:

@@ -19,6 +19,12 @@ from tests.support.child_harness import USER_MODULES, ChildHarness
 YEAR = 31536000
 
 
+@pytest.fixture
+def child(used_child: ChildHarness) -> ChildHarness:
+    """Most of these tests say what a job does, not what its process does: one process serves them all."""
+    return used_child
+
+
 def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job:
     return queue.enqueue(f"jobs_under_test.{function}", args=arguments, **options)
 

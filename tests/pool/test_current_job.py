@@ -22,6 +22,12 @@ def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job
     return queue.enqueue(f"around_jobs.{function}", args=arguments, **options)
 
 
+@pytest.fixture
+def child(used_child: ChildHarness) -> ChildHarness:
+    """Most of these tests say what a job may do, not how its process begins or ends: one process serves them all."""
+    return used_child
+
+
 def value(outcome: Outcome) -> Any:
     assert outcome.kind == "finished", outcome.summary
     return pickle.loads(base64.b64decode(outcome.result))

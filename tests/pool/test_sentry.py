@@ -70,7 +70,9 @@ def captured(events: Path, kind: str) -> list[dict[str, Any]]:
     return [payload for found, payload in map(json.loads, lines) if found == kind]
 
 
-@pytest.mark.parametrize("code", [AT_IMPORT, IN_PREWARM], ids=["at import", "in prewarm"])
+@pytest.mark.parametrize(
+    "code", [pytest.param(AT_IMPORT, marks=pytest.mark.slow), IN_PREWARM], ids=["at import", "in prewarm"]
+)
 def test_a_failure_is_captured_once_with_the_jobs_data(start: Start, queue: Queue, events: Path, code: str) -> None:
     job = queue.enqueue("jobs_under_test.fail", "a text")
     child = start(code)

@@ -216,10 +216,12 @@ def pid():
 @pytest.mark.parametrize(
     ("app", "expected"),
     [
-        ("raise RuntimeError('no licence')", "no licence"),
+        pytest.param("raise RuntimeError('no licence')", "no licence", marks=pytest.mark.slow),
         ("@app.preload\ndef rates(process):\n    raise OSError('no rates')", "userapp.rates raised OSError: no rates"),
-        ("@app.preload\ndef rates(process):\n    yield", "yields"),
-        ("@app.preload\nasync def rates(process):\n    raise OSError('no rates')", "no rates"),
+        pytest.param("@app.preload\ndef rates(process):\n    yield", "yields", marks=pytest.mark.slow),
+        pytest.param(
+            "@app.preload\nasync def rates(process):\n    raise OSError('no rates')", "no rates", marks=pytest.mark.slow
+        ),
         ("@app.preload\ndef rates(process):\n    os._exit(5)", "exit code 5"),
     ],
 )

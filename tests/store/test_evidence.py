@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rq import Queue
 from rq.job import Job
@@ -306,6 +306,7 @@ def test_what_stands_in_the_counts_and_is_no_number_counts_as_none(redis_url: st
     assert [end.attempt for end in ends_of(redis_client, job.id)] == [1]
 
 
+@settings(max_examples=30)
 @given(st.lists(st.text(max_size=4000), max_size=40), st.text(max_size=4000), st.text(max_size=60))
 def test_a_line_of_evidence_is_one_line_of_bounded_length_and_can_be_read(
     lines: list[str], detail: str, host: str

@@ -49,8 +49,17 @@ async def release_page(member: str, cursor: str, client: redis.asyncio.Redis) ->
     return await UpkeepStore(client, KEYS, RQ_KEYS).release_dependents(leader(client), member, cursor)
 
 
-@pytest.mark.parametrize("ending", ["finished", "failed"])
-@pytest.mark.parametrize("ttl", [0, 30, -1])
+@pytest.mark.parametrize(
+    ("ending", "ttl"),
+    [
+        ("finished", 0),
+        ("failed", 30),
+        pytest.param("finished", 30, marks=pytest.mark.slow),
+        pytest.param("finished", -1, marks=pytest.mark.slow),
+        pytest.param("failed", 0, marks=pytest.mark.slow),
+        pytest.param("failed", -1, marks=pytest.mark.slow),
+    ],
+)
 def test_those_left_do_not_expire_before_they_are_released(
     redis_url: str, redis_client: redis.Redis, ending: str, ttl: int
 ) -> None:

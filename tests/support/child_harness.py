@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import struct
 import termios
 from collections.abc import Iterable
@@ -65,6 +66,12 @@ class ChildHarness:
         self.close_tokens()
         os.close(self.lines.token_read)
         self.lines.close()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it lives, has nothing to do, and has told all that there is to tell."""
+        told_all = not self._messages and not select.select([self.stream], [], [], 0)[0]
+        return told_all and self.process.poll() is None and self._tokens_open and self.peek() == 0
 
     def receive(self, wanted: type[Wanted]) -> Wanted:
         """The next message, which must be of this kind. What jobs say goes to `said`, unless it is asked for."""

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import redis
@@ -76,11 +77,17 @@ def keys_without_end(client: redis.Redis, permitted: Iterable[str] = ()) -> list
 def _started_here() -> set[psutil.Process]:
     mark = os.environ.get(SESSION_MARK)
     found = set(psutil.Process().children(recursive=True))
-    for process in psutil.process_iter():
+    for pid in psutil.pids():
         with suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get(SESSION_MARK) == mark:
-                found.add(process)
+            if pid != os.getpid() and _is_marked(pid, f"{SESSION_MARK}={mark}"):
+                found.add(psutil.Process(pid))
     return found
+
+
+def _is_marked(pid: int, mark: str) -> bool:
+    if psutil.LINUX:  # read as it is: this happens for each process of the machine after each test
+        return mark.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return mark.partition("=")[2] == psutil.Process(pid).environ().get(SESSION_MARK)
 
 
 def _lives(process: psutil.Process) -> bool:
