@@ -7,6 +7,8 @@ PROCESSES ?= 5
 SEED ?= 1
 SECONDS ?= 600
 
+unexport PYTHONDONTWRITEBYTECODE  # else each of the test processes reads all tests anew, for ten seconds
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all chaos check lint types imports layout bench clean
 

@@ -1,5 +1,6 @@
 """The private servers of a test session: at most one per engine and test process, started when first asked for."""
 
+from functools import cache
 from pathlib import Path
 
 from farm.redis_server import Binary, RedisServer, find_all
@@ -31,6 +32,7 @@ class ServerPark:
             server.stop()
 
 
+@cache
 def engines() -> list[str]:
     """The engines that can be started here, the preferred one first."""
     return list(dict.fromkeys(binary.engine for binary in find_all()))
