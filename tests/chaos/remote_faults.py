@@ -145,6 +145,8 @@ def slow_replies(stage: Stage, draw: random.Random) -> Script:
 
 
 def _command(stage: Stage, text: str, *words: str) -> Script:
+    if stage.redis_disturbed:
+        return
     stage.timeline.say(text)
     trouble = stage.timeline.trouble("redis", text)
     with suppress(*REDIS_ERRORS):

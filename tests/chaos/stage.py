@@ -84,6 +84,7 @@ class Stage:
         self.server = DurableServer(folder / "redis")
         self.server.everysec = everysec
         self.redis_disturbed = False
+        """A fault is at it: whoever asked it would wait, and the end of the fault with him."""
         self.coordinator_disturbed = False
         self._processes = processes
         self._ledger = ledger
@@ -131,6 +132,8 @@ class Stage:
 
     def is_served_by(self, host: HostPlace) -> bool:
         """Whether its present member is registered and beats."""
+        if self.redis_disturbed:
+            return False
         try:
             pid, state = self.redis.hmget(KEYS.host(host.name), "pid", "state")
         except REDIS_ERRORS:
@@ -143,6 +146,8 @@ class Stage:
 
     def pids_of_processes(self, host: HostPlace) -> list[int]:
         """Of the processes that run jobs on this host, as it published them; none while Redis is away."""
+        if self.redis_disturbed:
+            return []
         try:
             entries = self.redis.hgetall(KEYS.processes(host.name))
         except REDIS_ERRORS:
@@ -153,10 +158,10 @@ class Stage:
     def coordinators(self) -> list[psutil.Process]:
         """All there are, the leader first."""
         found = [process for process in self._descendants() if "farm.coordinator" in _command(process)]
-        try:
-            leader = int((self.redis.get(KEYS.coordinator) or b"-0").rpartition(b"-")[2])
-        except (*REDIS_ERRORS, ValueError):
-            leader = 0
+        leader = 0
+        if not self.redis_disturbed:
+            with suppress(*REDIS_ERRORS, ValueError):
+                leader = int((self.redis.get(KEYS.coordinator) or b"-0").rpartition(b"-")[2])
         return sorted(found, key=lambda process: (process.pid != leader, process.pid))
 
     def template_of(self, host: HostPlace) -> psutil.Process | None:
