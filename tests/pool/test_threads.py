@@ -205,6 +205,10 @@ def test_new_code_gets_a_new_process_while_the_old_threads_end_their_jobs(own: O
     asyncio.run(scene())
 
 
+def open_descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def test_descriptors_of_ended_threads_are_closed(own: OwnPool) -> None:
     async def scene() -> None:
         async with pool(own, slots=1, max_jobs_per_process=1) as watched:
@@ -215,7 +219,7 @@ def test_descriptors_of_ended_threads_are_closed(own: OwnPool) -> None:
                 await run(own, watched, "number")
                 await until(lambda done=number: len(watched.ends) > done, "the thread has ended")
                 await ready(watched)
-                counts.append(len(os.listdir(f"/proc/{pid}/fd")))
-            assert counts[-1] <= counts[1] + 1
+                counts.append(open_descriptors(pid))
+            await until(lambda: open_descriptors(pid) <= counts[1] + 1, "what ended threads used is closed")
 
     asyncio.run(scene())
