@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+import redis
 
 from farm.keys import Keys, RqKeys
 from tests.support.farm import Farm, Member
@@ -13,6 +14,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 KEYS = Keys()
 RQ_KEYS = RqKeys()
+HOST_TIMEOUT_SECONDS = 10.0
+
+
+@pytest.fixture(autouse=True)
+def _settled_redis(redis_client: redis.Redis) -> None:
+    """Up for longer than a leader waits with giving up hosts once Redis came up."""
+    wait_until(
+        lambda: redis_client.info("server")["uptime_in_seconds"] > HOST_TIMEOUT_SECONDS,
+        "Redis has been up for a while",
+        2 * HOST_TIMEOUT_SECONDS,
+    )
 
 
 def wait_out(seconds: float) -> None:
