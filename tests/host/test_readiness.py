@@ -32,6 +32,10 @@ class Manager:
                 self.heard += self._socket.recv(4096).decode().splitlines()
         return any(said.startswith(word) for said in self.heard)
 
+    def said(self, word: str) -> str:
+        """The last line it was told that begins so."""
+        return [said for said in self.heard if said.startswith(word)][-1]
+
     def forget(self) -> None:
         self.hears("")
         self.heard.clear()
@@ -90,9 +94,8 @@ def test_a_host_whose_processes_do_not_become_warm_is_not_ready_and_says_why(far
     )
     host = farm.host("one", ready=False, app="cold_app")
 
-    wait_until(
-        lambda: manager.hears("STATUS=one is unhealthy") and "no database" in manager.heard[-1], "it says why", 40
-    )
+    wait_until(lambda: manager.hears("STATUS=one is unhealthy"), "it is unhealthy", 40)
+    assert "no database" in manager.said("STATUS=one is unhealthy")
     assert not manager.hears("READY=1")
     assert host.stop() == 0
 
