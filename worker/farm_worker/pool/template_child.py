@@ -99,8 +99,7 @@ def _refuse_meanwhile(stream: socket.socket, error: OSError) -> bool:
     with suppress(OSError):
         os.write(lines.stream, encode(InitializeFailed(f"the template can't fork: {error}")))
     lines.refuse()
-    with suppress(ConnectionError):
-        stream.sendall(encode(Forked()))
+    _tell_forked(stream)
     return True
 
 
@@ -108,16 +107,19 @@ def _be_process(stream: socket.socket, news: int, loaded: "Loaded") -> int:
     try:
         template_fork.spare_finalizers()
         template_fork.reseed()
-        request = template_fork.wait_for_request(stream, news)
+        request = template_fork.wait_for_request(stream, news, lambda: _tell_forked(stream))
         begun = time.monotonic()
-        with suppress(ConnectionError):
-            stream.sendall(encode(Forked()))
         stream.close()
         lines = template_fork.take_output(request).take_over()
         return serve(lines, begun, loaded, lambda: os.write(lines.stream, encode(Born(os.getpid()))))
     except BaseException:  # noqa: BLE001 - what is left to say before the end
         traceback.print_exc()
         return 1
+
+
+def _tell_forked(stream: socket.socket) -> None:
+    with suppress(ConnectionError):
+        stream.sendall(encode(Forked()))
 
 
 if __name__ == "__main__":

@@ -64,8 +64,11 @@ def is_another_wanted(template_end: int) -> bool:
     return news != _NO_MORE
 
 
-def wait_for_request(stream: socket.socket, reserve_end: int) -> ChildLines:
-    """In the reserve: the lines of the process that it becomes. It ends here when the template or the host is gone."""
+def wait_for_request(stream: socket.socket, reserve_end: int, tell: Callable[[], None]) -> ChildLines:
+    """In the reserve: the lines of the process that it becomes. It ends here when the template or the host is gone.
+
+    `tell` says that it was taken, before the template forks the next one and says that: the host would mix up the two.
+    """
     waiting = select.poll()
     waiting.register(stream, select.POLLIN)
     waiting.register(reserve_end, 0)  # an error, once the template has no end of it
@@ -75,6 +78,7 @@ def wait_for_request(stream: socket.socket, reserve_end: int) -> ChildLines:
     if lines is None:
         os.write(reserve_end, _NO_MORE)
         os._exit(0)
+    tell()
     os.write(reserve_end, _TAKEN)
     os.close(reserve_end)
     return lines
