@@ -7,7 +7,7 @@ PROCESSES ?= 5
 SEED ?= 1
 SECONDS ?= 600
 
-unexport PYTHONDONTWRITEBYTECODE  # else each of the test processes reads all tests anew, for ten seconds
+unexport PYTHONDONTWRITEBYTECODE  # else each test process compiles all tests anew: ten seconds
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all chaos check lint types imports layout bench clean

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +69,8 @@ class UsedChildren:
         """The one that waits, or a new one."""
         harness, self._waiting = self._waiting, None
         if harness is None:
-            harness = ChildHarness(redis_url, path=[USER_MODULES], environment=os.environ | {leaks.SHARED_MARK: "1"})
+            harness = ChildHarness(redis_url, path=[USER_MODULES])
+            leaks.shared_pids.add(harness.process.pid)
             harness.receive(Ready)
         return harness
 
@@ -86,6 +86,7 @@ class UsedChildren:
         harness, self._waiting = self._waiting, None
         if harness is not None:
             harness.__exit__()
+            leaks.shared_pids.discard(harness.process.pid)
 
 
 def initialize(number: int, app: str | None = None) -> Initialize:

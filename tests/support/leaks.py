@@ -38,6 +38,9 @@ PERMANENT_KEYS = (
 )
 """Keys that may have no TTL. The one list of them; the design's table of keys says why."""
 
+shared_pids: set[int] = set()
+"""The same for one process without those that it starts."""
+
 
 def mark_processes() -> None:
     """Lets `survivors` find processes of this session that lost their parent: the mark is inherited."""
@@ -95,6 +98,7 @@ def _lives(process: psutil.Process) -> bool:
     try:
         return (
             process.status() != psutil.STATUS_ZOMBIE
+            and process.pid not in shared_pids
             and not any("multiprocessing.resource_tracker" in argument for argument in process.cmdline())
             and SHARED_MARK not in process.environ()
         )
