@@ -51,6 +51,9 @@ class Recoverer:
 
     async def _fence_silent_hosts(self, leader: LeaderScripts) -> None:
         silent, without_beat = await self._store.silent_hosts(self._host_timeout)
+        self._freeze.note_contact()
+        if self._freeze.frozen:  # Redis stood still amid this look, and answered before any host's beat came through
+            return
         for host in [*silent, *self._long_without_beat(without_beat)]:
             if await self._store.fence(leader, host, self._host_timeout):
                 LOG.warning("host %s is lost: no beat for %g s; its jobs are given back", host.name, self._host_timeout)
