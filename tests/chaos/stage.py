@@ -3,12 +3,12 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 import redis
@@ -29,6 +29,7 @@ DRAIN_TIMEOUT = 3.0
 SHORT, LONG = (0.5, 1.5), (HOST_TIMEOUT + 2.0, HOST_TIMEOUT + 4.0)
 """Seconds of silence: what a farm has to sit out, and what it has to act on."""
 
+Answer = TypeVar("Answer")
 END_SECONDS = 30.0
 """How long a host may take to end once asked, on a busy machine."""
 
@@ -132,12 +133,7 @@ class Stage:
 
     def is_served_by(self, host: HostPlace) -> bool:
         """Whether its present member is registered and beats."""
-        if self.redis_disturbed:
-            return False
-        try:
-            pid, state = self.redis.hmget(KEYS.host(host.name), "pid", "state")
-        except REDIS_ERRORS:
-            return False
+        pid, state = self._ask(lambda: self.redis.hmget(KEYS.host(host.name), "pid", "state"), [None, None])
         return state is not None and pid == str(host.member.pid).encode()
 
     def start_coordinator(self) -> None:
@@ -146,23 +142,16 @@ class Stage:
 
     def pids_of_processes(self, host: HostPlace) -> list[int]:
         """Of the processes that run jobs on this host, as it published them; none while Redis is away."""
-        if self.redis_disturbed:
-            return []
-        try:
-            entries = self.redis.hgetall(KEYS.processes(host.name))
-        except REDIS_ERRORS:
-            return []
+        entries = self._ask(lambda: self.redis.hgetall(KEYS.processes(host.name)), {})
         own = {process.pid for process in host.member.tree()}  # what is published may be over, and the pid another's
         return sorted(own & {json.loads(line)["pid"] for field, line in entries.items() if field != b"at"})
 
     def coordinators(self) -> list[psutil.Process]:
         """All there are, the leader first."""
         found = [process for process in self._descendants() if "farm.coordinator" in _command(process)]
-        leader = 0
-        if not self.redis_disturbed:
-            with suppress(*REDIS_ERRORS, ValueError):
-                leader = int((self.redis.get(KEYS.coordinator) or b"-0").rpartition(b"-")[2])
-        return sorted(found, key=lambda process: (process.pid != leader, process.pid))
+        token = self._ask(lambda: self.redis.get(KEYS.coordinator), None) or b""
+        leader = token.rpartition(b"-")[2].decode()
+        return sorted(found, key=lambda process: (str(process.pid) != leader, process.pid))
 
     def template_of(self, host: HostPlace) -> psutil.Process | None:
         """The process that forks the others: the oldest of its kind that is no process of the pool."""
@@ -193,6 +182,13 @@ class Stage:
                     f"{member.name} (pid {member.pid}) was asked to end and said {code}: {member.says[-1500:]}"
                 )
         return wrong
+
+    def _ask(self, read: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """What Redis says; `otherwise` while it is away, at once where a fault made it so."""
+        if not self.redis_disturbed:
+            with suppress(*REDIS_ERRORS):
+                return read()
+        return otherwise
 
     def _end_members(self) -> None:
         for member in self.farm.members:

@@ -161,9 +161,8 @@ class _Case:
         if status == self.order.expected:
             return status != "failed" or self.order.kind != "poisonous" or self._is_poisoned()
         if self.order.expected == "canceled" and status == "finished":
-            return bool(
-                self.runs
-            )  # the cancel came too late, or was never sent: Redis had not said that it had the job
+            # The cancel came too late, or was never sent: Redis had not said that it had the job.
+            return bool(self.runs)
         if status == "canceled":
             return self.order.canceled
         if status == "deferred" and self.order.parent:

@@ -8,7 +8,7 @@ import redis
 
 from farm.keys import Keys, RqKeys
 from tests.support.farm import Farm, Member
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -25,11 +25,6 @@ def _settled_redis(redis_client: redis.Redis) -> None:
         "Redis has been up for a while",
         2 * HOST_TIMEOUT_SECONDS,
     )
-
-
-def wait_out(seconds: float) -> None:
-    since = time.monotonic()
-    wait_until(lambda: time.monotonic() - since >= seconds, f"{seconds:g} s have passed", seconds + 10)
 
 
 def two_hosts_and_a_job(farm: Farm, *arguments: object) -> tuple[Member, Member]:

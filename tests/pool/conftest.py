@@ -35,7 +35,7 @@ def child(redis_url: str) -> Iterator[ChildHarness]:
 @pytest.fixture
 def used_child(redis_url: str, used_children: "UsedChildren") -> Iterator[ChildHarness]:
     """A warm process without an app that ran jobs of other tests before, as those of a pool did."""
-    harness = used_children.at_rest(redis_url)
+    harness = used_children.take(redis_url)
     yield harness
     used_children.put_back(harness)
 
@@ -65,7 +65,7 @@ class UsedChildren:
     def __init__(self) -> None:
         self._waiting: ChildHarness | None = None
 
-    def at_rest(self, redis_url: str) -> ChildHarness:
+    def take(self, redis_url: str) -> ChildHarness:
         """The one that waits, or a new one."""
         harness, self._waiting = self._waiting, None
         if harness is None:

@@ -14,6 +14,8 @@ PATIENCE_SECONDS = 5.0
 SESSION_MARK = "RQ_FARM_TEST_SESSION"
 SHARED_MARK = "RQ_FARM_TEST_SHARED"
 """In the environment of processes that several tests share: the fixture that started them ends them."""
+shared_pids: set[int] = set()
+"""The same for a single process, without those that it starts."""
 
 PERMANENT_KEYS = (
     "farm:load",
@@ -37,9 +39,6 @@ PERMANENT_KEYS = (
     "test:*",  # what a test wrote for itself
 )
 """Keys that may have no TTL. The one list of them; the design's table of keys says why."""
-
-shared_pids: set[int] = set()
-"""The same for one process without those that it starts."""
 
 
 def mark_processes() -> None:

@@ -19,3 +19,9 @@ def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout:g} s still not true: {description} (last value: {value!r})")
         time.sleep(CHECK_INTERVAL_SECONDS)
+
+
+def wait_out(seconds: float) -> None:
+    """For how long something has to last, where that is what the test is about."""
+    since = time.monotonic()
+    wait_until(lambda: time.monotonic() - since >= seconds, f"{seconds:g} s have passed", seconds + 10)

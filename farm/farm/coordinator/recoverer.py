@@ -37,8 +37,7 @@ class Recoverer:
     async def run_once(self, leader: LeaderScripts) -> None:
         """Fences every silent host, unless that is frozen, and gives back what is lost. Raises NotLeader."""
         self._freeze.note_server(await self._leadership.server_life())
-        if not self._freeze.frozen:
-            await self._fence_silent_hosts(leader)
+        await self._fence_silent_hosts(leader)
         for member in await self._store.lost():
             try:
                 await self._recover(leader, member)
@@ -52,7 +51,7 @@ class Recoverer:
     async def _fence_silent_hosts(self, leader: LeaderScripts) -> None:
         silent, without_beat = await self._store.silent_hosts(self._host_timeout)
         self._freeze.note_contact()
-        if self._freeze.frozen:  # Redis stood still amid this look, and answered before any host's beat came through
+        if self._freeze.frozen:  # asked after the look: Redis may have stood still amid it, and not heard a beat yet
             return
         for host in [*silent, *self._long_without_beat(without_beat)]:
             if await self._store.fence(leader, host, self._host_timeout):
