@@ -96,6 +96,7 @@ def run(options: Options) -> Report:
 
 def _run(options: Options, folder: Path) -> tuple[Verdict, list[str]]:
     ledger = Ledger(folder / "ledger")
+    others = {process.pid for process in leaks.started_here()}
     with Stage(folder, ledger.folder, options.processes, options.everysec) as stage:
         owner = Owner(stage.url, options.seed)
         owner.start()
@@ -113,7 +114,7 @@ def _run(options: Options, folder: Path) -> tuple[Verdict, list[str]]:
         if not verdict.counts["stuck"]:
             verdict.findings += _order(stage, owner, ledger)
         verdict.findings += stage.stop()
-        verdict.findings += _left_behind(stage)
+        verdict.findings += _left_behind(stage, others)
     return verdict, stage.timeline.lines
 
 
@@ -211,13 +212,13 @@ def _order(stage: Stage, owner: Owner, ledger: Ledger) -> list[str]:
     return [f"without faults, a job was passed by {most} jobs from behind it in the queue, {max(ways)} may do so"]
 
 
-def _left_behind(stage: Stage) -> list[str]:
-    """In Redis when all hosts have left, and on this machine."""
+def _left_behind(stage: Stage, others: set[int]) -> list[str]:
+    """In Redis when all hosts have left, and on this machine, where `others` ran before."""
     with connect(stage.url) as client:
         found = [f"key without TTL: {key}" for key in leaks.keys_without_end(client)]
         held = [key for key in (KEYS.hosts, KEYS.identities, KEYS.load, RQ_KEYS.workers) if client.exists(key)]
         for pattern in (KEYS.inbox("*", "*"), KEYS.running("*", "*")):
             held += [key.decode() for key in client.scan_iter(pattern, count=1000)]
         found += [f"{key} is left, and all hosts have gone" for key in held]
-    processes = leaks.survivors(process.pid for process in stage.server.tree)
+    processes = leaks.survivors(others.union(process.pid for process in stage.server.tree))
     return found + [f"process left: {text}" for text in leaks.describe_and_kill(processes)]

@@ -46,11 +46,22 @@ def mark_processes() -> None:
     os.environ[SESSION_MARK] = f"{os.getpid()}-{time.time_ns()}"
 
 
+def started_here() -> set[psutil.Process]:
+    """What this session started and still runs, its own children and those that lost their parent."""
+    mark = os.environ.get(SESSION_MARK)
+    found = set(psutil.Process().children(recursive=True))
+    for pid in psutil.pids():
+        with suppress(psutil.Error, OSError):
+            if pid != os.getpid() and _is_marked(pid, f"{SESSION_MARK}={mark}"):
+                found.add(psutil.Process(pid))
+    return found
+
+
 def survivors(allowed: Iterable[int]) -> list[psutil.Process]:
     """What this session started and still runs after some patience, but for the processes `allowed`."""
     spared = set(allowed)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while found := [process for process in _started_here() if process.pid not in spared and _lives(process)]:
+    while found := [process for process in started_here() if process.pid not in spared and _lives(process)]:
         if time.monotonic() > deadline:
             return found
         time.sleep(0.02)
@@ -74,16 +85,6 @@ def keys_without_end(client: redis.Redis, permitted: Iterable[str] = ()) -> list
     keys = [key.decode("utf-8", "replace") for key in client.scan_iter(count=1000) if client.ttl(key) == -1]
     unlisted = [key for key in keys if not any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)]
     return sorted(unlisted + [key for key in keys if _ended_without_ttl(client, key)])
-
-
-def _started_here() -> set[psutil.Process]:
-    mark = os.environ.get(SESSION_MARK)
-    found = set(psutil.Process().children(recursive=True))
-    for pid in psutil.pids():
-        with suppress(psutil.Error, OSError):
-            if pid != os.getpid() and _is_marked(pid, f"{SESSION_MARK}={mark}"):
-                found.add(psutil.Process(pid))
-    return found
 
 
 def _is_marked(pid: int, mark: str) -> bool:
