@@ -33,14 +33,15 @@ async def settle_left(folder: Path | None, execution: ExecutionStore, hosts: Hos
 async def count_refused(hosts: HostStore, host: str, endings: Sequence[Ending]) -> None:
     """Outcomes of leases that were taken away: into the counts of their queues, the events, and one line of the log.
 
-    Raises redis-py's errors.
+    One that Redis had accepted, and whose answer was lost before the host was given up, is among them: the receipt that
+    would tell went with the lease. Raises redis-py's errors.
     """
     if not endings:
         return
     ids = ", ".join(ending.job_id.decode(errors="replace") for ending in endings[:10])
     more = ", …" if len(endings) > len(endings[:10]) else ""
     _logger.error(
-        "%d outcomes of %s came too late and were refused, the jobs had gone back to their queues: %s%s",
+        "%d outcomes of %s came too late: the jobs had gone back to their queues, or only the answer was lost: %s%s",
         len(endings),
         host,
         ids,
