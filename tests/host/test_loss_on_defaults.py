@@ -63,7 +63,7 @@ def test_a_host_stopped_for_30_seconds_writes_nothing_of_jobs_that_run_elsewhere
 
     wait_until(lambda: farm.count("refused") == 2, "the late outcomes are refused and counted", 20)
     farm.wait_for_state("one", "available")
-    assert farm.events("write.refused")
+    wait_until(lambda: farm.events("write.refused"), "they are told")
     assert [farm.redis.xlen(RQ_KEYS.results(job.id)) for job in jobs] == [1, 1]
     assert (farm.count("finished"), farm.count("recovered")) == (2, 2)
 

@@ -16,7 +16,7 @@ from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch
 from farm.store.hosts import HostStore, Registration
 from tests.support.farm import Farm
 from tests.support.fault_proxy import FaultProxy
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
 BATCHES = tuple(f"{number:024x}" for number in range(1, 4))
@@ -193,7 +193,7 @@ def hosts_after_random_cuts(farm: Farm, proxy: FaultProxy, cuts: int) -> float:
             farm.enqueue_many("pause", [(0.005,)] * 40)
             total += 40
         proxy.cut()
-        time.sleep(drawn.uniform(0, 0.15))
+        wait_out(drawn.uniform(0, 0.15))
     wait_until(lambda: farm.count("finished") == total, "all jobs are finished", 40)
     assert farm.redis.zcard(RQ_KEYS.finished("default")) == total
     assert not farm.redis.keys("farm:host:one:*:running")

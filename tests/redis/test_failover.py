@@ -1,7 +1,6 @@
 """Another server takes over, or this one refuses to serve: it counts as away, and jobs in flight go on."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from farm.store.connection import connect, readable_errors
 from tests.support.farm import Farm
 from tests.support.fault_proxy import FaultProxy
 from tests.support.replicated_redis import Node, master_and_replica, wait_in_step
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
 KEYS = Keys()
 
@@ -191,7 +190,7 @@ def test_a_redis_that_forgot_everything_gets_its_hosts_back(
 
         wait_until(lambda: farm.published("one").get("state") == "available", "the host is back", 20)
         farm.wait_for(farm.enqueue("add", 1, 2), timeout=20)
-        time.sleep(2)
+        wait_out(2)
         assert farm.count("finished") == 1
         assert len(farm.redis.keys("rq:job:*")) == 1, "no stump of the job that was forgotten"
     finally:

@@ -9,7 +9,7 @@ from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
 from tests.support.farm import Farm
 from tests.support.killed_redis import kill, standing_still
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
 RESUME_SECONDS = 5.0
@@ -113,7 +113,7 @@ def test_redis_that_stands_still_for_five_seconds_gives_up_nobody(own_farm: Farm
 
     with standing_still(own_redis):
         wait_until(lambda: "Redis is away" in host.says, "the host says so")
-        time.sleep(1.5)
+        wait_out(1.5)
     own_farm.wait_for(job)
 
     assert own_farm.fetch(job).return_value() == 3.0
@@ -128,7 +128,7 @@ def test_an_outage_is_told_of_once_when_it_begins_and_once_when_it_ends(own_farm
     host = own_farm.host("one")
     kill(own_redis)
     wait_until(lambda: "Redis is away" in host.says, "the host says so")
-    time.sleep(3)
+    wait_out(3)
     own_redis.start()
     wait_until(lambda: "Redis is back after" in host.says, "the host says so")
     own_farm.wait_for(own_farm.enqueue("add", 1, 2))
