@@ -100,7 +100,7 @@ def test_a_promoted_replica_that_missed_the_last_writes_leaves_no_job_stuck(
     master, replica = pair
     farm, proxy = movable
     farm.host("one", processes=2)
-    jobs = farm.enqueue_many("count_and_pause", [(0.05,)] * 60)
+    jobs = farm.enqueue_many("pause", [(0.05,)] * 60)
     wait_until(lambda: farm.count("finished") >= 10, "jobs run")
     with replica.client() as new:
         wait_until(lambda: int(new.hget(KEYS.counts("default"), "finished") or 0) >= 10, "the replica has them")
