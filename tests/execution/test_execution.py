@@ -216,6 +216,33 @@ def test_what_could_not_be_handed_back_in_time_is_handed_back_when_redis_is_ther
     run(body)
 
 
+def test_a_stop_amid_a_start_gives_back_what_it_brings_behind_what_was_held() -> None:
+    """Together: a second call would put them in front, and they stood behind."""
+
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        answer: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+
+        async def first_then_late() -> Exchange:
+            return Exchange((), (started("a"),), 1, 1) if len(store.exchanges) == 1 else await answer
+
+        store.exchange_answers = first_then_late
+        pool.room, pool.dispatch = lambda depth: 10, lambda assignment, depth: False  # type: ignore[method-assign]
+        execution.placed(2)
+        await turns()
+        assert [one.job_id for one in execution.served().values()] == [b"a"]
+
+        execution.accepting = False
+        handing = asyncio.create_task(execution.hand_back_all())
+        await turns()
+        answer.set_result(Exchange((), (started("b"),), 1, 0))
+        await handing
+
+        assert store.handed_back == [(OLD, ["token of a", "token of b"])]
+        assert execution.unsettled == 0
+
+    run(body)
+
+
 def test_a_lease_that_nobody_knows_at_two_audits_is_given_up() -> None:
     async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
         pool.has_room = False

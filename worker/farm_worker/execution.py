@@ -61,6 +61,7 @@ class Execution:
         """Started, and without a process: their process died before it began them."""
         self._back = HandBack(store, self.contact, self._refused)
         self._start: StartBatch | None = None
+        self._start_over = asyncio.Event()
         self._sequence = 0
         self._inbox_since = 0.0
         self._failures = 0
@@ -86,7 +87,7 @@ class Execution:
         self._who = None
         self._held.clear()
         self._back.begin(None)
-        self._start = None
+        self._end_start()
         self.inbox = 0
         return self._outcomes.give_up()
 
@@ -164,8 +165,11 @@ class Execution:
                 self.durations.observe_running(job.queue, now - (job.begun_at or now), now)
             # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
             await publish()
-            late = self._late(time.monotonic()) if self.accepting else self._take_all_back()
-            await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
+            if self.accepting:
+                late = self._late(time.monotonic())
+                await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
+            else:
+                await self.hand_back_all(counted_as="recalled")
 
     def stop_job(self, job_id: bytes) -> bool:
         """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""
@@ -230,10 +234,13 @@ class Execution:
         if self._who is not None:
             self._outcomes.keep(self._who)
 
-    async def hand_back_all(self) -> None:
-        """At a stop: everything that was not begun, and what was placed without this host knowing."""
+    async def hand_back_all(self, counted_as: str = "") -> None:
+        """When no jobs are taken: everything that was not begun, and what was placed without this host knowing."""
+        back = self._take_all_back()
         try:
-            if await self._back.give_or_keep(self._take_all_back(), inbox=1_000_000):
+            await self._start_is_over(back)
+            back += self._take_all_back()
+            if await self._back.give_or_keep(back, inbox=1_000_000, counted_as=counted_as):
                 self.inbox = 0
         finally:
             self._wake.set()
@@ -302,6 +309,20 @@ class Execution:
         if self._who is who:
             self._on_fenced()
 
+    async def _start_is_over(self, back: Sequence[Assignment]) -> None:
+        """A start under way takes jobs that stood behind those of `back`: they go back together, else out of order."""
+        try:
+            while self._start is not None:
+                self._start_over.clear()
+                await self._start_over.wait()
+        except asyncio.CancelledError:
+            self._back.add(*back)
+            raise
+
+    def _end_start(self) -> None:
+        self._start = None
+        self._start_over.set()
+
     def _next_start(self) -> StartBatch | None:
         if self._start is None and self.inbox and self.accepting:
             room = self._room(time.monotonic())
@@ -323,7 +344,7 @@ class Execution:
                 self._job_log.ended(ending, answer)
             self.finished_jobs += len(finish.endings)
             self._outcomes.answered()
-        self._start = None
+        self._end_start()
         self.inbox = exchange.inbox
         self._inbox_since = time.monotonic()
         self._sequence += len(exchange.started)

@@ -79,10 +79,10 @@ class HandBack:
             _logger.debug("handed back %d jobs", given)
         return given is not None
 
-    async def give_or_keep(self, assignments: Sequence[Assignment], *, inbox: int) -> bool:
+    async def give_or_keep(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> bool:
         """As `give`. Cancelled, as Redis is away for too long to wait for it, it leaves the rest to `give_waiting`."""
         try:
-            return await self.give(assignments, inbox=inbox)
+            return await self.give(assignments, inbox=inbox, counted_as=counted_as)
         except asyncio.CancelledError:
             self._waiting += assignments
             raise
