@@ -83,7 +83,7 @@ def test_a_host_stopped_for_4_seconds_keeps_its_jobs(farm: Farm) -> None:
 
 
 def test_a_name_is_given_anew_only_when_its_stopped_holder_was_given_up(farm: Farm) -> None:
-    one, _ = two_hosts_and_a_job(farm, "count_and_pause", 3)
+    one, _ = two_hosts_and_a_job(farm, "wait_for_go")
     one.send(signal.SIGSTOP)
 
     early = farm.host("one", ready=False)
@@ -92,6 +92,7 @@ def test_a_name_is_given_anew_only_when_its_stopped_holder_was_given_up(farm: Fa
     wait_until(lambda: farm.events("host.lost"), "the stopped host was given up", 20)
     again = farm.host("one")
     identity = farm.published("one")["identity"]
+    farm.go()
     wait_until(lambda: farm.count("finished") == 1, "the job ended", 20)
     one.send(signal.SIGCONT)
 
