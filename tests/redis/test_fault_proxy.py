@@ -1,5 +1,7 @@
 """The proxy that other tests trust: what each of its faults does to a connection."""
 
+import gc
+import socket
 import time
 from collections.abc import Iterator
 
@@ -113,3 +115,13 @@ def test_a_proxy_that_refuses_listens_again_on_its_port(proxy: FaultProxy, clien
     proxy.forward()
     assert client.ping()
     wait_until(lambda: proxy.open_connections == 1, "one connection is left")
+
+
+def test_connections_that_come_as_it_ends_are_closed(redis_url: str) -> None:
+    """Left to the garbage collector they would be blamed on another test."""
+    for _ in range(20):
+        with FaultProxy(redis_url) as proxy:
+            arrived = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(3)]
+        for connection in arrived:
+            connection.close()
+    gc.collect()

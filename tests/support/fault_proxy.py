@@ -154,6 +154,9 @@ class FaultProxy:
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
+            for listening in self._server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)  # a connection that was just accepted can't be made once its server is closed
             self._server.close()
             self._server = None
         await self._cut_all()
@@ -166,9 +169,13 @@ class FaultProxy:
 
     async def _end(self) -> None:
         await self._stop_listening()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        canceled = set[asyncio.Task[None]]()
+        while len(asyncio.all_tasks()) > 1:  # a connection that has just come is served first: it would stay open
+            for task in self._tasks - canceled:
+                task.cancel()
+            canceled |= self._tasks
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # connections that were aborted are closed one turn later
 
     async def _serve(self, client_reader: asyncio.StreamReader, client_writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
