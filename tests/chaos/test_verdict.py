@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.ledger import Ledger, Run
 from tests.chaos.orders import Order
 from tests.chaos.record import Record, Records
-from tests.chaos.timeline import Timeline
+from tests.chaos.timeline import Span, Timeline
 from tests.chaos.verdict import Verdict, deviation, judge
 
 FINISHED = Record("finished", 1, 0, ("finished",))
@@ -121,6 +121,17 @@ def test_a_job_that_must_not_run_twice_may_fail_and_never_run_again() -> None:
 
     assert _judge([_run(1, 1001)], failed, timeline, _order("once")).findings == []
     assert _judge([_run(1, 1001), _run(2, 1002, 1003, "ended")], FINISHED, timeline, _order("once")).findings != []
+
+
+@pytest.mark.parametrize(("host", "seconds", "findings"), [("one", 1.0, 0), ("one", 0.5, 1), ("two", 1.0, 1)])
+def test_a_job_that_must_not_run_twice_may_end_amid_a_silence_of_its_host(
+    host: str, seconds: float, findings: int
+) -> None:
+    timeline = Timeline(started=1000.0)
+    timeline.troubles.append(Span("stopped", host, 1002.0, 1002.0 + seconds))
+    failed = Record("failed", 0, 1, ("failed",))
+
+    assert len(_judge([_run(1, 1001)], failed, timeline, _order("once")).findings) == findings
 
 
 def test_a_failure_without_reason_is_found() -> None:

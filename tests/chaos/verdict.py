@@ -16,6 +16,10 @@ CLOCK_SLACK = 0.1
 BEGINNING_SECONDS = 1.0
 """A job may begin so long after Redis noted its start: others of its batch come first."""
 ORDER_SLACK = 1.0
+SILENCE_SECONDS = 0.9
+"""Of silence, by which a job that must not run twice may end: HOST_TIMEOUT less 2 s, less a beat, and a little."""
+LONGEST_RUN_SECONDS = 3.0
+"""Of a job that must not run twice."""
 
 
 @dataclass(slots=True)
@@ -169,8 +173,20 @@ class _Case:
             parent = self.records.jobs.get(self.order.parent)
             return parent is None or parent.status != "finished"
         if status == "failed" and self.order.kind == "once":
-            return all(run.how == "crashed" or self._loss_of(run, float("inf")) for run in self.runs)
+            return all(
+                run.how == "crashed" or self._loss_of(run, float("inf")) or self._may_have_expired(run)
+                for run in self.runs
+            )
         return status == "failed" and self._is_poisoned()
+
+    def _may_have_expired(self, run: Run) -> bool:
+        """Whether it was ended by its own host, which could not renew its lease for long enough."""
+        return run.ended is None and any(
+            span.target in ("", "redis", run.host)
+            and span.until - span.began >= SILENCE_SECONDS
+            and span.touches(run.begun, run.begun + LONGEST_RUN_SECONDS)
+            for span in self.timeline.troubles
+        )
 
     def _is_poisoned(self) -> bool:
         """Whether this many of its runs ended with their process, or with their host."""
