@@ -73,6 +73,14 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
+def effects(tmp_path: Path) -> Path:
+    """Where jobs count their runs: see tests/support/effects.py."""
+    folder = tmp_path / "effects"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of the test's own, with its data on disk: may be stopped, killed, started again and configured."""
     with RedisServer(tmp_path / "own-redis") as server:

@@ -58,7 +58,7 @@ def test_a_running_job_whose_start_redis_lost_runs_on_if_it_still_waits(farm: Fa
     farm.wait_for(job)
     assert farm.pid_of(job) == pid, "it ran once"
     assert (farm.count("finished"), farm.count("refused"), farm.waiting()) == (1, 0, [])
-    assert "1 go on" in host.says
+    wait_until(lambda: "1 go on" in host.says, "the host says so")
 
 
 def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: Farm) -> None:
@@ -75,7 +75,7 @@ def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: 
     (event,) = farm.events("process.ended")
     assert (event["reason"], event["job"]) == ("lease_lost", job.id)
     assert farm.status(job) == "started", "it is the other's"
-    assert "0 go on" in host.says
+    wait_until(lambda: "0 go on" in host.says, "the host says so")
     farm.redis.delete(job.key)
 
 

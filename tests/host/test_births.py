@@ -90,7 +90,7 @@ def leave():
     pid = farm.wait_for(farm.queue().enqueue("daemons.leave")).return_value()
 
     wait_until(lambda: not psutil.pid_exists(pid), "the daemon of the first attempt is gone")
-    assert f"ended what a job left running: process {pid} (sleep 600)" in host.says
+    wait_until(lambda: f"ended what a job left running: process {pid} (sleep 600)" in host.says, "the host says so")
 
 
 def test_the_template_counts_as_the_hosts_own_load_and_ends_with_it(farm: Farm, app: str) -> None:

@@ -7,6 +7,7 @@ import psutil
 
 from farm.keys import RqKeys
 from farm.redis_server import RedisServer
+from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.waiting import wait_until
 
@@ -14,14 +15,12 @@ RQ_KEYS = RqKeys()
 
 
 def test_a_job_that_must_not_run_twice_ends_when_redis_is_away_and_others_run_on(
-    own_farm: Farm, own_redis: RedisServer, tmp_path: Path
+    own_farm: Farm, own_redis: RedisServer, effects: Path
 ) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
     host = own_farm.host("one", processes=2, app="careful_queue", **SHORT_TIMES)
     careful = own_farm.queue("careful").enqueue("system_jobs.mark_and_pause", 60, str(effects))
     other = own_farm.enqueue("mark_and_pause", 8, str(effects))
-    wait_until(lambda: len(list(effects.iterdir())) == 2, "both jobs run")
+    wait_for_runs(effects, 2)
 
     own_redis.stop()
     wait_until(lambda: "must not run twice" in host.says, "one job ended", 10)
@@ -31,7 +30,7 @@ def test_a_job_that_must_not_run_twice_ends_when_redis_is_away_and_others_run_on
     wait_until(lambda: own_farm.status(careful) == "failed", "its failure is recorded")
     assert "Redis was out of reach" in own_farm.fetch(careful).latest_result().exc_string
     assert (own_farm.count("finished"), own_farm.count("recovered")) == (1, 0)
-    assert [file.read_text() for file in effects.iterdir()] == ["x"] * 2
+    assert runs(effects) == [1] * 2
 
 
 def test_a_job_that_must_not_run_twice_ends_though_its_host_is_stopped(farm: Farm) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
+from tests.support.effects import runs
 from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.waiting import wait_until
 
@@ -95,9 +96,7 @@ def test_a_coordinator_that_is_killed_is_replaced_by_a_host(farm: Farm) -> None:
     assert farm.notes() == [str(number) for number in range(100)]
 
 
-def test_jobs_go_on_when_redis_was_restarted(own_farm: Farm, own_redis: RedisServer, tmp_path: Path) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
+def test_jobs_go_on_when_redis_was_restarted(own_farm: Farm, own_redis: RedisServer, effects: Path) -> None:
     own_farm.host("one", processes=2)
     jobs = own_farm.enqueue_many("mark_and_pause", [(0.05, str(effects))] * 80)
     wait_until(lambda: own_farm.count("finished") >= 10, "10 jobs are done")
@@ -107,12 +106,10 @@ def test_jobs_go_on_when_redis_was_restarted(own_farm: Farm, own_redis: RedisSer
 
     own_farm.wait_for(*jobs, timeout=30)
     assert own_farm.count("finished") == 80
-    assert [file.read_text() for file in effects.iterdir()] == ["x"] * 80
+    assert runs(effects) == [1] * 80
 
 
-def test_nothing_is_lost_while_redis_does_not_answer(own_farm: Farm, own_redis: RedisServer, tmp_path: Path) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
+def test_nothing_is_lost_while_redis_does_not_answer(own_farm: Farm, own_redis: RedisServer, effects: Path) -> None:
     host = own_farm.host("one", processes=2)
     jobs = own_farm.enqueue_many("mark_and_pause", [(0.05, str(effects))] * 80)
     wait_until(lambda: own_farm.count("finished") >= 10, "10 jobs are done")
@@ -126,7 +123,7 @@ def test_nothing_is_lost_while_redis_does_not_answer(own_farm: Farm, own_redis: 
 
     own_farm.wait_for(*jobs, timeout=30)
     assert own_farm.count("finished") == 80
-    assert [file.read_text() for file in effects.iterdir()] == ["x"] * 80
+    assert runs(effects) == [1] * 80
     assert own_farm.published("one")["identity"] == identity
 
 

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from farm.redis_server import RedisServer
+from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import Farm
 from tests.support.waiting import wait_out, wait_until
 
 SHORT = {"suspect_after": 1.5, "host_timeout": 3}
 
 
-def test_jobs_run_on_while_redis_is_away_and_run_once(own_farm: Farm, own_redis: RedisServer, tmp_path: Path) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
+def test_jobs_run_on_while_redis_is_away_and_run_once(own_farm: Farm, own_redis: RedisServer, effects: Path) -> None:
     hosts = [own_farm.host(name, **SHORT) for name in ("one", "two")]
     jobs = own_farm.enqueue_many("mark_and_pause", [(8.0, str(effects))] * 2)
-    wait_until(lambda: len(list(effects.iterdir())) == 2, "both jobs run")
+    wait_for_runs(effects, 2)
     identities = [own_farm.published(host.name)["identity"] for host in hosts]
 
     own_redis.stop()
@@ -22,19 +21,17 @@ def test_jobs_run_on_while_redis_is_away_and_run_once(own_farm: Farm, own_redis:
     own_redis.start()
 
     own_farm.wait_for(*jobs, timeout=30)
-    assert [file.read_text() for file in effects.iterdir()] == ["x"] * 2
+    assert runs(effects) == [1] * 2
     assert (own_farm.count("finished"), own_farm.count("recovered")) == (2, 0)
     assert [own_farm.published(host.name)["identity"] for host in hosts] == identities
 
 
 def test_how_a_job_ended_while_redis_was_away_is_recorded_after_the_host_was_killed(
-    own_farm: Farm, own_redis: RedisServer, tmp_path: Path
+    own_farm: Farm, own_redis: RedisServer, effects: Path
 ) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
     host = own_farm.host("one")
     job = own_farm.enqueue("mark_and_pause", 1.0, str(effects))
-    wait_until(lambda: list(effects.iterdir()), "the job runs")
+    wait_for_runs(effects, 1)
     own_redis.stop()
     wait_until(lambda: "outcomes are kept in" in host.says, "the job ended")
 
@@ -43,6 +40,6 @@ def test_how_a_job_ended_while_redis_was_away_is_recorded_after_the_host_was_kil
     again = own_farm.host("one")
 
     own_farm.wait_for(job)
-    assert [file.read_text() for file in effects.iterdir()] == ["x"]
+    assert runs(effects) == [1]
     assert (own_farm.count("finished"), own_farm.count("recovered")) == (1, 0)
     assert "told Redis how jobs ended on one, which is gone: 1 finished" in again.says

@@ -11,6 +11,7 @@ import farm as farm_package
 from farm.keys import Keys
 from farm.redis_server import RedisServer
 from farm.store.connection import connect, readable_errors
+from tests.support.effects import wait_for_runs
 from tests.support.farm import Farm
 from tests.support.fault_proxy import FaultProxy
 from tests.support.replicated_redis import Node, master_and_replica, wait_in_step
@@ -176,15 +177,13 @@ def test_connections_that_a_server_closes_are_made_anew(
 
 @pytest.mark.slow
 def test_a_redis_that_forgot_everything_gets_its_hosts_back(
-    own_redis: RedisServer, farm_environment: dict[str, str], tmp_path: Path
+    own_redis: RedisServer, farm_environment: dict[str, str], tmp_path: Path, effects: Path
 ) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
     farm = Farm(own_redis.url, farm_environment, tmp_path)
     try:
         farm.host("one")
         farm.enqueue("mark_and_pause", 2.0, str(effects))
-        wait_until(lambda: list(effects.iterdir()), "the job runs")
+        wait_for_runs(effects, 1)
 
         farm.redis.flushall()
 

@@ -64,7 +64,7 @@ def test_a_full_redis_refuses_jobs_by_an_error_of_ours_and_runs_those_it_has(ful
     assert host.says.count("Redis trouble") == 0
     wait_until(lambda: len(full_farm.events("process.ended")) == 3, "each death of a process is kept as an event")
     wait_until(lambda: full_farm.events("redis.full"), "the alarm is raised")
-    assert "Redis is full or nearly so" in host.says
+    wait_until(lambda: "Redis is full or nearly so" in host.says, "the coordinator says so")
     said = full_farm.command("enqueue", "system_jobs.add", "1", "2")
     assert said.returncode == 3, said
     assert "is full (maxmemory)" in said.stderr

@@ -12,6 +12,7 @@ from farm.keys import Keys, RqKeys
 from farm.store.commands import commands
 from farm.store.connection import connect, connect_async
 from farm.store.scripts import source
+from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.fault_proxy import FaultProxy
 from tests.support.waiting import wait_out, wait_until
@@ -19,23 +20,6 @@ from tests.support.waiting import wait_out, wait_until
 KEYS, RQ_KEYS = Keys(), RqKeys()
 NOTICE_SECONDS = 8.0
 """Two times 3 s of silence, and a little."""
-
-
-@pytest.fixture
-def effects(tmp_path: Path) -> Path:
-    """Where jobs count their runs, one file each: they need no Redis for that, as the way to it is what fails here."""
-    folder = tmp_path / "effects"
-    folder.mkdir()
-    return folder
-
-
-def wait_for_runs(effects: Path, jobs: int) -> None:
-    wait_until(lambda: len(list(effects.iterdir())) == jobs, f"{jobs} jobs run")
-
-
-def runs(effects: Path) -> list[int]:
-    """Of each job."""
-    return [len(file.read_text()) for file in effects.iterdir()]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 
 from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
+from tests.support.effects import runs
 from tests.support.farm import Farm
 from tests.support.killed_redis import kill, standing_still
 from tests.support.waiting import wait_out, wait_until
@@ -15,14 +16,10 @@ KEYS, RQ_KEYS = Keys(), RqKeys()
 RESUME_SECONDS = 5.0
 
 
-def marks(folder: Path) -> int:
-    return sum(1 for _ in folder.iterdir())
-
-
 def seconds_until_more(own_farm: Farm, effects: Path) -> float:
     """How long it takes until another job has taken effect."""
-    began, before = time.monotonic(), marks(effects)
-    wait_until(lambda: marks(effects) > before, "work resumes", 30)
+    began, before = time.monotonic(), len(runs(effects))
+    wait_until(lambda: len(runs(effects)) > before, "work resumes", 30)
     return time.monotonic() - began
 
 
@@ -34,7 +31,7 @@ def run_through_kills(own_farm: Farm, server: RedisServer, effects: Path, jobs: 
     resumed = []
     for number in range(1, kills + 1):
         wait_until(
-            lambda n=number: marks(effects) >= n * jobs / (kills + 2), f"a share of jobs before kill {number}", 60
+            lambda n=number: len(runs(effects)) >= n * jobs / (kills + 2), f"a share of jobs before kill {number}", 60
         )
         kill(server)
         server.start()
@@ -46,17 +43,15 @@ def run_through_kills(own_farm: Farm, server: RedisServer, effects: Path, jobs: 
 
 def check_nothing_is_lost(own_farm: Farm, effects: Path, jobs: int) -> None:
     assert own_farm.count("finished") == jobs
-    assert marks(effects) == jobs
-    assert sum(len(file.read_text()) for file in effects.iterdir()) <= jobs + own_farm.count("recovered")
+    assert len(runs(effects)) == jobs
+    assert sum(runs(effects)) <= jobs + own_farm.count("recovered")
     assert own_farm.redis.zcard(RQ_KEYS.finished("default")) == jobs
     assert own_farm.waiting() == []
 
 
 def test_work_resumes_within_seconds_after_redis_was_killed(
-    own_farm: Farm, own_redis: RedisServer, tmp_path: Path
+    own_farm: Farm, own_redis: RedisServer, effects: Path
 ) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
     host = own_farm.host("one", processes=2)
 
     resumed = run_through_kills(own_farm, own_redis, effects, jobs=400, kills=1)
@@ -68,9 +63,7 @@ def test_work_resumes_within_seconds_after_redis_was_killed(
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_five_deaths_of_redis_amid_5000_jobs_lose_none(own_farm: Farm, own_redis: RedisServer, tmp_path: Path) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
+def test_five_deaths_of_redis_amid_5000_jobs_lose_none(own_farm: Farm, own_redis: RedisServer, effects: Path) -> None:
     for name in ("one", "two"):
         own_farm.host(name, processes=4)
 
@@ -83,10 +76,8 @@ def test_five_deaths_of_redis_amid_5000_jobs_lose_none(own_farm: Farm, own_redis
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 def test_nothing_is_stuck_or_lost_when_the_tail_of_the_append_only_file_is_gone(
-    own_farm: Farm, own_redis: RedisServer, tmp_path: Path
+    own_farm: Farm, own_redis: RedisServer, effects: Path
 ) -> None:
-    effects = tmp_path / "effects"
-    effects.mkdir()
     own_farm.host("one", processes=2)
     jobs = own_farm.enqueue_many("mark_and_pause", [(0.02, str(effects))] * 300)
     wait_until(lambda: own_farm.count("finished") >= 100, "100 jobs are done", 30)
@@ -98,10 +89,10 @@ def test_nothing_is_stuck_or_lost_when_the_tail_of_the_append_only_file_is_gone(
     own_redis.start()
 
     own_farm.wait_for(*jobs, timeout=90)
-    assert marks(effects) == own_farm.count("finished") == 300
+    assert len(runs(effects)) == own_farm.count("finished") == 300
     assert {own_farm.redis.xlen(RQ_KEYS.results(job.id)) for job in jobs} == {1}
     assert not own_farm.redis.keys("farm:host:one:*:running")
-    assert max(len(file.read_text()) for file in effects.iterdir()) <= 2
+    assert max(runs(effects)) <= 2
 
 
 @pytest.mark.slow

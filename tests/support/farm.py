@@ -111,9 +111,15 @@ class Farm:
             # Other programs, tests among them, use this machine too: load is the subject only where a test says so.
             given.setdefault("threshold", 1)
         command = [str(COMMANDS / "farm"), "worker", *flags] if flags else [sys.executable, "-P", "-m", "farm_worker"]
+        before = self.published(name).get("identity") if ready and name else None
         host = self._start(name or "host", command, given)
         if ready:
             assert name is not None
+            wait_until(
+                lambda: self.published(name).get("identity") not in (None, before),
+                f"{name} is registered",
+                START_SECONDS,
+            )
             self.wait_for_state(name, "available")
             self.wait_for_leader()
         return host
