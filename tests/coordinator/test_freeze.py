@@ -32,6 +32,17 @@ def test_a_new_coordinator_waits_for_a_few_beats() -> None:
     assert frozen_at(begun(clock), clock, 0, 2.9, 3.0) == [True, True, False]
 
 
+def test_a_new_coordinator_counts_from_the_first_answer() -> None:
+    clock = Clock()
+    freeze = Freeze(host_timeout=10.0, suspect_after=3.0, clock=clock)
+    clock.now += 60.0
+    assert freeze.frozen
+
+    freeze.note_contact()
+
+    assert frozen_at(freeze, clock, 0, 2.9, 3.0) == [True, True, False]
+
+
 def test_a_young_server_gets_the_whole_time() -> None:
     clock = Clock()
 

@@ -38,9 +38,10 @@ class Redis:
 def fenced_after(seconds: float) -> int:
     """How many are given up if the look for them took so long."""
     server = Redis(seconds)
-    freeze = Freeze(HOST_TIMEOUT, 3.0, clock=lambda: server.now)
+    freeze = Freeze(HOST_TIMEOUT, 1.0, clock=lambda: server.now)
     recoverer = Recoverer(cast(RecoveryStore, server), cast(LeadershipStore, server), freeze, HOST_TIMEOUT, 10)
-    server.now += 3.0
+    freeze.note_contact()
+    server.now += 1.0
     asyncio.run(recoverer.run_once(cast(Any, None)))
     return len(server.fenced)
 

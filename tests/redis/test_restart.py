@@ -10,6 +10,7 @@ from farm.redis_server import RedisServer
 from tests.support.effects import runs
 from tests.support.farm import Farm
 from tests.support.killed_redis import kill, standing_still
+from tests.support.planted import plant_host
 from tests.support.waiting import wait_out, wait_until
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
@@ -125,3 +126,17 @@ def test_an_outage_is_told_of_once_when_it_begins_and_once_when_it_ends(own_farm
     own_farm.wait_for(own_farm.enqueue("add", 1, 2))
 
     assert host.says.count("Redis is away") == host.says.count("Redis is back after") == 1
+
+
+def test_a_host_gets_all_its_time_to_beat_again_after_redis_stood_still(own_farm: Farm, own_redis: RedisServer) -> None:
+    own_farm.coordinator(suspect_after=1.5, host_timeout=3)
+    own_farm.wait_for_leader()
+    wait_out(2)  # a coordinator that has just begun gives up nobody
+    plant_host(own_farm.redis, "one")
+
+    with standing_still(own_redis):
+        wait_out(4)
+    wait_until(lambda: own_farm.events("host.lost"), "the silent host is given up", 20)
+
+    (event,) = own_farm.events("host.lost")
+    assert float(event["silent"]) > 4 + 3 - 0.1

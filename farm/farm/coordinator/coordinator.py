@@ -165,7 +165,6 @@ class Coordinator:
         while True:
             try:
                 await duty.run_once(leader)
-                self._freeze.note_contact()
                 self._trouble.end(activity)
             except REDIS_TROUBLE as error:
                 await self._trouble.back_off(activity, error)

@@ -4,6 +4,7 @@ After an outage every host looks silent. They renew within seconds, so nobody is
 do so.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -24,9 +25,9 @@ class Freeze:
 
     def __init__(self, host_timeout: float, suspect_after: float, clock: Callable[[], float] = boot_clock) -> None:
         self._host_timeout = host_timeout
+        self._suspect_after = suspect_after
         self._clock = clock
-        # A coordinator that has just begun cannot know what came before: hosts get the time of a few beats.
-        self._until = clock() + suspect_after
+        self._until = math.inf
         self._last_contact: float | None = None
         self._run_id: str | None = None
 
@@ -41,9 +42,12 @@ class Freeze:
         return self._run_id
 
     def note_contact(self) -> None:
-        """Redis has just answered."""
+        """Redis has just answered. Said at an answer only: what ends without asking Redis would hide a gap."""
         now = self._clock()
-        if self._last_contact is not None and now - self._last_contact > MAX_GAP_SECONDS:
+        if self._last_contact is None:
+            # A coordinator cannot know what came before: hosts get the time of a few beats.
+            self._until = now + self._suspect_after
+        elif now - self._last_contact > MAX_GAP_SECONDS:
             self._until = max(self._until, now + self._host_timeout)
         self._last_contact = now
 
