@@ -114,7 +114,7 @@ def test_what_is_wanted_outlives_a_new_identity_of_the_same_host(farm: Farm) -> 
 
     farm.redis.hset(KEYS.identities, "one", "given up")
     farm.redis.zincrby(KEYS.hosts, -100, "one")
-    wait_until(lambda: farm.published("one").get("identity", before) != before, "it has registered anew", 20)
+    farm.wait_for_identity_after(before, timeout=20)
     assert farm.redis.hgetall(KEYS.desired("one")) == {b"idle_processes": b"2"}
     wait_until(lambda: len(warm(host)) == 2 and host.idle_processes == 2, "it keeps two")
 

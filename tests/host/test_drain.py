@@ -3,7 +3,6 @@
 import signal
 import time
 
-import psutil
 import pytest
 from rq.job import Job
 
@@ -11,6 +10,7 @@ from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
 from farm_worker.drain import ENDING_SECONDS
 from tests.support.farm import Farm
+from tests.support.killed_redis import standing_still
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -206,14 +206,11 @@ def test_a_stop_ends_in_its_time_whatever_hangs(own_farm: Farm, own_redis: Redis
     """Redis does not answer, a job refuses to end, teardowns hang."""
     host = own_farm.host("one", app="stopped_jobs", drain_timeout=1, close_timeout=2)
     begun(own_farm, "refuse")
-    redis_process = psutil.Process(own_redis.pid)
-    redis_process.suspend()
-
-    began = time.monotonic()
-    host.send(signal.SIGTERM)
-    host.wait(60)
-    took = time.monotonic() - began
-    redis_process.resume()
+    with standing_still(own_redis):
+        began = time.monotonic()
+        host.send(signal.SIGTERM)
+        host.wait(60)
+        took = time.monotonic() - began
 
     print(f"the stop took {took:.1f} s")
     assert host.process.returncode == 0

@@ -199,7 +199,7 @@ def test_a_machine_that_slept_writes_nothing_of_jobs_that_run_elsewhere(
     finally:
         state.write_text("THAWED")
 
-    wait_until(lambda: farm.published("one").get("identity", identity) != identity, "host one registers anew", 20)
+    farm.wait_for_identity_after(identity, timeout=20)
     farm.wait_for_state("one", "available")
     assert [farm.redis.xlen(f"rq:results:{job.id}") for job in jobs] == [1, 1]
     assert farm.count("finished") == 2

@@ -3,13 +3,13 @@
 import signal
 from pathlib import Path
 
-import psutil
 import pytest
 
 from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
 from tests.support.effects import runs
 from tests.support.farm import SHORT_TIMES, Farm
+from tests.support.killed_redis import standing_still
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -71,7 +71,7 @@ def test_a_host_stopped_for_too_long_comes_back_anew_and_no_outcome_counts_twice
     farm.wait_for(*jobs, timeout=30)
     one.send(signal.SIGCONT)
 
-    wait_until(lambda: farm.published("one").get("identity", before) != before, "host one registers anew", 20)
+    farm.wait_for_identity_after(before, timeout=20)
     farm.wait_for_state("one", "available")
     last = farm.enqueue("add", 1, 2)
     assert farm.wait_for(last).return_value() == 3
@@ -115,21 +115,13 @@ def test_nothing_is_lost_while_redis_does_not_answer(own_farm: Farm, own_redis: 
     wait_until(lambda: own_farm.count("finished") >= 10, "10 jobs are done")
     identity = own_farm.published("one")["identity"]
 
-    for process in _server_processes(own_redis):
-        process.suspend()
-    wait_until(lambda: "Redis is away" in host.says, "the host notices")
-    for process in _server_processes(own_redis):
-        process.resume()
+    with standing_still(own_redis):
+        wait_until(lambda: "Redis is away" in host.says, "the host notices")
 
     own_farm.wait_for(*jobs, timeout=30)
     assert own_farm.count("finished") == 80
     assert runs(effects) == [1] * 80
     assert own_farm.published("one")["identity"] == identity
-
-
-def _server_processes(server: RedisServer) -> list[psutil.Process]:
-    process = psutil.Process(server.pid)
-    return [process, *process.children(recursive=True)]
 
 
 @pytest.mark.slow

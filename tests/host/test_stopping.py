@@ -132,7 +132,7 @@ def test_a_name_in_use_is_an_error_and_a_dead_one_is_taken_over_at_once(farm: Fa
     farm.go()
     before = farm.published("one")["identity"]
     farm.host("one", ready=False)
-    wait_until(lambda: farm.published("one").get("identity", before) != before, "the name is taken over", 8)
+    farm.wait_for_identity_after(before, timeout=8)
     farm.wait_for(job)
     assert farm.count("finished") == 1
 

@@ -117,7 +117,7 @@ def test_a_partition_that_outlasts_the_lease_has_the_job_run_elsewhere_and_its_l
     wait_out(1)
     proxy.forward()
 
-    wait_until(lambda: farm.published("one").get("identity", before) != before, "host one registers anew", 20)
+    farm.wait_for_identity_after(before, timeout=20)
     farm.wait_for_state("one", "available")
     assert farm.fetch(job).worker_name == "two"
     assert farm.redis.xlen(RQ_KEYS.results(job.id)) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
-from tests.support.effects import runs
+from tests.support.effects import jobs_begun, runs
 from tests.support.farm import Farm
 from tests.support.killed_redis import kill, standing_still
 from tests.support.planted import plant_host
@@ -19,8 +19,8 @@ RESUME_SECONDS = 5.0
 
 def seconds_until_more(own_farm: Farm, effects: Path) -> float:
     """How long it takes until another job has taken effect."""
-    began, before = time.monotonic(), len(runs(effects))
-    wait_until(lambda: len(runs(effects)) > before, "work resumes", 30)
+    began, before = time.monotonic(), jobs_begun(effects)
+    wait_until(lambda: jobs_begun(effects) > before, "work resumes", 30)
     return time.monotonic() - began
 
 
@@ -32,7 +32,7 @@ def run_through_kills(own_farm: Farm, server: RedisServer, effects: Path, jobs: 
     resumed = []
     for number in range(1, kills + 1):
         wait_until(
-            lambda n=number: len(runs(effects)) >= n * jobs / (kills + 2), f"a share of jobs before kill {number}", 60
+            lambda n=number: jobs_begun(effects) >= n * jobs / (kills + 2), f"a share of jobs before kill {number}", 60
         )
         kill(server)
         server.start()
@@ -44,7 +44,7 @@ def run_through_kills(own_farm: Farm, server: RedisServer, effects: Path, jobs: 
 
 def check_nothing_is_lost(own_farm: Farm, effects: Path, jobs: int) -> None:
     assert own_farm.count("finished") == jobs
-    assert len(runs(effects)) == jobs
+    assert jobs_begun(effects) == jobs
     assert sum(runs(effects)) <= jobs + own_farm.count("recovered")
     assert own_farm.redis.zcard(RQ_KEYS.finished("default")) == jobs
     assert own_farm.waiting() == []
@@ -90,7 +90,7 @@ def test_nothing_is_stuck_or_lost_when_the_tail_of_the_append_only_file_is_gone(
     own_redis.start()
 
     own_farm.wait_for(*jobs, timeout=90)
-    assert len(runs(effects)) == own_farm.count("finished") == 300
+    assert jobs_begun(effects) == own_farm.count("finished") == 300
     assert {own_farm.redis.xlen(RQ_KEYS.results(job.id)) for job in jobs} == {1}
     assert not own_farm.redis.keys("farm:host:one:*:running")
     assert max(runs(effects)) <= 2

@@ -115,11 +115,7 @@ class Farm:
         host = self._start(name or "host", command, given)
         if ready:
             assert name is not None
-            wait_until(
-                lambda: self.published(name).get("identity") not in (None, before),
-                f"{name} is registered",
-                START_SECONDS,
-            )
+            self.wait_for_identity_after(before, name)
             self.wait_for_state(name, "available")
             self.wait_for_leader()
         return host
@@ -227,6 +223,12 @@ class Farm:
     def wait_for_state(self, host: str, *states: str, timeout: float = START_SECONDS) -> None:
         wait_until(
             lambda: self.published(host).get("state") in states, f"host {host} is {' or '.join(states)}", timeout
+        )
+
+    def wait_for_identity_after(self, before: str | None, host: str = "one", timeout: float = START_SECONDS) -> None:
+        """Until the host is registered, under another identity than `before`."""
+        wait_until(
+            lambda: self.published(host).get("identity", before) != before, f"host {host} is registered anew", timeout
         )
 
     def wait_for_leader(self) -> str:
