@@ -169,6 +169,11 @@ class CurrentJob:
             self.shutdown_callbacks = []
         self.shutdown_callbacks.append(callback)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether something of it is to be done after its function: shutdown callbacks, progress that waits."""
+        return self.shutdown_callbacks is not None or self._report is not None
+
     def finish(self) -> None:
         """Sends the progress that waits; what is said later goes nowhere. For the process, when the job is over."""
         self._send_progress = None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from farm.errors import HostFenced
+from farm.packed import pack
 from farm.records import Lease
 from farm.store.connection import REDIS_ERRORS
 from farm.store.hosts import HostStore, Registration
@@ -88,7 +89,7 @@ class Audit:
 
 
 def _assignment(job_id: bytes, lease: Lease) -> Assignment:
-    return Assignment(job_id, lease.token, lease.queue, lease.attempt, lease.on_lost, timeout=None, fields=[])
+    return Assignment(job_id, lease.token, lease.queue, lease.attempt, lease.on_lost, timeout=None, packed=pack([]))
 
 
 def _lease(assignment: Assignment) -> Lease:

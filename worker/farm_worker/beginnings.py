@@ -21,9 +21,10 @@ def assign(job: StartedJob) -> Assignment:
         queue=job.queue,
         attempt=job.attempt,
         on_lost=job.on_lost,
-        timeout=_timeout(job.fields),
-        callback_timeout=_callback_timeout(job.fields),
-        fields=job.fields,
+        timeout=_timeout(job.timeout),
+        callback_timeout=_callback_timeout(job.fields) if job.has_callbacks else 0.0,
+        packed=job.packed,
+        called=job.called,
         alone=job.attempt > 1 and _crashes(job.fields) > 0,
     )
     assignment.dispatched_at = time.monotonic()
@@ -51,10 +52,10 @@ def _crashes(fields: Sequence[bytes]) -> int:
         return 0
 
 
-def _timeout(fields: Sequence[bytes]) -> float | None:
+def _timeout(value: bytes) -> float | None:
     """Seconds that the job may run: RQ's field, its default of 180 without one, None for -1."""
     try:
-        seconds = float(field(fields, b"timeout") or DEFAULT_TIMEOUT_SECONDS)
+        seconds = float(value or DEFAULT_TIMEOUT_SECONDS)
     except ValueError:
         return DEFAULT_TIMEOUT_SECONDS
     return seconds if seconds > 0 else None

@@ -2,9 +2,10 @@
 
 import signal
 import time
+from collections.abc import Sequence
 
+from farm.ending import Ending, pack_ending
 from farm.records import LONGEST_SECONDS, failure_text
-from farm.store.execution import Ending
 from farm_worker.beginnings import acceptance, field
 from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
@@ -29,32 +30,19 @@ LOST_OUTCOME_TEXT = "Redis lost the outcome of the job, which must not run twice
 
 def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
     """The process said how the job ended."""
+    over = outcome.repeat or not outcome.again
     return Ending(
         job_id=assignment.job_id,
         token=assignment.token,
         kind=outcome.kind,
+        packed=outcome.packed,
         recorded=assignment.recorded,
-        result_type=outcome.result_type,
-        result=outcome.result,
-        error=outcome.error,
-        ttl=outcome.ttl,
-        started_at=repr(outcome.started_at),
-        ended_at=repr(outcome.ended_at),
+        fields=_host_fields(assignment, is_over=over),
         seconds=outcome.seconds,
-        again=outcome.again,
-        delay=outcome.delay,
-        rate_limit_key=outcome.rate_limit_key,
-        group=outcome.group,
-        summary=outcome.summary,
         queue=assignment.queue,
         attempt=assignment.attempt,
-        record=assignment.fields,
-        fields=[
-            *outcome.fields,
-            *_last_words(assignment),
-            *_end_of_counts(assignment, is_over=outcome.repeat or not outcome.again),
-        ],
-        accepted=acceptance(assignment.fields),
+        called=assignment.called,
+        summary=outcome.summary,
     )
 
 
@@ -98,26 +86,42 @@ def lost_ending(assignment: Assignment) -> Ending:
 def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") -> Ending:
     now = time.time()
     seconds = max(0.0, time.monotonic() - (assignment.begun_at or assignment.dispatched_at))
+    summary, fields = text.partition("\n")[0], assignment.fields
     return Ending(
         job_id=assignment.job_id,
         token=assignment.token,
         kind=kind,
+        packed=pack_ending(
+            job_id=assignment.job_id,
+            token=assignment.token,
+            kind=kind,
+            ttl=_failure_ttl(fields),
+            started_at=now - seconds,
+            ended_at=now,
+            seconds=seconds,
+            accepted=acceptance(fields),
+            has_dependencies=bool(field(fields, b"dependency_ids") or field(fields, b"dependency_id")),
+            result_type=2,
+            error=failure_text(text),
+            rate_limit_key=field(fields, b"rate_limit_key"),
+            summary=summary,
+            evidence=evidence,
+        ),
         recorded=assignment.recorded,
-        result_type=2,
-        error=failure_text(text),
-        ttl=_failure_ttl(assignment),
-        started_at=repr(now - seconds),
-        ended_at=repr(now),
+        fields=_host_fields(assignment, is_over=kind != "crashed"),
         seconds=seconds,
-        rate_limit_key=field(assignment.fields, b"rate_limit_key"),
-        summary=text.partition("\n")[0],
         queue=assignment.queue,
         attempt=assignment.attempt,
-        record=assignment.fields,
-        fields=[*_last_words(assignment), *_end_of_counts(assignment, is_over=kind != "crashed")],
-        evidence=evidence,
-        accepted=acceptance(assignment.fields),
+        called=assignment.called,
+        summary=summary,
     )
+
+
+def _host_fields(assignment: Assignment, *, is_over: bool) -> list[bytes]:
+    """Of the job's hash, what only the host knows."""
+    if assignment.attempt == 1 and assignment.progress is None:
+        return []
+    return [*_last_words(assignment), *_end_of_counts(assignment, is_over=is_over)]
 
 
 def _end_of_counts(assignment: Assignment, *, is_over: bool) -> list[bytes]:
@@ -131,9 +135,9 @@ def _last_words(assignment: Assignment) -> list[bytes]:
     return [] if progress is None or progress is assignment.kept_progress else [b"farm_progress", to_field(progress)]
 
 
-def _failure_ttl(assignment: Assignment) -> int:
+def _failure_ttl(fields: Sequence[bytes]) -> int:
     try:
-        return min(int(field(assignment.fields, b"failure_ttl")), LONGEST_SECONDS)
+        return min(int(field(fields, b"failure_ttl")), LONGEST_SECONDS)
     except ValueError:
         return FAILURE_TTL_SECONDS
 

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from math import inf
 
+from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
-from farm.store.execution import Ending, Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
+from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import Registration
 from farm_worker import prefetch
 from farm_worker.beginnings import assign

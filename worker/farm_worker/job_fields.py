@@ -1,9 +1,6 @@
 """How log lines name a job: in text, and as names of a JSON line."""
 
-from collections.abc import Sequence
 from typing import Any
-
-from farm_worker.pool.assignment import function_name
 
 
 def shown(job_id: bytes) -> str:
@@ -11,12 +8,12 @@ def shown(job_id: bytes) -> str:
     return job_id.decode(errors="backslashreplace")
 
 
-def bound(job_id: bytes, queue: str, attempt: int, fields: Sequence[bytes]) -> dict[str, Any]:
-    """What each line about one attempt has. `fields`: the job's hash, flat."""
-    return {"job": shown(job_id), "queue": queue, "function": called(fields), "attempt": attempt}
+def bound(job_id: bytes, queue: str, attempt: int, called: bytes) -> dict[str, Any]:
+    """What each line about one attempt has. `called`: the head of the job's description."""
+    return {"job": shown(job_id), "queue": queue, "function": function(called), "attempt": attempt}
 
 
-def called(fields: Sequence[bytes]) -> str:
+def function(called: bytes) -> str:
     """What the job says it calls, without the arguments: they may be anything, secrets too. Empty if unreadable."""
-    name = function_name(fields) or ""
+    name = called.decode("utf-8", "replace").strip()
     return name if name.isprintable() else ""

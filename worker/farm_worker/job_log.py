@@ -5,8 +5,9 @@ import math
 import time
 from typing import Any
 
-from farm.store.execution import Ending, StartedJob
-from farm_worker.job_fields import bound, called, shown
+from farm.ending import Ending
+from farm.store.execution import StartedJob
+from farm_worker.job_fields import bound, function, shown
 
 LINES_PER_SECOND = 20
 
@@ -35,8 +36,8 @@ class JobLog:
     def started(self, job: StartedJob) -> None:
         """A job was handed to a process."""
         if self._may_write():
-            fields = bound(job.job_id, job.queue, job.attempt, job.fields)
-            words = (shown(job.job_id), called(job.fields), f"queue={job.queue}", f"attempt={job.attempt}")
+            fields = bound(job.job_id, job.queue, job.attempt, job.called)
+            words = (shown(job.job_id), function(job.called), f"queue={job.queue}", f"attempt={job.attempt}")
             _logger.info("started %s", " ".join(filter(None, words)), extra={"fields": {**fields, "event": "started"}})
 
     def ended(self, ending: Ending, answer: str) -> None:
@@ -72,5 +73,5 @@ class JobLog:
 
 
 def _extra(ending: Ending, word: str) -> dict[str, Any]:
-    fields = bound(ending.job_id, ending.queue, ending.attempt, ending.record)
+    fields = bound(ending.job_id, ending.queue, ending.attempt, ending.called)
     return {"fields": {**fields, "event": word, "seconds": round(ending.seconds, 6)}}

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from farm_worker.job_fields import bound, called, shown
+from farm_worker.job_fields import bound, function, shown
 from farm_worker.pool.allowance import HOST, Allowance
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.output_lines import NOTHING, mark
@@ -59,7 +59,7 @@ class JobOutput:
         if assignment.introduced:
             job_id = _short(job_id)
         assignment.introduced = True
-        words = [f"{assignment.queue}/{called(assignment.fields) or '?'}", job_id]
+        words = [f"{assignment.queue}/{function(assignment.called) or '?'}", job_id]
         if assignment.attempt > 1:
             words.append(f"attempt {assignment.attempt}")
         return f"[{' '.join(words)}] {logger}"
@@ -68,7 +68,7 @@ class JobOutput:
 def _fields(process: ProcessHandle, assignment: Assignment | None, output: Output) -> dict[str, Any]:
     job: dict[str, Any] = {}
     if assignment is not None:
-        job = bound(assignment.job_id, assignment.queue, assignment.attempt, assignment.fields)
+        job = bound(assignment.job_id, assignment.queue, assignment.attempt, assignment.called)
     fields = job | {"process": process.number, "pid": process.pid, "stream": output.source}
     if output.logger:
         fields["job_logger"] = output.logger

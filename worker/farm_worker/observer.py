@@ -8,7 +8,7 @@ from farm_settings import Settings
 from farm_worker.admission import AdmissionState
 from farm_worker.handlers import Handlers
 from farm_worker.hooks import Hooks
-from farm_worker.pool.assignment import Assignment, function_name
+from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
@@ -119,5 +119,5 @@ def _job(assignment: Assignment) -> dict[str, Any]:
         "job": assignment.job_id.decode("utf-8", "replace"),
         "queue": assignment.queue,
         "attempt": assignment.attempt,
-        "function": function_name(assignment.fields),
+        "function": assignment.function,
     }

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 
-from farm.store.execution import Ending, FinishBatch, new_batch_name
+from farm.ending import Ending
+from farm.store.execution import FinishBatch, new_batch_name
 from farm.store.hosts import Registration
 from farm_worker.spool import Spool
 
@@ -70,6 +71,6 @@ class Outcomes:
         size = 0
         while self._waiting and len(taken) < MAX_BATCH and size < FULL_BATCH_BYTES:
             ending = self._waiting.popleft()
-            size += len(ending.result) + len(ending.error)
+            size += len(ending.packed)
             taken.append(ending)
         return taken

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from farm.store.process_view import ProcessState, ProcessView, RunnerView, runner_field, to_line
-from farm_worker.pool.assignment import Assignment, function_name
+from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
 
@@ -49,7 +49,7 @@ def view(process: ProcessHandle, job: Assignment | None, now: float) -> ProcessV
     if job is not None:
         about_job = {
             "job_id": job.job_id.decode("utf-8", "replace"),
-            "function": function_name(job.fields),
+            "function": job.function,
             "job_seconds": None if job.begun_at is None else round(now - job.begun_at, 3),
             "queue": job.queue,
             "attempt": job.attempt,

@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
-from farm.store.execution import Ending, ExecutionStore
+from farm.store.execution import ExecutionStore
 from farm.store.hosts import HostStore
 from farm_worker.outcomes import MAX_BATCH
 from farm_worker.spool import LeftSpool, left_spools

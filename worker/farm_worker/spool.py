@@ -19,7 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from farm.store.execution import Ending, FinishBatch, new_batch_name
+from farm.ending import Ending
+from farm.store.execution import FinishBatch, new_batch_name
 from farm.store.hosts import Registration
 
 MAX_SPOOL_BYTES = 256 << 20
@@ -106,8 +107,7 @@ class Spool:
         self.close()
 
     def _missing(self, endings: Iterable[Ending]) -> list[Ending]:
-        # The record is there for the log alone, and may hold megabytes of arguments.
-        return [dataclasses.replace(one, record=()) for one in endings if one.token not in self._kept]
+        return [one for one in endings if one.token not in self._kept]
 
     def _open(self, who: Registration) -> None:
         if self._file >= 0:

@@ -5,9 +5,9 @@ import logging
 import random
 from collections.abc import Callable
 
+from farm.ending import Ending
 from farm.errors import HostFenced, NameInUse
 from farm.store.connection import REDIS_ERRORS
-from farm.store.execution import Ending
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm.tasks import end
 from farm_worker import identity

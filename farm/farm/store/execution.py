@@ -3,13 +3,13 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import redis.asyncio
 
+from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
+from farm.packed import pack, pack_array, unpack
 from farm.records import iso_now
 from farm.store.hosts import Registration
 from farm.store.scripts import Argument, AsyncScripts
@@ -24,7 +24,7 @@ START_PAYLOAD_BYTES = 1 << 20
 """A start batch ends after this many bytes of payload, so that one reply stays quick."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StartedJob:
     """A job whose lease this host now holds."""
 
@@ -33,66 +33,20 @@ class StartedJob:
     queue: str
     attempt: int
     on_lost: str
-    fields: list[bytes]
-    """Its hash as it was before the start, flat, with the `farm_fence` of this start."""
+    """`rerun` or `fail`."""
+    timeout: bytes
+    """RQ's field, empty for a job without it."""
+    called: bytes
+    """What its description says that it calls, without arguments."""
+    has_callbacks: bool
+    """Whether anything of the user's runs after its function."""
+    packed: bytes
+    """Its hash as it was before the start, with the `farm_fence` of this start; for its process."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How one job ended: one record of `finish.lua`."""
-
-    job_id: bytes
-    token: str
-    kind: str
-    """`finished`, `failed`, `stopped` or `crashed`."""
-    recorded: bool = False
-    result_type: int = 0
-    result: bytes = b""
-    error: bytes = b""
-    ttl: int = -1
-    started_at: str = ""
-    ended_at: str = ""
-    """Unix seconds as text: Lua would round them."""
-    seconds: float = 0.0
-    again: str = ""
-    delay: int = 0
-    rate_limit_key: bytes = b""
-    group: bytes = b""
-    summary: str = ""
-    queue: str = ""
-    """For the log, as the next two. The script reads the queue from the lease."""
-    attempt: int = 0
-    record: Sequence[bytes] = ()
-    """The job's hash as it was before the start, flat."""
-    fields: Sequence[bytes] = ()
-    evidence: str = ""
-    """Of a crash: one line for the job's field `farm_evidence`, see `store.evidence`."""
-    accepted: bytes = b""
-    """`created_at` and `enqueued_at` at the start, empty if unknown. Others by now: it was enqueued anew meanwhile."""
-
-    def packed(self) -> tuple[object, ...]:
-        """The values in the order in which the script reads them."""
-        return (
-            _text(self.job_id),
-            self.token,
-            self.kind,
-            self.recorded,
-            self.result_type,
-            _text(self.result),
-            _text(self.error),
-            self.ttl,
-            self.started_at,
-            self.ended_at,
-            self.seconds,
-            self.again,
-            self.delay,
-            _text(self.rate_limit_key),
-            _text(self.group),
-            self.summary,
-            [_text(part) for part in self.fields],
-            _text(self.accepted),
-            self.evidence,
-        )
+    @property
+    def fields(self) -> list[bytes]:
+        """The hash, flat."""
+        return list(unpack(self.packed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +77,6 @@ class Exchange:
     dropped: int
     inbox: int
     """Ids left in the inbox."""
-
-
-_encoder = msgspec.msgpack.Encoder()
-
-
-def _text(value: bytes) -> msgspec.Raw:
-    """Bytes as a MessagePack string: Redis's reader knows no binary type, and does not look at what a string holds."""
-    size = len(value)
-    if size < 1 << 5:
-        header = bytes((0xA0 | size,))
-    elif size < 1 << 8:
-        header = bytes((0xD9, size))
-    elif size < 1 << 16:
-        header = b"\xda" + size.to_bytes(2, "big")
-    else:
-        header = b"\xdb" + size.to_bytes(4, "big")
-    return msgspec.Raw(header + value)
 
 
 def new_batch_name() -> str:
@@ -252,7 +189,14 @@ class ExecutionStore:
             self._counts_prefix,
             self._max_crashes,
             # One argument for all: redis-py packs each argument in Python, and a job has many facts.
-            _encoder.encode([ending.packed() for ending in batch.endings]),
+            pack_array([ending.packed for ending in batch.endings]),
+            pack(
+                [
+                    (number, int(ending.recorded), ending.fields)
+                    for number, ending in enumerate(batch.endings, 1)
+                    if ending.recorded or ending.fields
+                ]
+            ),
         ]
 
     def _start_keys(self, who: Registration) -> list[str]:
@@ -283,7 +227,9 @@ class ExecutionStore:
         ]
 
 
-def _started(job: list[Any]) -> StartedJob:
-    job_id, token, queue, attempt, on_lost, fence, fields = job
-    fields += (b"farm_fence", fence)
-    return StartedJob(job_id, token.decode(), queue.decode(errors="replace"), int(attempt), on_lost.decode(), fields)
+def _started(job: list[bytes]) -> StartedJob:
+    job_id, lease, timeout, called, callbacks, packed = job
+    # As `Lease.parse`, but this runs for each job.
+    token, rest = lease.decode(errors="replace").split("|", 1)
+    queue, attempt, _, on_lost, _ = rest.rsplit("|", 4)
+    return StartedJob(job_id, token, queue, int(attempt), on_lost, timeout, called, bool(callbacks), packed)

@@ -16,8 +16,14 @@ from rq.timeouts import JobTimeoutException
 
 from farm.errors import JobInterrupted
 
+EARLY_SECONDS = 0.001
+"""Timers and clocks may differ by less than this."""
+
 LONGEST_SECONDS = 1e8
 """About three years. Longer limits are as good as none, and timers refuse the very long ones."""
+
+TRUSTED_SECONDS = 0.05
+"""A timer that was set so long ago is set anew for the next job: the one before may have used it for itself."""
 
 STUBBORN_SECONDS = 1.0
 """A coroutine that was asked to end and blocks the event loop is interrupted after this."""
@@ -38,7 +44,11 @@ class Alarm:
         self._thread = threading.get_ident()
         self._armed = False
         self._asked = False
-        self._text = ""
+        self._seconds = 0.0
+        self._deadline = inf
+        """Monotonic seconds, of the limit that is armed."""
+        self._set_at = self._rings_at = 0.0
+        """When the timer was set, and when it rings."""
         self.handler = self._ring  # one object, so that its presence can be checked by identity
         signal.signal(signal.SIGALRM, self.handler)
 
@@ -58,16 +68,19 @@ class Alarm:
     def arm(self, seconds: float) -> None:
         """Starts a limit. 0 and less mean none."""
         if seconds > 0:
-            self._text = f"Task exceeded maximum timeout value ({seconds} seconds)"
+            now = time.monotonic()
+            self._seconds = seconds
+            self._deadline = now + seconds
             self._asked = False
             self._armed = True
-            signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_SECONDS))
+            # One that rings too early for this limit, as that of the job before may, costs less than setting it anew.
+            if not now < self._rings_at <= self._deadline or now - self._set_at > TRUSTED_SECONDS:
+                self._set_timer(now, seconds)
 
     def disarm(self) -> None:
-        """Ends the limit. No alarm comes after this, not even one that is on its way."""
+        """Ends the limit. Its alarm may still ring, and does nothing then."""
         self._in_job = False
         self._armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
 
     @contextmanager
     def limit(self, seconds: float, *_: object, **__: object) -> Iterator[None]:
@@ -86,20 +99,33 @@ class Alarm:
         self._stop_is_new = True
         signal.pthread_kill(self._thread, signal.SIGALRM)
 
+    def _set_timer(self, now: float, seconds: float) -> None:
+        self._set_at = now
+        self._rings_at = now + min(seconds, LONGEST_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, self._rings_at - now)
+
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self._stop_is_new:
             self._stop_is_new = False
             if not self._in_job:  # what follows a job is not interrupted: it has a limit
                 return
             self.interrupted = True
         elif not self._armed:
+            self._rings_at = 0.0
+            return
+        elif now < self._deadline - EARLY_SECONDS:
+            self._set_timer(now, self._deadline - now)
             return
         if self.interrupt is not None and not self._asked and self.interrupt():
             self._asked = self._armed = True
-            signal.setitimer(signal.ITIMER_REAL, STUBBORN_SECONDS)
+            self._deadline = now + STUBBORN_SECONDS
+            self._set_timer(now, STUBBORN_SECONDS)
             return
         self._armed = self._in_job = False
         raise self._error()
 
     def _error(self) -> BaseException:
-        return JobInterrupted() if self.interrupted else JobTimeoutException(self._text)
+        if self.interrupted:
+            return JobInterrupted()
+        return JobTimeoutException(f"Task exceeded maximum timeout value ({self._seconds} seconds)")

@@ -1,8 +1,8 @@
 """One job that was given to a process."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from farm.packed import unpack
 from farm.store.job_status import Progress
 from farm_worker.pool.protocol import RunJob
 
@@ -22,8 +22,10 @@ class Assignment:
     """`rerun` or `fail`: what becomes of the job if its process or host is lost."""
     timeout: float | None
     """Seconds that the job may run. None: no limit."""
-    fields: list[bytes]
-    """The job's hash, flat: name, value, name, value …"""
+    packed: bytes
+    """The job's hash, flat, in MessagePack: only its process has to look into it."""
+    called: bytes = b""
+    """What its description says that it calls."""
     expires_at: float = 0.0
     """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
     alone: bool = False
@@ -48,6 +50,16 @@ class Assignment:
     """True once a line of its output was logged, with its whole id."""
 
     @property
+    def fields(self) -> list[bytes]:
+        """The job's hash, flat: name, value, name, value … Costs more than all else that a host does for a job."""
+        return list(unpack(self.packed))
+
+    @property
+    def function(self) -> str | None:
+        """What its description begins with: by default the function, as in `shop.bill(7)`. None: it has none."""
+        return self.called.decode("utf-8", "replace").strip()[:FUNCTION_LENGTH] or None
+
+    @property
     def must_not_run_twice(self) -> bool:
         """Whether it has to be over before others may be given it."""
         return self.on_lost == "fail"
@@ -60,15 +72,7 @@ class Assignment:
             self.token,
             self.queue,
             self.attempt,
-            self.fields,
+            self.packed,
             self.expires_at,
             self.must_not_run_twice,
         )
-
-
-def function_name(fields: Sequence[bytes]) -> str | None:
-    """The head of the job's description: by default that is the function and its arguments, as in `shop.bill(7)`."""
-    for index in range(0, len(fields), 2):
-        if fields[index] == b"description":
-            return fields[index + 1].decode("utf-8", "replace").partition("(")[0].strip()[:FUNCTION_LENGTH] or None
-    return None

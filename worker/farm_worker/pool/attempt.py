@@ -5,7 +5,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -16,8 +17,10 @@ from rq.job import Job, JobStatus, Retry
 from rq.queue import Queue
 
 from farm.context import CurrentJob, enter_job, running_job, running_jobs
+from farm.ending import pack_ending
 from farm.entry import served_app
 from farm.errors import JobCancelled
+from farm.packed import unpack
 from farm.records import LONGEST_SECONDS, failure_text
 from farm_worker.pool import continuation, failure, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
@@ -36,6 +39,20 @@ _FUTILE = (DeserializationError, result.ResultNotStorable)
 _logger = logging.getLogger("farm_worker")
 
 
+@dataclass(slots=True)
+class Begun:
+    """A job whose function was called already."""
+
+    job: Job
+    current: CurrentJob
+    context: Context
+    started_at: float
+    """Unix seconds."""
+    seconds: float
+    """How long the function ran."""
+    watch: Watch
+
+
 class Attempt:
     """Runs one job and its callbacks, once."""
 
@@ -46,14 +63,16 @@ class Attempt:
         self._settle = settle
         self._equipment = equipment
         self._message = message
-        self._record = to_record(message.fields)
+        self._record = to_record(unpack(message.packed))
         self._fence = int(self._record.pop(b"farm_fence", 0))
         self._job: Job | None = None
         self._current: CurrentJob | None = None
         self._stand_in: stand_in.StandIn | None = None
         self._payload = b""
-        self._started_at = self._ended_at = datetime.now(UTC)
+        self._started_at = self._ended_at = time.time()
         self._seconds = 0.0
+        self._watch: Watch | None = None
+        """Of a job that may have been changed; None: nobody has looked at it."""
         self._untouched = False
         """True when the attempt changed nothing in the job but its times."""
         self._error_text = ""
@@ -78,6 +97,19 @@ class Attempt:
             del running_jobs[message.sequence]
             current.finish()
 
+    def take_over(self, begun: Begun, value: Any, error: BaseException | None) -> Outcome:
+        """The ending of a job whose function was called the short way: it returned `value`, or raised `error`."""
+        self._current, self._started_at, self._seconds = begun.current, begun.started_at, begun.seconds
+        self._job, self._watch, self._payload = begun.job, begun.watch, begun.job.data
+        enter_job(self._message.sequence, begun.current)
+        try:
+            return begun.context.run(self._end_call, begun.job, value, error)
+        except BaseException as failed:  # noqa: BLE001 - as in `run`
+            return self._fail_plainly(failed)
+        finally:
+            del running_jobs[self._message.sequence]
+            begun.current.finish()
+
     def package(self) -> str:
         """The top-level package of the job's function. Empty if it is not known."""
         return "" if self._job is None else package_of(self._job)
@@ -99,9 +131,7 @@ class Attempt:
                 f"the record of job {name} cannot be read ({failure.summarize(error)}). "
                 f"Correct the hash {equipment.job_class.key_for(name)}, or enqueue the job anew."
             ) from error
-        job.started_at = self._started_at
-        job._status = JobStatus.STARTED  # noqa: SLF001 - should the job save itself: the hash is from before the start
-        job.worker_name = equipment.process.host
+        begin(job, self._started_at, equipment.process.host)
         self._payload = job.data
         self._job = job
         return job
@@ -147,8 +177,8 @@ class Attempt:
         try:
             equipment.alarm.begin_job(limit)
             decode(job)
+            self._watch = Watch(job)
             limit = self._entrypoint_limit(job) or limit
-            watch = Watch(job)
             if around is not None:
                 around.enter()
             value = call(job, equipment.coroutines, modules, self._settle)
@@ -159,13 +189,25 @@ class Attempt:
         if os.getpid() != equipment.process.pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
+        return self._close(around, value, error, limit)
+
+    def _end_call(self, job: Job, value: Any, error: BaseException | None) -> Outcome:
+        try:
+            return self._succeed(job, self._close(None, value, error, job.timeout or Queue.DEFAULT_TIMEOUT))
+        except BaseException as raised:  # noqa: BLE001 - as in `_run_alone`
+            return self._fail(job, raised)
+
+    def _close(self, around: Around | None, value: Any, error: BaseException | None, limit: float) -> Any:
+        """What follows the call of the function: returns what that returned, or raises."""
+        equipment = self._equipment
+        assert self._current is not None
         if self._current.shutdown_callbacks or (around is not None and around.is_open):
             self._tell_of_closing(limit)
             error = (around or Around((), self._current, equipment.coroutines, equipment.alarm)).leave(error)
         self.left_tasks = equipment.coroutines.end_job()
         if error is not None:
             raise error
-        self._untouched = watch.untouched()
+        self._untouched = self._watch is not None and self._watch.untouched()
         return value
 
     def _entrypoint_limit(self, job: Job) -> float | None:
@@ -244,9 +286,8 @@ class Attempt:
         return Outcome(
             sequence=self._message.sequence,
             kind="interrupted",
-            started_at=self._started_at.timestamp(),
-            ended_at=time.time(),
             seconds=self._seconds,
+            packed=b"",
         )
 
     def _stop(self, job: Job, error: BaseException) -> Outcome:
@@ -262,7 +303,7 @@ class Attempt:
     def _fail_plainly(self, error: BaseException) -> Outcome:
         """The record itself cannot be used: callbacks and handlers have nothing to get, and a retry is of no use."""
         self._job = None
-        self._ended_at = datetime.now(UTC)
+        self._ended_at = time.time()
         ttl = self._record.get(b"failure_ttl", b"")
         return self._failed(error, int(ttl) if ttl.isdigit() else DEFAULT_FAILURE_TTL, NOWHERE)
 
@@ -287,32 +328,57 @@ class Attempt:
             job.repeat_intervals = job.repeat_intervals[1:]
 
     def _end(self, job: Job, status: JobStatus) -> None:
-        job.ended_at = job.last_heartbeat = self._ended_at = datetime.now(UTC)
+        self._ended_at = time.time()
+        job.ended_at = job.last_heartbeat = datetime.fromtimestamp(self._ended_at, UTC)
         job._status = status  # noqa: SLF001 - callbacks see it; Redis gets it from the host
 
-    def _outcome(self, kind: str, result_type: int, ttl: int, then: Next, **values: Any) -> Outcome:
-        record = self._record
-        return Outcome(
-            sequence=self._message.sequence,
+    def _outcome(  # noqa: PLR0913  so many facts has an outcome
+        self,
+        kind: str,
+        result_type: int,
+        ttl: int,
+        then: Next,
+        *,
+        result: bytes = b"",
+        error: bytes = b"",
+        summary: str = "",
+        repeat: bool = False,
+    ) -> Outcome:
+        record, message = self._record, self._message
+        packed = pack_ending(
+            job_id=message.job_id,
+            token=message.token,
             kind=kind,
-            started_at=self._started_at.timestamp(),
-            ended_at=self._ended_at.timestamp(),
-            seconds=self._seconds,
-            result_type=result_type,
             ttl=int(min(ttl, LONGEST_SECONDS)),  # whatever the job made of it
+            started_at=self._started_at,
+            ended_at=self._ended_at,
+            seconds=self._seconds,
             fields=self._fields(),
+            accepted=record.get(b"created_at", b"") + record.get(b"enqueued_at", b""),
+            result=result,
+            has_dependencies=b"dependency_id" in record or b"dependency_ids" in record,
+            result_type=result_type,
+            error=error,
             again=then.again,
             delay=then.delay,
             rate_limit_key=record.get(b"rate_limit_key", b"") if record.get(b"rate_limit_concurrency") else b"",
             group=record.get(b"group_id", b""),
-            **values,
+            summary=summary,
         )
+        return Outcome(message.sequence, kind, self._seconds, packed, summary, then.again, repeat)
 
     def _fields(self) -> list[bytes]:
         times = time_fields(self._started_at, self._ended_at)
         if self._untouched or self._job is None:
             return times
         return times + changed_fields(self._job, self._record, self._payload)
+
+
+def begin(job: Job, started_at: float, host: str) -> None:
+    """Makes a job that was read one that runs since then. Should it save itself: its hash is from before the start."""
+    job.started_at = datetime.fromtimestamp(started_at, UTC)
+    job._status = JobStatus.STARTED  # noqa: SLF001 - Redis has it already
+    job.worker_name = host
 
 
 def _failure_ttl(job: Job) -> int:

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from farm_worker.pool.assignment import Assignment, function_name
+from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason, signal_name
 from farm_worker.pool.stacks import FATAL_SIGNALS, arrange
 from farm_worker.pool.state import State
@@ -108,7 +108,7 @@ def _job_facts(begun: Assignment | None) -> dict[str, Any]:
     return {
         "job_id": begun.job_id.decode("utf-8", "replace"),
         "job_seconds": None if begun.begun_at is None else time.monotonic() - begun.begun_at,
-        "function": function_name(begun.fields),
+        "function": begun.function,
         "queue": begun.queue,
         "attempt": begun.attempt,
     }

@@ -39,8 +39,7 @@ def call(job: Job, coroutines: Coroutines, modules: int, settle: Callable[[], No
     their own to run jobs are asked, and so is RQ's where a tool put itself around it; the others' coroutines run on the
     process's event loop.
     """
-    kind = type(job)
-    if kind.perform is not _PERFORM or kind._execute is not _EXECUTE:  # noqa: SLF001 - RQ documents them as hooks
+    if not runs_as_rq_does(type(job)):
         return job.perform()
     token = _current_job.set(job)
     try:
@@ -52,6 +51,11 @@ def call(job: Job, coroutines: Coroutines, modules: int, settle: Callable[[], No
         return coroutines.run_job(value) if is_coroutine else value
     finally:
         _current_job.reset(token)
+
+
+def runs_as_rq_does(kind: type[Job]) -> bool:
+    """Whether jobs of this class are run as RQ's own. RQ documents the methods as hooks."""
+    return kind.perform is _PERFORM and kind._execute is _EXECUTE  # noqa: SLF001
 
 
 def package_of(job: Job) -> str:
@@ -99,6 +103,11 @@ def _known_function(job: Job) -> Any:
     name = job.func_name
     if not isinstance(name, str) or job.instance or type(job).func is not _FUNC:
         return None
+    return known_function(name)
+
+
+def known_function(name: str) -> Any:
+    """What a dotted name means in a module that is imported. None if that is to be found out."""
     module, _, attribute = name.rpartition(".")
     return getattr(sys.modules[module], attribute, None) if module in sys.modules else None
 

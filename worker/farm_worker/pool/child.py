@@ -76,7 +76,7 @@ def _warm(
     initialize: Initialize, loaded: "Loaded | None", send: Callable[[Message], bool]
 ) -> "tuple[Equipment, Warmth]":
     from farm.context import enter_process  # noqa: PLC0415 - all of these import RQ, see above
-    from farm_worker.pool import attempt  # noqa: F401, PLC0415 - only to have it before the user's path is in use
+    from farm_worker.pool import work  # noqa: F401, PLC0415 - only to have it before the user's path is in use
     from farm_worker.pool.equipment import equip  # noqa: PLC0415
     from farm_worker.pool.loaded import load  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
@@ -97,22 +97,22 @@ def _warm(
 
 
 def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, expiry: Expiry) -> None:
-    from farm_worker.pool.attempt import Attempt  # noqa: PLC0415 - imports RQ, see above
+    from farm_worker.pool.work import Work  # noqa: PLC0415 - imports RQ, see above
 
     surroundings = Surroundings()
+    work = Work(equipment, surroundings.settle)
     while (message := inlet.next_job()) is not None:
         output.begin(message.sequence)
         expiry.begin(message.expires_at, must_end=message.must_end)
-        attempt = Attempt(equipment, message, surroundings.settle)
-        outcome = attempt.run()
+        outcome = work.run(message)
         expiry.end()
-        left = surroundings.restore(attempt.package) or attempt.left_tasks
+        left = surroundings.restore(work.package) or work.left_tasks
         output.end(message.sequence)
         if left:
             inlet.send(Dirty(left))
         if not inlet.send(outcome):
             return
-        attempt.send_webhooks(outcome)
+        work.send_webhooks(outcome)
         if left:
             return
 

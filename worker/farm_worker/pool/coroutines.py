@@ -30,6 +30,11 @@ class Coroutines:
         self._stubborn: set[asyncio.Task[Any]] = set()
         """Tasks that were cancelled and would not end."""
 
+    @property
+    def in_job(self) -> bool:
+        """Whether the job that runs has used the loop."""
+        return self._earlier is not None
+
     def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a hook's coroutine. Its tasks stay."""
         value: Value = self._loop().run_until_complete(self._begin(coroutine))

@@ -68,8 +68,8 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     token: str
     queue: str
     attempt: int
-    fields: list[bytes]
-    """The job's hash, flat: name, value, name, value …"""
+    packed: bytes
+    """The job's hash, flat, as Redis packed it: see `farm.packed`."""
     expires_at: float = 0.0
     """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
     must_end: bool = False
@@ -120,37 +120,23 @@ class InitializeFailed(msgspec.Struct, tag="initialize_failed", array_like=True)
     error: str
 
 
-class Outcome(msgspec.Struct, tag="outcome", array_like=True, kw_only=True):
-    """Process → host: how a job ended, ready to be written. See `store/lua/finish.lua` for what is done with it."""
+class Outcome(msgspec.Struct, tag="outcome", array_like=True):
+    """Process → host: how a job ended. The host looks at what it has to know, and hands on the rest."""
 
     sequence: int
     kind: str
     """`finished`, `failed`, `stopped` when it was asked to end and did; `interrupted`: as its host stops, which
     hands it back."""
-    started_at: float
-    ended_at: float
-    """Unix seconds by this machine's clock, as RQ records them."""
     seconds: float
     """How long the job ran, measured on the monotonic clock."""
-    result_type: int = 0
-    """RQ's `Result.Type`: 1 successful, 2 failed, 4 retried, 5 retries exceeded. 0 writes no result."""
-    result: bytes = b""
-    """RQ's `return_value` field: base64 of the serialized value. Empty for None."""
-    error: bytes = b""
-    """RQ's `exc_string` field: base64 of the compressed traceback."""
-    ttl: int = -1
-    """Seconds that the ended job is kept: -1 for ever, 0 not at all."""
-    fields: list[bytes] = []
-    """Changed fields of the job's hash, flat. Never `status` and never `meta`."""
-    again: str = ""
-    """Where the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled` after `delay`."""
-    delay: int = 0
-    repeat: bool = False
-    """True when it goes again because it repeats (it finished), False when it is retried."""
-    rate_limit_key: bytes = b""
-    group: bytes = b""
+    packed: bytes
+    """What is to be written: see `farm.ending.pack_ending`. Empty for one that was interrupted."""
     summary: str = ""
     """One line for the log: the error's type and text."""
+    again: str = ""
+    """Where the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled`."""
+    repeat: bool = False
+    """True when it goes again because it repeats (it finished), False when it is retried."""
 
 
 class JobLimit(msgspec.Struct, tag="job_limit", array_like=True):

@@ -15,9 +15,9 @@ from farm.records import MAX_PAYLOAD_BYTES
 Record = dict[bytes, bytes]
 
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
-_OWN_FIELDS = (b"data", b"description", *(name.encode() for name in _DATES))
+OWN_FIELDS = (b"data", b"description", *(name.encode() for name in _DATES))
 """Of these each job has its own."""
-_SHARED_FIELDS = frozenset(
+SHARED_FIELDS = frozenset(
     name.encode()
     for name in (
         *("origin", "status", "worker_name", "group_id", "timeout", "ttl", "result_ttl", "failure_ttl"),
@@ -33,7 +33,7 @@ are read one by one."""
 ZLIB_RATIO = 1032
 """Bytes that zlib makes of one at most."""
 UNPACKED_AT_ONCE = 64 << 20
-_WITHOUT_ZONE = len("2026-01-01T00:00:00.000000")
+_TO_SECOND = len("2026-01-01T00:00:00")
 _NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
 
@@ -55,9 +55,9 @@ def restore(job_class: type[Job], job_id: bytes, record: Record, connection: Any
     """
     _refuse_bomb(record.get(b"data", b""))
     shared = record.copy()
-    own = [shared.pop(field, b"") for field in _OWN_FIELDS]
+    own = [shared.pop(field, b"") for field in OWN_FIELDS]
     is_plain = job_class.__init__ is Job.__init__ and job_class.restore is Job.restore
-    is_alike = bool(is_plain and own[0] and shared.keys() <= _SHARED_FIELDS)
+    is_alike = bool(is_plain and own[0] and shared.keys() <= SHARED_FIELDS)
     if is_alike:
         job = _like_others(job_class, connection, tuple(shared.items()))
         _fill(job, *own)
@@ -108,17 +108,26 @@ def _attributes(
     return attributes, [name for name, value in attributes.items() if isinstance(value, dict | list | set)]
 
 
+def shared_attributes(shared: Record, connection: Any) -> dict[str, Any]:
+    """What RQ reads from such fields of a hash as many jobs have in common. Raises what RQ raises."""
+    return _attributes(cast("Any", Job), connection, tuple(shared.items()))[0]
+
+
+def decompress(data: bytes) -> bytes:
+    """A payload as it was serialized. RQ packs it; older versions did not."""
+    try:
+        return zlib.decompress(data)
+    except zlib.error:
+        return data
+
+
 def _fill(job: Job, data: bytes, description: bytes, *dates: bytes) -> None:
     """The fields that differ from job to job, read as RQ reads them."""
-    try:
-        job.data = zlib.decompress(data)
-    except zlib.error:
-        job.data = data
+    job.data = decompress(data)
     job.description = description.decode() or None
-    job.created_at = datetime.now(UTC)
     for name, value in zip(_DATES, dates, strict=True):
-        if value:
-            setattr(job, name, _to_date(value))
+        setattr(job, name, _to_date(value) if value else None)
+    job.created_at = job.created_at or datetime.now(UTC)
 
 
 def _to_date(value: bytes) -> datetime:
@@ -127,15 +136,21 @@ def _to_date(value: bytes) -> datetime:
     return date if date.tzinfo is not None else str_to_date(value)
 
 
-def time_fields(started_at: datetime, ended_at: datetime) -> list[bytes]:
-    """Flat fields of an attempt's times, which are in UTC."""
+def time_fields(started_at: float, ended_at: float) -> list[bytes]:
+    """Flat fields of an attempt's times, which are Unix seconds."""
     ended = stamp(ended_at)
     return [b"started_at", stamp(started_at), b"ended_at", ended, b"last_heartbeat", ended]
 
 
-def stamp(moment: datetime) -> bytes:
-    """A time as RQ writes it. `moment` is in UTC."""
-    return moment.isoformat(timespec="microseconds").encode()[:_WITHOUT_ZONE] + b"Z"
+def stamp(seconds: float) -> bytes:
+    """A time as RQ writes it. `seconds` since 1970."""
+    whole, millionths = divmod(round(seconds * 1_000_000), 1_000_000)
+    return b"%b.%06dZ" % (_to_second(whole), millionths)
+
+
+@lru_cache(maxsize=4)
+def _to_second(seconds: int) -> bytes:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().encode()[:_TO_SECOND]
 
 
 class Watch:

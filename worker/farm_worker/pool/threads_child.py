@@ -161,26 +161,23 @@ def _warm(initialize: Initialize, inlet: Inlet, loaded: "Loaded") -> "tuple[Equi
 
 
 def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, voices: Voices) -> None:
-    from farm_worker.pool.attempt import Attempt  # noqa: PLC0415 - imports RQ, see above
+    from farm_worker.pool.work import Work  # noqa: PLC0415 - imports RQ, see above
 
+    # What belongs to the process is shared by its threads: nothing is put back between their jobs.
+    work = Work(equipment)
     while (message := inlet.next_job()) is not None:
         voices.set(inlet, message.sequence)
         output.begin(message.sequence)
-        attempt = Attempt(equipment, message, _nothing)
-        outcome = attempt.run()
+        outcome = work.run(message)
         output.end(message.sequence)
         voices.set(inlet, 0)
-        if attempt.left_tasks:
-            inlet.send(Dirty(attempt.left_tasks))
+        if work.left_tasks:
+            inlet.send(Dirty(work.left_tasks))
         if not inlet.send(outcome):
             return
-        attempt.send_webhooks(outcome)
-        if attempt.left_tasks:
+        work.send_webhooks(outcome)
+        if work.left_tasks:
             return
-
-
-def _nothing() -> None:
-    """What belongs to the process is shared by its threads: nothing is put back between their jobs."""
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 --        8 events  9 dependents  10 quarantine  11 quarantine reasons
 --        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
 -- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
---        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `names` below
+--        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `names` below, of which the end
+--        may be missing  10 MessagePack: an array of {number of a job, 1 if its execution is recorded, more fields flat}
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, answer per job}; answers: `finished`, `failed`, `stopped`, `again`,
 --        `recovered` (crashed, back at the head of its queue), `poisoned`, `deleted` (its owner deleted the job),
 --        `refused` (this host does not hold the lease), `unreadable` (a key of the job is of the wrong type: quarantined)
@@ -32,6 +33,9 @@ end
 
 local now = tonumber(redis.call('TIME')[1])
 local counts, succeeded, unsuccessful, working_time = {}, 0, 0, 0
+-- What is done once for all jobs of the batch: entries of registries by their key, leases that are over, and whether any
+-- job has dependents at all.
+local entries, ended, any_dependents = {}, {}, false
 
 local function count(queue, what)
   local key = queue .. '\n' .. what
@@ -75,8 +79,21 @@ end
 -- The job's own sets follow its hash, but for dependents that are left to release. RQ spells the last key with two colons.
 local function expire_job(job, ttl, left)
   keep(job.key, ttl)
-  keep(job.key .. ':dependents', left > 0 and -1 or ttl)
-  keep(rq_prefix .. ':job::' .. job.id .. ':dependencies', ttl)
+  if any_dependents then
+    keep(job.key .. ':dependents', left > 0 and -1 or ttl)
+  end
+  if job.has_dependencies then
+    keep(rq_prefix .. ':job::' .. job.id .. ':dependencies', ttl)
+  end
+end
+
+local function register(registry, job, ttl)
+  local key = rq_prefix .. registry .. job.queue
+  local entry = entries[key] or { members = {}, jobs = {} }
+  entries[key] = entry
+  entry.members[#entry.members + 1] = ttl < 0 and '+inf' or now + ttl
+  entry.members[#entry.members + 1] = job.id
+  entry.jobs[#entry.jobs + 1] = job
 end
 
 local function delete_job(job, left)
@@ -91,7 +108,7 @@ end
 
 -- Returns how many dependents are left to release; the coordinator does that in pages.
 local function release_waiting(job, outcome)
-  if redis.call('EXISTS', job.key .. ':dependents') == 0 then
+  if not any_dependents or redis.call('EXISTS', job.key .. ':dependents') == 0 then
     return 0
   end
   local left = release_dependents(rq_prefix, job.id, outcome, now_iso, 100)
@@ -120,9 +137,8 @@ local function finished(job)
   succeeded = succeeded + 1
   count(job.queue, 'finished')
   if ttl ~= 0 then
-    redis.call('HSET', job.key, 'status', 'finished')
     write_result(job, '1', ttl)
-    redis.call('ZADD', rq_prefix .. ':finished:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
+    register(':finished:', job, ttl)
   end
   if job.again ~= '' then
     go_again(job)
@@ -141,14 +157,13 @@ local function failed(job, status)
   local ttl = job.ttl
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
-  redis.call('HSET', job.key, 'status', status)
   local left = status == 'failed' and release_waiting(job, 'failed') or 0
   if ttl == 0 then
     delete_job(job, left)
     return status
   end
   write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
-  redis.call('ZADD', rq_prefix .. ':failed:' .. job.queue, ttl < 0 and '+inf' or now + ttl, job.id)
+  register(':failed:', job, ttl)
   expire_job(job, ttl, left)
   return status
 end
@@ -167,7 +182,7 @@ local function crashed(job, on_lost)
   local crashes = count_end(job.key, 'farm_crashes')
   add_evidence(job.key, job.evidence)
   if on_lost == 'fail' then
-    redis.call('HSET', job.key, 'farm_ended', 1)
+    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
     return failed(job, 'failed')
   end
   if crashes < tonumber(ARGV[8]) then
@@ -177,7 +192,7 @@ local function crashed(job, on_lost)
     end
     return 'recovered'
   end
-  redis.call('HSET', job.key, 'farm_ended', 1)
+  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
   failed(job, 'failed')
   count(job.queue, 'poisoned')
   announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
@@ -189,9 +204,12 @@ local waiting = { queued = true, scheduled = true, deferred = true, rate_limited
 
 -- Whether its owner enqueued the job anew while it ran. The status alone does not tell: `save` on the owner's older copy of
 -- the job writes that it is queued, too, but not new times.
-local function is_accepted_anew(job)
-  local now_kept = redis.call('HMGET', job.key, 'status', 'created_at', 'enqueued_at')
-  return waiting[now_kept[1]] and job.accepted ~= '' and (now_kept[2] or '') .. (now_kept[3] or '') ~= job.accepted
+local function is_accepted_anew(job, status)
+  if not waiting[status] or job.accepted == '' then
+    return false
+  end
+  local times = redis.call('HMGET', job.key, 'created_at', 'enqueued_at')
+  return (times[1] or '') .. (times[2] or '') ~= job.accepted
 end
 
 -- That run is still to come: of this one only the result is kept, the record belongs to the next.
@@ -209,12 +227,17 @@ local function superseded(job)
 end
 
 local function record(job, on_lost)
-  if redis.call('EXISTS', job.key) == 0 then
+  local status = redis.call('HGET', job.key, 'status')
+  if not status and redis.call('EXISTS', job.key) == 0 then
     count(job.queue, 'dropped')
     return 'deleted'
   end
-  if is_accepted_anew(job) then
+  if is_accepted_anew(job, status) then
     return superseded(job)
+  end
+  if job.kind ~= 'crashed' then
+    job.fields[#job.fields + 1] = 'status'
+    job.fields[#job.fields + 1] = job.kind
   end
   if #job.fields > 0 then
     redis.call('HSET', job.key, unpack(job.fields))
@@ -241,8 +264,17 @@ end
 -- What a server says when it can write nothing at all: such a batch is sent again later.
 local unavailable = { 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'LOADING' }
 
-local function finish(job)
-  local lease = redis.call('HGET', KEYS[2], job.id)
+local function unreadable(job, text)
+  for _, word in ipairs(unavailable) do
+    if string.find(text, word, 1, true) then
+      error(text)
+    end
+  end
+  quarantine({ KEYS[10], KEYS[11], KEYS[8] }, job.id, 'its outcome could not be recorded: ' .. text, now, now_iso)
+  return 'unreadable'
+end
+
+local function finish(job, lease)
   if not lease or string.match(lease, '^[^|]*') ~= job.token then
     local origin = redis.pcall('HGET', rq_prefix .. ':job:' .. job.id, 'origin')
     if type(origin) == 'string' then
@@ -253,35 +285,73 @@ local function finish(job)
   end
   local queue, on_lost = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|([^|]*)|[^|]*$')
   job.queue = queue
-  job.key = rq_prefix .. ':job:' .. job.id
   remove_execution(job)
   local ok, answer = pcall(record, job, on_lost)
   if not ok then
-    local text = type(answer) == 'table' and answer.err or tostring(answer)
-    for _, word in ipairs(unavailable) do
-      if string.find(text, word, 1, true) then
-        error(text)
-      end
-    end
-    quarantine({ KEYS[10], KEYS[11], KEYS[8] }, job.id, 'its outcome could not be recorded: ' .. text, now, now_iso)
-    answer = 'unreadable'
+    answer = unreadable(job, type(answer) == 'table' and answer.err or tostring(answer))
   end
-  redis.call('HDEL', KEYS[2], job.id)
+  ended[#ended + 1] = job.id
   return answer
 end
 
-local names = { 'id', 'token', 'kind', 'recorded', 'result_type', 'result', 'error', 'ttl', 'started_at', 'ended_at',
-  'seconds', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'fields',
-  'accepted', 'evidence' }
+local names = { 'id', 'token', 'kind', 'ttl', 'started_at', 'ended_at', 'seconds', 'fields', 'accepted', 'result',
+  'has_dependencies', 'result_type', 'error', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'evidence' }
+local nothing = { result = '', has_dependencies = false, result_type = 1, error = '', again = '', delay = 0,
+  rate_limit_key = '', group = '', summary = '', evidence = '' }
+
+local function read_jobs()
+  local jobs, ids, dependents = {}, {}, {}
+  for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
+    local job = {}
+    for place, name in ipairs(names) do
+      local value = record[place]
+      if value == nil then
+        value = nothing[name]
+      end
+      job[name] = value
+    end
+    job.key, job.number = rq_prefix .. ':job:' .. job.id, i
+    jobs[i], ids[i], dependents[i] = job, job.id, job.key .. ':dependents'
+  end
+  for _, extra in ipairs(cmsgpack.unpack(ARGV[10])) do
+    local job = jobs[extra[1]]
+    job.recorded = extra[2] == 1
+    for _, part in ipairs(extra[3]) do
+      job.fields[#job.fields + 1] = part
+    end
+  end
+  any_dependents = redis.call('EXISTS', unpack(dependents)) > 0
+  return jobs, redis.call('HMGET', KEYS[2], unpack(ids))
+end
+
+-- Also of a batch that a server stopped halfway: what was written of a job and its lease go together.
+local function write_for_all(answers)
+  for key, entry in pairs(entries) do
+    local added = redis.pcall('ZADD', key, unpack(entry.members))
+    if type(added) == 'table' then
+      for _, job in ipairs(entry.jobs) do
+        answers[job.number] = unreadable(job, added.err)
+      end
+    end
+  end
+  if #ended > 0 then
+    redis.call('HDEL', KEYS[2], unpack(ended))
+  end
+end
+
 local answers = {}
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
 redis.call('EXPIRE', KEYS[3], 86400)
-for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
-  local job = {}
-  for place, name in ipairs(names) do
-    job[name] = record[place]
+local function finish_all()
+  local jobs, leases = read_jobs()
+  for i, job in ipairs(jobs) do
+    answers[i] = finish(job, leases[i])
   end
-  answers[i] = finish(job)
+end
+local is_whole, trouble = pcall(finish_all)
+write_for_all(answers)
+if not is_whole then
+  error(trouble)
 end
 
 -- The outcomes are written: from here on a key of the wrong type is passed over, so that the receipt is kept.

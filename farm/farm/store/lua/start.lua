@@ -5,8 +5,8 @@
 -- ARGV   1 host  2 identity  3 batch, 24 hex digits: 8 more make each job's token  4 how many at most  5 now, ISO 8601
 --        6 bytes of payload after which the batch ends  7 RQ's prefix  8 prefix of the counts  9 sequence of the first
 --        10 ON_LOST of this host  11… queue, its ON_LOST, …
--- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being
---        {id, token, queue, attempt, on_lost, fence token, its hash flat}
+-- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being {id, lease, timeout, what its
+--        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start}
 --
 -- GUARANTEE  A job starts only from status `queued` with a payload, and only under a current lease. Ids that were
 --            canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same
@@ -21,16 +21,27 @@ if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 'fenced' }
 end
 
+-- What the host is told of a job. Its hash is for the process that runs it: the host hands it on as it is.
+local function described(id, lease, hash, told)
+  return { id, lease, told.timeout or '', string.match(string.sub(told.description or '', 1, 200), '^[^(]*'),
+    (told.success_callback_name or '') .. (told.failure_callback_name or '') == '' and '' or 'callbacks',
+    cmsgpack.pack(hash) }
+end
+
 local function repeated(ids)
   local jobs = { 'ok', redis.call('LLEN', KEYS[2]), 0 }
   for _, id in ipairs(cmsgpack.unpack(ids)) do
     local lease = redis.call('HGET', KEYS[3], id)
     if lease and string.sub(lease, 1, 24) == batch then
       local hash = redis.pcall('HGETALL', rq_prefix .. ':job:' .. id)
-      local token, queue, attempt, on_lost = string.match(lease, '^([^|]*)|(.*)|([^|]*)|[^|]*|([^|]*)|[^|]*$')
-      local fence = redis.pcall('HGET', rq_prefix .. ':job:' .. id, 'farm_fence')
-      jobs[#jobs + 1] = { id, token, queue, attempt, on_lost, type(fence) == 'string' and fence or '0',
-        hash.err and {} or hash }
+      local told = {}
+      if hash.err then
+        hash = {}
+      end
+      for i = 1, #hash, 2 do
+        told[hash[i]] = hash[i + 1]
+      end
+      jobs[#jobs + 1] = described(id, lease, hash, told)
     end
   end
   return jobs
@@ -52,15 +63,16 @@ local microseconds = time[1] * 1000000 + time[2]
 local fence_now = string.format('%.0f', microseconds)
 local LAST_WHOLE = 9007199254740991
 -- Asked for each field of each job: one look is quicker than comparing with them all.
-local read = { status = true, origin = true, data = true, farm_on_lost = true, farm_crashes = true, farm_losses = true,
-  farm_progress = true, farm_fence = true, farm_ended = true }
+local read = { status = true, origin = true, data = true, timeout = true, description = true,
+  success_callback_name = true, failure_callback_name = true, farm_on_lost = true, farm_crashes = true,
+  farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true }
 local on_lost_of = {}
 for i = 11, #ARGV, 2 do
   on_lost_of[ARGV[i]] = ARGV[i + 1]
 end
 
 local places = { KEYS[6], KEYS[7], KEYS[8] }
-local jobs, ids, dropped, bytes = {}, {}, 0, 0
+local jobs, ids, leases, dropped, bytes = {}, {}, {}, 0, 0
 local limit, byte_limit, sequence = tonumber(ARGV[4]), tonumber(ARGV[6]), tonumber(ARGV[9])
 
 -- What was counted before the job ended is over, and the host must not see it either.
@@ -84,6 +96,24 @@ end
 
 local STATUSES = ' queued created finished failed started deferred scheduled stopped canceled rate_limited ready_to_enqueue '
 
+local function runs_of(told)
+  local runs = 1
+  for _, name in ipairs({ 'farm_crashes', 'farm_losses' }) do
+    local value = told[name]
+    if value then -- whatever somebody wrote there
+      runs = runs + (tonumber(string.match(value, '^%d%d?%d?%d?%d?%d?$') or '') or 0)
+    end
+  end
+  return runs
+end
+
+local function drop(queue)
+  dropped = dropped + 1
+  if queue and queue ~= '' then
+    redis.pcall('HINCRBY', ARGV[8] .. queue, 'dropped', 1)
+  end
+end
+
 local function begin(id)
   local key = rq_prefix .. ':job:' .. id
   local hash = redis.pcall('HGETALL', key)
@@ -91,75 +121,71 @@ local function begin(id)
     quarantine(places, id, 'the key of the job is not a hash', now, ARGV[5])
     return
   end
-  local status, queue, has_data, on_lost, runs, has_progress = nil, nil, false, nil, 1, false
-  local fence, has_ended = fence_now, false
+  local told = {}
   for i = 1, #hash, 2 do
     local name, value = hash[i], hash[i + 1]
     bytes = bytes + #value
-    if not read[name] then
-      -- of no matter here
-    elseif name == 'status' then
-      status = value
-    elseif name == 'origin' then
-      queue = value
-    elseif name == 'data' then
-      has_data = true
-    elseif name == 'farm_on_lost' then
-      on_lost = value
-    elseif name == 'farm_crashes' or name == 'farm_losses' then
-      runs = runs + (tonumber(string.match(value, '^%d%d?%d?%d?%d?%d?$') or '') or 0) -- whatever somebody wrote there
-    elseif name == 'farm_progress' then
-      has_progress = true
-    elseif name == 'farm_fence' then
-      fence = next_fence(value)
-    elseif name == 'farm_ended' then
-      has_ended = true
+    if read[name] then
+      told[name] = value
     end
   end
-  if status and not string.find(STATUSES, ' ' .. status .. ' ', 1, true) then
+  local status, queue = told.status, told.origin
+  if status and status ~= 'queued' and not string.find(STATUSES, ' ' .. status .. ' ', 1, true) then
     quarantine(places, id, 'the status of the job is none that RQ knows', now, ARGV[5])
     return
   end
   if #hash == 0 or (status ~= 'queued' and status) then
-    dropped = dropped + 1
-    if queue and queue ~= '' then
-      redis.pcall('HINCRBY', ARGV[8] .. queue, 'dropped', 1)
-    end
+    drop(queue)
     return
   end
-  if not status or not has_data or not queue or queue == '' then
+  if not status or not told.data or not queue or queue == '' then
     quarantine(places, id, 'the hash of the job lacks status, data or origin', now, ARGV[5])
     return
   end
+  local on_lost, runs = told.farm_on_lost, 1
   if on_lost ~= 'fail' and on_lost ~= 'rerun' then
     on_lost = on_lost_of[queue] or ARGV[10]
   end
-  if has_ended then
+  if told.farm_ended then
     start_counts_anew(key, hash)
-    runs = 1
+  else
+    runs = runs_of(told)
   end
-  local token = batch .. string.format('%08x', #jobs)
+  local fence = told.farm_fence and next_fence(told.farm_fence) or fence_now
+  local lease = table.concat({ batch .. string.format('%08x', #jobs), queue, runs, now, on_lost, sequence + #jobs }, '|')
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[5], 'last_heartbeat', ARGV[5], 'worker_name', host,
     'farm_fence', fence)
   redis.call('PERSIST', key)
-  if has_progress then
+  if told.farm_progress then
     redis.call('HDEL', key, 'farm_progress') -- of an attempt before this one
   end
-  redis.call('HSET', KEYS[3], id, table.concat({ token, queue, runs, now, on_lost, sequence + #jobs }, '|'))
-  jobs[#jobs + 1] = { id, token, queue, tostring(runs), on_lost, fence, hash }
+  hash[#hash + 1] = 'farm_fence'
+  hash[#hash + 1] = fence
+  leases[#leases + 1] = id
+  leases[#leases + 1] = lease
+  jobs[#jobs + 1] = described(id, lease, hash, told)
   ids[#ids + 1] = id
 end
 
-for _ = 1, 4 * limit do
-  if #jobs >= limit or bytes >= byte_limit then
-    break
+local function take()
+  local waiting = redis.call('LRANGE', KEYS[2], 0, limit - 1)
+  local taken = 0
+  for _, id in ipairs(waiting) do
+    if bytes >= byte_limit then
+      break
+    end
+    begin(id)
+    taken = taken + 1
   end
-  local id = redis.call('LPOP', KEYS[2])
-  if not id then
-    break
+  if #leases > 0 then
+    redis.call('HSET', KEYS[3], unpack(leases))
   end
-  begin(id)
+  if taken > 0 then
+    redis.call('LPOP', KEYS[2], taken)
+  end
 end
+
+take()
 if #ids > 0 then
   redis.call('HSET', KEYS[4], 'start', batch .. cmsgpack.pack(ids))
   redis.call('EXPIRE', KEYS[4], 86400)

@@ -1,0 +1,125 @@
+"""Which jobs are plain, told from their hashes: by what many of them have in common, so that it is looked at once."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from rq.queue import Queue
+from rq.timeouts import JobTimeoutException
+
+from farm_worker.pool.record import OWN_FIELDS, SHARED_FIELDS, decompress, shared_attributes
+
+MOST_KEPT = 200
+"""Kinds of jobs that are remembered. Who has more of them gets no faster."""
+
+FENCE = b"farm_fence"
+LARGEST_PAYLOAD = 400_000
+"""Packed: what is larger could unpack to more than fits the memory."""
+
+_SPECIAL = frozenset(
+    {
+        *(b"success_callback_name", b"failure_callback_name", b"stopped_callback_name"),
+        *(b"repeats_left", b"rate_limit_key", b"rate_limit_concurrency", b"allow_dependency_failures"),
+    }
+)
+"""A job with any of them does more than run its function."""
+_FIRST = (b"data", b"created_at", b"enqueued_at", FENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Of all jobs that have the same shared fields."""
+
+    limit: float
+    """Seconds that the function may run."""
+    result_ttl: int | None
+    group: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRecord:
+    """A job's hash, as far as it has to be read to run the job."""
+
+    traits: Traits
+    data: bytes
+    accepted: bytes
+    """When it was created and enqueued."""
+    fence: int
+
+
+class PlainRecords:
+    """Reads hashes of plain jobs."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._shapes: dict[tuple[bytes, ...], _Shape | None] = {}
+
+    def read(self, fields: Sequence[bytes]) -> PlainRecord | None:
+        """None for a job that is not plain. `fields`: its hash, flat."""
+        names = tuple(fields[::2])
+        try:
+            shape = self._shapes[names]
+        except KeyError:
+            shape = self._learn_shape(names)
+        if shape is None:
+            return None
+        shared = shape.shared(fields)
+        try:
+            traits = shape.traits[shared]
+        except KeyError:
+            traits = self._learn_traits(shape, shared)
+        data, created_at, enqueued_at, fence = shape.first(fields)
+        if traits is None or len(data) > LARGEST_PAYLOAD:
+            return None
+        return PlainRecord(traits, data, created_at + enqueued_at, int(fence))
+
+    def _learn_shape(self, names: tuple[bytes, ...]) -> "_Shape | None":
+        known = set(names)
+        is_plain = known <= {*SHARED_FIELDS, *OWN_FIELDS, FENCE} and known.issuperset(_FIRST)
+        shape = _Shape(names) if is_plain and len(known) == len(names) else None
+        _remember(self._shapes, names, shape)
+        return shape
+
+    def _learn_traits(self, shape: "_Shape", values: tuple[bytes, ...]) -> Traits | None:
+        shared = dict(zip(shape.names, values, strict=True))
+        traits = None if any(map(shared.get, _SPECIAL)) else self._read_traits(shared)
+        _remember(shape.traits, values, traits)
+        return traits
+
+    def _read_traits(self, shared: dict[bytes, bytes]) -> Traits | None:
+        try:
+            attributes = shared_attributes(shared, self._connection)
+        except (ValueError, TypeError, AssertionError):  # the long way says what is wrong
+            return None
+        limit = attributes["timeout"] or Queue.DEFAULT_TIMEOUT
+        return Traits(limit, attributes["result_ttl"], shared.get(b"group_id", b""))
+
+
+class _Shape:
+    """Of all hashes that have the same fields in the same order."""
+
+    def __init__(self, names: Sequence[bytes]) -> None:
+        places = {name: 2 * number + 1 for number, name in enumerate(names)}
+        self.names = [name for name in names if name in SHARED_FIELDS]
+        self.shared: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*map(places.__getitem__, self.names))
+        self.first: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*map(places.__getitem__, _FIRST))
+        self.traits: dict[tuple[bytes, ...], Traits | None] = {}
+
+
+def decode(data: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]] | None:
+    """The name and the arguments of a plain function, as RQ's default serializer reads them. None for anything else."""
+    try:
+        name, instance, arguments, named = pickle.loads(decompress(data))  # noqa: S301  jobs are code
+    except JobTimeoutException:
+        raise
+    except Exception:  # noqa: BLE001 - unpickling is the user's code; the long way says what is wrong
+        return None
+    return None if instance or not isinstance(name, str) else (name, arguments, named)
+
+
+def _remember(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(kept) >= MOST_KEPT:
+        kept.clear()
+    kept[key] = value
