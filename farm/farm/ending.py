@@ -60,8 +60,9 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
     the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled` after `delay` seconds. `evidence`: of a
     crash, one line for the job's field `farm_evidence`, see `store.evidence`.
     """
-    # Seconds as text: Lua would round them.
-    often = (job_id, token, kind, ttl, repr(started_at), repr(ended_at), seconds, fields, accepted, result)
+    # Times as text: Lua would round them.
+    began, ended = f"{started_at:.6f}", f"{ended_at:.6f}"
+    often = (job_id, token, kind, ttl, began, ended, seconds, fields, accepted, result)
     rest = (has_dependencies, result_type, error, again, delay, rate_limit_key, group, summary, evidence)
     return pack(often if rest == _USUAL else (*often, *rest), len(result) + len(error))
 

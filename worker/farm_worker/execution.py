@@ -271,6 +271,7 @@ class Execution:
         if self.contact.lost:
             self.keep_outcomes()
             await self.contact.wait()
+        self.pool.look()
         self._deal_held()
         await self._back.give_waiting()
         who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()

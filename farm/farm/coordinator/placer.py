@@ -12,9 +12,11 @@ from farm.store.placement import MAX_PLAN, UNREADABLE, HostView, Placed, Placeme
 
 SAFETY_POLL_SECONDS = 1.0
 PACE_SECONDS = 0.002
-PACE_WITH_BACKLOG_SECONDS = 0.005
+SLOWEST_PACE_SECONDS = 0.02
 """Time between two rounds under load: more jobs share the cost of one. Only while hosts prefetch, and so have work
 meanwhile: a host without inbox would wait for its next job."""
+SHARE_OF_PREFETCH = 0.3
+"""What hosts may have used up of it until the next round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,8 @@ class Round:
     more: bool
     """The plan was full: there may be room and jobs left."""
     backlog: bool
-    prefetching: bool
+    prefetch: int
+    """Jobs that hosts may hold beside those that they run."""
     watch: frozenset[str]
     """Empty queues for whose jobs there is room."""
 
@@ -41,6 +44,8 @@ class Placer:
         self.unreadable: frozenset[str] = frozenset()
         """Queues whose key is not a list, as of the last look."""
         self._placed_at: dict[str, float] = {}
+        self._started = 0.0
+        """When the round before began."""
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -52,9 +57,10 @@ class Placer:
             started = time.monotonic()
             outcome = await self.run_once(leader)
             on_contact()
-            if outcome.placed and outcome.prefetching:
-                pace = PACE_WITH_BACKLOG_SECONDS if outcome.backlog else PACE_SECONDS
-                await asyncio.sleep(max(0.0, started + pace - time.monotonic()))
+            if outcome.placed and outcome.prefetch:
+                seconds = started - self._started
+                await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
+            self._started = started
             if not outcome.more:
                 await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS)
 
@@ -72,6 +78,17 @@ class Placer:
         return _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
 
 
+def pace(outcome: Round, seconds: float) -> float:
+    """Seconds from the begin of one round to the next. `seconds`: so long before this one the last one began.
+
+    What was placed in that time is what hosts used up in it.
+    """
+    if not outcome.backlog:
+        return PACE_SECONDS
+    use_up = outcome.prefetch * SHARE_OF_PREFETCH * seconds / outcome.placed
+    return min(max(use_up, PACE_SECONDS), SLOWEST_PACE_SECONDS)
+
+
 def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan: bool) -> Round:
     left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in survey.waiting.items()}
     with_room = [host for host in hosts if host.room > placed.on_host.get(host.name, 0)]
@@ -79,7 +96,7 @@ def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan:
         placed=placed.total,
         more=full_plan and placed.total == MAX_PLAN,
         backlog=any(length > 0 for length in left.values()),
-        prefetching=any(host.prefetch > 0 for host in hosts),
+        prefetch=sum(host.prefetch for host in hosts),
         watch=_empty_queues(with_room, left),
     )
 

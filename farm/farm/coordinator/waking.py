@@ -22,6 +22,7 @@ class Waking:
         self._wake_ups = wake_ups
         self._trouble = trouble
         self._woken = asyncio.Event()
+        self._asleep = asyncio.Event()
         self._wanted: frozenset[str] = frozenset()
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._bell: asyncio.Task[None] | None = None
@@ -42,6 +43,7 @@ class Waking:
     async def sleep(self, empty_queues: Iterable[str], seconds: float) -> None:
         """Sleeps until something happened since the last sleep ended, at most `seconds`."""
         self._wanted = frozenset(empty_queues)
+        self._asleep.set()
         for queue in self._wanted - self._watchers.keys():
             self._watchers[queue] = asyncio.create_task(self._watch(queue))
         try:
@@ -49,11 +51,15 @@ class Waking:
                 await self._woken.wait()
         except TimeoutError:
             pass
+        self._asleep.clear()
         self._woken.clear()
 
     async def _listen(self) -> None:
+        """Under load the bell rings all the time, and nobody sleeps: then it is left to ring."""
         while True:
+            await self._asleep.wait()
             if await self._wait(lambda: self._wake_ups.bell(BLOCK_SECONDS)):
+                self._asleep.clear()
                 self.wake()
 
     async def _watch(self, queue: str) -> None:

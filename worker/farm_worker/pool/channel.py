@@ -7,9 +7,9 @@ import socket
 import struct
 import termios
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from farm_worker.pool.protocol import TOKEN, FrameReader, Message, encode
+from farm_worker.pool.protocol import TOKEN, FrameReader, Message, RunJob, RunJobs, encode
 
 RECEIVE_BYTES = 65536
 """Below the size from which the allocator maps memory afresh for every call."""
@@ -43,8 +43,10 @@ class Channel:
         self._receive = receive
         self._broken = broken
         self._reader = FrameReader()
-        self._frames: deque[tuple[bytes | memoryview, int]] = deque()
-        """Frames that the socket did not take yet, each with its sequence; 0: no token belongs to it."""
+        self._jobs: list[RunJob] = []
+        """Given in this turn of the loop."""
+        self._frames: deque[tuple[bytes | memoryview, Sequence[int]]] = deque()
+        """Frames that the socket did not take yet, each with the sequences of its jobs."""
         self._tokens: deque[int] = deque()
         """Sequences whose frame is out and whose token is not."""
         self._head_is_cut = False
@@ -54,14 +56,23 @@ class Channel:
         self._finishing = False
         self._sendable = True
         self._listening = True
+        self._quiet = False
         self._loop.add_reader(stream, self._readable)
 
-    def send(self, message: Message, sequence: int = 0) -> None:
-        """Sends the message, then the token of `sequence` if it is not 0, at the end of this turn of the loop.
+    def send(self, message: Message) -> None:
+        """Sends the message at the end of this turn of the loop."""
+        self._frames.append((encode(message), ()))
+        self._plan_flush()
 
-        What is sent in one turn shares its system calls: with more than a few jobs ahead that halves the cost of each.
+    def send_job(self, job: RunJob) -> None:
+        """Sends the job, then its token, at the end of this turn of the loop.
+
+        What is sent in one turn is one frame: with more than a few jobs ahead that halves the cost of each.
         """
-        self._frames.append((encode(message), sequence))
+        self._jobs.append(job)
+        self._plan_flush()
+
+    def _plan_flush(self) -> None:
         if not self._flush_planned:
             self._flush_planned = True
             self._loop.call_soon(self._flush)
@@ -77,18 +88,42 @@ class Channel:
             return 0
         waiting = fcntl.ioctl(self._token_read, termios.FIONREAD, b"\0\0\0\0")
         in_pipe: int = struct.unpack("i", waiting)[0]
-        return in_pipe // TOKEN.size + len(self._tokens) + sum(1 for _, sequence in self._frames if sequence)
+        return in_pipe // TOKEN.size + len(self._tokens) + len(self._unsent())
 
     def take_back(self) -> list[int]:
         """The sequences of all jobs that the process has not begun, in order. It can't begin them any more."""
         taken = self._read_tokens()
         taken.extend(self._tokens)
         self._tokens.clear()
-        taken.extend(sequence for _, sequence in self._frames if sequence)
-        # A frame that is partly out must be completed, or what follows would be misread. It gets no token.
-        rest = [(self._frames[0][0], 0)] if self._head_is_cut else []
+        taken.extend(self._unsent())
+        # A frame that is partly out must be completed, or what follows would be misread. It gets no tokens. Other frames
+        # without jobs are lost with those that are taken back: there are none once jobs are sent.
+        rest = [(self._frames[0][0], ())] if self._head_is_cut else []
         self._frames = deque(rest)
+        self._jobs.clear()
         return taken
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether messages wait until somebody looks."""
+        return self._quiet
+
+    def be_quiet(self) -> None:
+        """From now on nothing is read until `look`: to be woken for each of many small messages costs more than they do."""
+        if self._listening and not self._quiet:
+            self._quiet = True
+            self._loop.remove_reader(self._stream)
+
+    def listen(self) -> None:
+        """Ends the quiet."""
+        if self._listening and self._quiet:
+            self._quiet = False
+            self._loop.add_reader(self._stream, self._readable)
+
+    def look(self) -> None:
+        """Reads what has come."""
+        if self._listening:
+            self._readable()
 
     def drain(self) -> None:
         """Reads what an ended process left in the stream."""
@@ -109,6 +144,10 @@ class Channel:
         self._flush_planned = False
         if not self._sendable:
             return
+        if self._jobs:
+            sequences = [job.sequence for job in self._jobs]
+            self._frames.append((encode(self._jobs[0] if len(sequences) == 1 else RunJobs(self._jobs)), sequences))
+            self._jobs = []
         try:
             self._flush_frames()
             self._flush_tokens()
@@ -139,16 +178,15 @@ class Channel:
         """Moves the frames that went out completely on to their tokens."""
         frames = self._frames
         while sent:
-            frame, sequence = frames[0]
+            frame, sequences = frames[0]
             if sent < len(frame):
-                frames[0] = (memoryview(frame)[sent:], sequence)
+                frames[0] = (memoryview(frame)[sent:], sequences)
                 self._head_is_cut = True
                 return
             sent -= len(frame)
             frames.popleft()
             self._head_is_cut = False
-            if sequence:
-                self._tokens.append(sequence)
+            self._tokens.extend(sequences)
 
     def _flush_tokens(self) -> None:
         tokens = self._tokens
@@ -157,6 +195,11 @@ class Channel:
             os.write(self._token_write, b"".join([TOKEN.pack(tokens[i]) for i in range(count)]))
             for _ in range(count):
                 tokens.popleft()
+
+    def _unsent(self) -> list[int]:
+        """Sequences of jobs whose frame is not out."""
+        sequences = [sequence for _, sequences in self._frames for sequence in sequences]
+        return sequences + [job.sequence for job in self._jobs]
 
     def _wait_for_room(self) -> None:
         """Waits for the channel that is full: the stream while there are frames, else the pipe."""
@@ -217,7 +260,8 @@ class Channel:
     def _stop_listening(self) -> None:
         if self._listening:
             self._listening = False
-            self._loop.remove_reader(self._stream)
+            if not self._quiet:
+                self._loop.remove_reader(self._stream)
 
     def _read_tokens(self) -> list[int]:
         taken: list[int] = []

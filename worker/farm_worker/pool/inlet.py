@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, encode
+from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, RunJobs, encode
 
 RECEIVE_BYTES = 1 << 16
 SAY_BYTES = 1 << 15
@@ -167,7 +167,11 @@ class Inlet:
         except ConnectionError:
             data = b""
         self._ended = not data
-        self._messages.extend(self._reader.feed(data))
+        for message in self._reader.feed(data):
+            if isinstance(message, RunJobs):
+                self._messages.extend(message.jobs)
+            else:
+                self._messages.append(message)
 
 
 def _bundles(messages: Sequence[Output]) -> Iterator[tuple[int, bytes]]:

@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from rq.queue import Queue
 from rq.timeouts import JobTimeoutException
@@ -38,8 +38,7 @@ class Traits:
     group: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRecord:
+class PlainRecord(NamedTuple):
     """A job's hash, as far as it has to be read to run the job."""
 
     traits: Traits

@@ -4,6 +4,7 @@ Not here: what a job is and what becomes of it. The host gives started jobs as `
 and, when a process ends, the one job that it had begun and those that it had not.
 """
 
+import asyncio
 import itertools
 import logging
 import time
@@ -25,6 +26,9 @@ from farm_worker.pool.supervision import Supervision
 MAX_DEPTH = 512
 """Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
 KILLED_WAIT_SECONDS = 5.0
+
+LOOK_SECONDS = 0.004
+"""How long processes with several jobs may have said something before it is heard."""
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Pool:
         self._on_output = on_output
         self._sequences = itertools.count(1)
         self._expires_at = 0.0
+        self._next_look: asyncio.TimerHandle | None = None
         self._starter = starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
@@ -175,11 +180,19 @@ class Pool:
         assignment.begun_at = None
         assignment.expires_at = self._expires_at
         process.dispatch(assignment)
+        if process.is_quiet and self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
         if self._observer is not None:
             self._observer.job_launched(process, assignment)
         if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
             self._staff.plan_fill()
         return True
+
+    def look(self) -> None:
+        """Hears what processes with several jobs have said. Happens by itself, too."""
+        for process in self.processes:
+            if process.is_quiet:
+                process.look()
 
     def room(self, depth: int) -> int:
         """How many more jobs `dispatch` would take now."""
@@ -283,6 +296,12 @@ class Pool:
         self._staff.remove(process, end)
         self._on_end(end, begun, unbegun)
         self._on_change()
+
+    def _look_again(self) -> None:
+        self._next_look = None
+        self.look()
+        if any(process.is_quiet for process in self._staff.processes):
+            self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
 
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)

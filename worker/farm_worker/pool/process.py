@@ -144,11 +144,24 @@ class ProcessHandle:
             self._begin_first(now)
         if assignment.expires_at and assignment.must_not_run_twice:
             self.renew(assignment.expires_at)
-        self._channel.send(assignment.message(), assignment.sequence)
+        self._channel.send_job(assignment.message())
+        if not idle:
+            self._channel.be_quiet()
         if assignment.alone:
             self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
         elif self.jobs_left <= 0:
             self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether what it says is heard when somebody looks: it has jobs for a while."""
+        return self._channel.is_quiet
+
+    def look(self) -> None:
+        """Hears what it has said meanwhile."""
+        self._channel.look()
+        if len(self.assignments) <= 1:
+            self._channel.listen()
 
     def renew(self, expires_at: float) -> None:
         """Jobs may begin here, and those that must not run twice may run, until then."""

@@ -3,11 +3,11 @@
 Two channels join a host to one process:
 
 - a **stream** socket pair with frames: 4 bytes of length (big endian), then one message in MessagePack;
-- a **token pipe**: 8 bytes (little endian) per job, the job's sequence number. The host writes the job's frame to the
-  stream, then its token to the pipe. A process may run a job only after it has read the job's token. The host keeps
-  the pipe's read end too, so it can take back what was not begun by reading the tokens itself: each token goes to
-  exactly one of the two. A process skips frames whose token it never got. When the host closes the pipe, the process
-  ends. Both read ends share one file description, which is non-blocking.
+- a **token pipe**: 8 bytes (little endian) per job, the job's sequence number. The host writes a frame with one job or
+  several to the stream, then their tokens to the pipe. A process may run a job only after it has read the job's token.
+  The host keeps the pipe's read end too, so it can take back what was not begun by reading the tokens itself: each
+  token goes to exactly one of the two. A process skips jobs whose token it never got. When the host closes the pipe,
+  the process ends. Both read ends share one file description, which is non-blocking.
 
 So for every job that was sent, the host knows for certain whether the process may have begun it, even after the
 process was killed: token gone and no outcome means begun.
@@ -25,6 +25,7 @@ MAX_FRAME_BYTES = 1 << 31
 """Frames above this are refused: 2 GiB, Redis's own values end at 512 MB."""
 
 _HEADER = struct.Struct(">I")
+_HEADER_SIZE = _HEADER.size
 TOKEN = struct.Struct("<Q")
 
 
@@ -74,6 +75,12 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
     must_end: bool = False
     """It has to be over by then, as it must not run twice."""
+
+
+class RunJobs(msgspec.Struct, tag="jobs", array_like=True):
+    """Host → process: jobs that it gets together. Each has its token."""
+
+    jobs: list[RunJob]
 
 
 class Born(msgspec.Struct, tag="born", array_like=True):
@@ -285,6 +292,7 @@ class EventHandled(msgspec.Struct, tag="handled", array_like=True):
 Message = (
     Initialize
     | RunJob
+    | RunJobs
     | Born
     | TemplateReady
     | Reserve
@@ -324,23 +332,33 @@ class FrameReader:
     """Cuts a stream of bytes into messages. Feed it what arrived; it keeps the rest."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._parts: list[bytes] = []
+        """What came of a message that is not complete."""
+        self._size = 0
+        """Bytes in these."""
+        self._wanted = 0
+        """Bytes until there may be a message: a large one is not put together again with each part of it."""
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages completed by `data`. Raises `msgspec.DecodeError` or `ValueError` on bytes that are none."""
-        buffer = self._buffer
-        buffer += data
+        if self._parts:
+            self._parts.append(data)
+            self._size += len(data)
+            if self._size < self._wanted:
+                return []
+            data = b"".join(self._parts)
         messages: list[Message] = []
-        start, end = 0, len(buffer)
-        while end - start >= _HEADER.size:
-            (size,) = _HEADER.unpack_from(buffer, start)
+        start, end, wanted = 0, len(data), _HEADER_SIZE
+        while end - start >= _HEADER_SIZE:
+            body = start + _HEADER_SIZE
+            size = int.from_bytes(data[start:body])
             if size > MAX_FRAME_BYTES:
                 raise ValueError(f"a frame of {size} bytes is larger than {MAX_FRAME_BYTES}")
-            stop = start + _HEADER.size + size
-            if stop > end:
+            if body + size > end:
+                wanted += size
                 break
-            messages.append(_decoder.decode(memoryview(buffer)[start + _HEADER.size : stop]))
-            start = stop
-        if start:
-            del buffer[:start]
+            messages.append(_decoder.decode(data[body : body + size]))
+            start = body + size
+        self._parts = [data[start:]] if start < end else []
+        self._size, self._wanted = end - start, wanted
         return messages

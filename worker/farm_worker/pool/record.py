@@ -144,13 +144,21 @@ def time_fields(started_at: float, ended_at: float) -> list[bytes]:
 
 def stamp(seconds: float) -> bytes:
     """A time as RQ writes it. `seconds` since 1970."""
-    whole, millionths = divmod(round(seconds * 1_000_000), 1_000_000)
-    return b"%b.%06dZ" % (_to_second(whole), millionths)
+    whole = int(seconds)
+    kept, text = _second
+    if whole != kept:
+        text = _begin_second(whole)
+    return b"%b.%06dZ" % (text, (seconds - whole) * 1_000_000)
 
 
-@lru_cache(maxsize=4)
-def _to_second(seconds: int) -> bytes:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().encode()[:_TO_SECOND]
+_second = (0, b"1970-01-01T00:00:00")
+
+
+def _begin_second(whole: int) -> bytes:
+    global _second  # noqa: PLW0603 - jobs that end in one second have most of their time in common
+    text = datetime.fromtimestamp(whole, UTC).isoformat().encode()[:_TO_SECOND]
+    _second = (whole, text)
+    return text
 
 
 class Watch:

@@ -4,7 +4,7 @@
 --        8 events  9 dependents  10 quarantine  11 quarantine reasons
 --        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
 -- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
---        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `names` below, of which the end
+--        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `read_job` below, of which the end
 --        may be missing  10 MessagePack: an array of {number of a job, 1 if its execution is recorded, more fields flat}
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, answer per job}; answers: `finished`, `failed`, `stopped`, `again`,
 --        `recovered` (crashed, back at the head of its queue), `poisoned`, `deleted` (its owner deleted the job),
@@ -38,14 +38,25 @@ local counts, succeeded, unsuccessful, working_time = {}, 0, 0, 0
 local entries, ended, any_dependents = {}, {}, false
 
 local function count(queue, what)
-  local key = queue .. '\n' .. what
-  counts[key] = counts[key] or { queue, what, 0 }
-  counts[key][3] = counts[key][3] + 1
+  local counted = counts[queue] or {}
+  counts[queue] = counted
+  counted[what] = (counted[what] or 0) + 1
+end
+
+-- Numbers become text once: for each argument that is none, a server formats a float.
+local texts = {}
+local function text(number)
+  local made = texts[number]
+  if not made then
+    made = string.format('%.0f', number)
+    texts[number] = made
+  end
+  return made
 end
 
 local function keep(key, ttl)
   if ttl > 0 then
-    redis.call('EXPIRE', key, ttl)
+    redis.call('EXPIRE', key, text(ttl))
   else
     redis.call('PERSIST', key)
   end
@@ -56,14 +67,13 @@ local function write_result(job, result_type, ttl)
   local entry = { 'type', result_type, 'worker_name', host, 'execution_id', job.token,
     'execution_started_at', job.started_at, 'execution_ended_at', job.ended_at }
   if job.result ~= '' then
-    entry[#entry + 1] = 'return_value'
-    entry[#entry + 1] = job.result
+    entry[11], entry[12] = 'return_value', job.result
   end
   if job.error ~= '' then
     entry[#entry + 1] = 'exc_string'
     entry[#entry + 1] = job.error
   end
-  redis.call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry))
+  redis.call('XADD', key, 'MAXLEN', '~', '10', '*', unpack(entry))
   keep(key, ttl)
 end
 
@@ -91,7 +101,7 @@ local function register(registry, job, ttl)
   local key = rq_prefix .. registry .. job.queue
   local entry = entries[key] or { members = {}, jobs = {} }
   entries[key] = entry
-  entry.members[#entry.members + 1] = ttl < 0 and '+inf' or now + ttl
+  entry.members[#entry.members + 1] = ttl < 0 and '+inf' or text(now + ttl)
   entry.members[#entry.members + 1] = job.id
   entry.jobs[#entry.jobs + 1] = job
 end
@@ -177,11 +187,11 @@ local function retried(job)
   return 'again'
 end
 
-local function crashed(job, on_lost)
+local function crashed(job)
   count(job.queue, 'crashed')
   local crashes = count_end(job.key, 'farm_crashes')
   add_evidence(job.key, job.evidence)
-  if on_lost == 'fail' then
+  if string.match(job.lease, '|([^|]*)|[^|]*$') == 'fail' then
     redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
     return failed(job, 'failed')
   end
@@ -226,7 +236,7 @@ local function superseded(job)
   return job.again == '' and job.kind or 'again'
 end
 
-local function record(job, on_lost)
+local function record(job)
   local status = redis.call('HGET', job.key, 'status')
   if not status and redis.call('EXISTS', job.key) == 0 then
     count(job.queue, 'dropped')
@@ -247,7 +257,7 @@ local function record(job, on_lost)
   if job.kind == 'finished' then
     answer = finished(job)
   elseif job.kind == 'crashed' then
-    answer = crashed(job, on_lost)
+    answer = crashed(job)
   elseif job.again ~= '' then
     answer = retried(job)
   else
@@ -274,19 +284,25 @@ local function unreadable(job, text)
   return 'unreadable'
 end
 
+-- A lease's queue; most have no bar in their name, and are told quicker.
+local function queue_of(lease)
+  return string.match(lease, '^[^|]*|([^|]*)|[^|]*|[^|]*|[^|]*|[^|]*$')
+    or string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|[^|]*|[^|]*$')
+end
+
 local function finish(job, lease)
-  if not lease or string.match(lease, '^[^|]*') ~= job.token then
-    local origin = redis.pcall('HGET', rq_prefix .. ':job:' .. job.id, 'origin')
+  if not lease or string.sub(lease, 1, #job.token + 1) ~= job.token .. '|' then
+    local origin = redis.pcall('HGET', job.key, 'origin')
     if type(origin) == 'string' then
       count(origin, 'refused')
     end
     announce(KEYS[8], now_iso, 'write.refused', 'host', host, 'job', job.id)
     return 'refused'
   end
-  local queue, on_lost = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|([^|]*)|[^|]*$')
-  job.queue = queue
+  job.queue = queue_of(lease)
+  job.lease = lease
   remove_execution(job)
-  local ok, answer = pcall(record, job, on_lost)
+  local ok, answer = pcall(record, job)
   if not ok then
     answer = unreadable(job, type(answer) == 'table' and answer.err or tostring(answer))
   end
@@ -294,23 +310,20 @@ local function finish(job, lease)
   return answer
 end
 
-local names = { 'id', 'token', 'kind', 'ttl', 'started_at', 'ended_at', 'seconds', 'fields', 'accepted', 'result',
-  'has_dependencies', 'result_type', 'error', 'again', 'delay', 'rate_limit_key', 'group', 'summary', 'evidence' }
-local nothing = { result = '', has_dependencies = false, result_type = 1, error = '', again = '', delay = 0,
-  rate_limit_key = '', group = '', summary = '', evidence = '' }
+-- What is missing at the end is usual: most jobs end with nothing more to say.
+local function read_job(record, number)
+  local id = record[1]
+  return { id = id, key = rq_prefix .. ':job:' .. id, number = number, token = record[2], kind = record[3], ttl = record[4],
+    started_at = record[5], ended_at = record[6], seconds = record[7], fields = record[8], accepted = record[9],
+    result = record[10], has_dependencies = record[11], result_type = record[12] or 1, error = record[13] or '',
+    again = record[14] or '', delay = record[15] or 0, rate_limit_key = record[16] or '', group = record[17] or '',
+    summary = record[18] or '', evidence = record[19] or '' }
+end
 
 local function read_jobs()
-  local jobs, ids, dependents = {}, {}, {}
-  for i, record in ipairs(cmsgpack.unpack(ARGV[9])) do
-    local job = {}
-    for place, name in ipairs(names) do
-      local value = record[place]
-      if value == nil then
-        value = nothing[name]
-      end
-      job[name] = value
-    end
-    job.key, job.number = rq_prefix .. ':job:' .. job.id, i
+  local jobs, ids, dependents = cmsgpack.unpack(ARGV[9]), {}, {}
+  for i = 1, #jobs do
+    local job = read_job(jobs[i], i)
     jobs[i], ids[i], dependents[i] = job, job.id, job.key .. ':dependents'
   end
   for _, extra in ipairs(cmsgpack.unpack(ARGV[10])) do
@@ -355,8 +368,10 @@ if not is_whole then
 end
 
 -- The outcomes are written: from here on a key of the wrong type is passed over, so that the receipt is kept.
-for _, entry in pairs(counts) do
-  redis.pcall('HINCRBY', counts_prefix .. entry[1], entry[2], entry[3])
+for queue, counted in pairs(counts) do
+  for what, number in pairs(counted) do
+    redis.pcall('HINCRBY', counts_prefix .. queue, what, number)
+  end
 end
 if redis.call('EXISTS', KEYS[6]) == 1 then
   if succeeded > 0 then

@@ -65,7 +65,8 @@ local LAST_WHOLE = 9007199254740991
 -- Asked for each field of each job: one look is quicker than comparing with them all.
 local read = { status = true, origin = true, data = true, timeout = true, description = true,
   success_callback_name = true, failure_callback_name = true, farm_on_lost = true, farm_crashes = true,
-  farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true }
+  farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true, ttl = true,
+  ended_at = true }
 local on_lost_of = {}
 for i = 11, #ARGV, 2 do
   on_lost_of[ARGV[i]] = ARGV[i + 1]
@@ -98,6 +99,9 @@ local STATUSES = ' queued created finished failed started deferred scheduled sto
 
 local function runs_of(told)
   local runs = 1
+  if not told.farm_crashes and not told.farm_losses then
+    return runs
+  end
   for _, name in ipairs({ 'farm_crashes', 'farm_losses' }) do
     local value = told[name]
     if value then -- whatever somebody wrote there
@@ -155,7 +159,9 @@ local function begin(id)
   local lease = table.concat({ batch .. string.format('%08x', #jobs), queue, runs, now, on_lost, sequence + #jobs }, '|')
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[5], 'last_heartbeat', ARGV[5], 'worker_name', host,
     'farm_fence', fence)
-  redis.call('PERSIST', key)
+  if told.ttl or (told.ended_at or '') ~= '' then
+    redis.call('PERSIST', key) -- what was never given a time to live, and has never ended, has none
+  end
   if told.farm_progress then
     redis.call('HDEL', key, 'farm_progress') -- of an attempt before this one
   end
