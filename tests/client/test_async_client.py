@@ -12,7 +12,8 @@ import redis
 from fastapi import FastAPI
 
 from farm.client import AsyncClient, Call, InvalidCall
-from farm.client.async_client import BLOCKED_READS, THREADS
+from farm.client.async_client import THREADS
+from farm.client.jobs import BLOCKED_READS
 from farm.errors import JobFailed, JobNotFound, ResultTimeout
 from tests.client import sample_jobs
 from tests.client.running import a_worker_beside, run_all
