@@ -55,25 +55,17 @@ class EnqueueStore:
 
     def _pages(self, batch: NewJobs) -> Iterator[tuple[list[str], list[Argument]]]:
         names = list(batch.fields)
-        shared: list[Argument] = [
-            self._rq_keys.prefix,
-            "front" if batch.at_front else "back",
-            batch.ttl,
-            len(names),
-            names.index("data") + 1,
-            names.index("description") + 1,
-        ]
-        for name, value in batch.fields.items():
-            shared += (name, value)
+        data, description = names.index("data"), names.index("description")
+        end: Argument = "front" if batch.at_front else "back"
+        start: list[Argument] = [self._rq_keys.prefix, end, batch.ttl, len(names), data + 1, description + 1]
+        fields: list[Argument] = [text for field in batch.fields.items() for text in field]
         starts = range(0, len(batch.jobs), PAGE_SIZE)
-        for start in reversed(starts) if batch.at_front else starts:
-            jobs = batch.jobs[start : start + PAGE_SIZE]
+        for first in reversed(starts) if batch.at_front else starts:
+            jobs = batch.jobs[first : first + PAGE_SIZE]
             keys = [
                 self._rq_keys.queues,
                 self._rq_keys.queue(batch.queue),
                 *(self._rq_keys.job(job.id) for job in jobs),
             ]
-            arguments = shared.copy()
-            for job in jobs:
-                arguments += (job.data, job.description)
-            yield keys, arguments
+            fields[2 * data + 1], fields[2 * description + 1] = jobs[0].data, jobs[0].description
+            yield keys, start + fields + [text for job in jobs[1:] for text in (job.data, job.description)]
