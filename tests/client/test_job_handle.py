@@ -161,6 +161,30 @@ def test_where_redis_lets_nobody_block_the_result_is_looked_for(own_redis: Redis
             job.result(timeout=20)
 
 
+def test_a_wait_outlasts_a_client_that_waits_only_a_moment_for_each_answer(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(redis_url, socket_timeout=0.3) as connection, Client(connection=connection) as client:
+        job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+        threading.Timer(1, (tmp_path / "go").touch).start()
+        with a_worker_beside(redis_client):
+            assert job.result(timeout=20) == "seen"
+
+
+def test_a_pool_of_few_connections_is_shared_by_all_who_wait(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    pool = redis.ConnectionPool.from_url(redis_url, max_connections=8)
+    with redis.Redis(connection_pool=pool) as connection, Client(connection=connection) as client:
+        job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+        with a_worker_beside(redis_client), ThreadPoolExecutor(8) as threads:
+            waits = [threads.submit(job.result, 40) for _ in range(8)]
+            wait_until(lambda: _blocked(redis_client) == 4, "half of the connections wait")
+            (tmp_path / "go").touch()
+
+            assert {wait.result(timeout=40) for wait in waits} == {"seen"}
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_a_result_is_read_in_either_protocol(redis_url: str, redis_client: redis.Redis, protocol: int) -> None:
     with redis.Redis.from_url(redis_url, protocol=protocol) as connection, Client(connection=connection) as client:

@@ -28,7 +28,7 @@ Canceled = Literal["canceled", "stopping", "ended", "running"]
 
 
 BLOCKED_READS = 32
-"""Waiters of one client that get a connection of their own; the others look now and then."""
+"""Waiters of one client that get a connection of their own, at most half of its pool; the others look now and then."""
 
 FIRST_PAUSE_SECONDS = 0.02
 
@@ -46,7 +46,8 @@ class Jobs:
         self._reader = reader
         self._requeueing = requeueing
         self._url = url
-        self._reads = threading.BoundedSemaphore(BLOCKED_READS)
+        most = connection.connection_pool.max_connections
+        self._reads = threading.BoundedSemaphore(max(1, min(BLOCKED_READS, most // 2)))
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobNotFound."""

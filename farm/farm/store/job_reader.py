@@ -64,6 +64,8 @@ class JobReader:
         self._keys = keys
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
+        patience = client.connection_pool.connection_kwargs.get("socket_timeout")
+        self._longest_block = patience / 2 if patience else math.inf
 
     def status(self, job_id: str) -> JobStatus | None:
         """Everything about one job; None when it does not exist. Raises redis-py's connection errors."""
@@ -111,10 +113,12 @@ class JobReader:
         return _outcome(status, entry, content)
 
     def wait(self, job_id: str, after: str | None, seconds: float) -> Outcome | None:
-        """Returns when a result newer than the entry `after` is there, or after `seconds` (well under 5).
+        """Returns when a result newer than the entry `after` is there, or after `seconds`, or sooner where the client
+        waits no longer for an answer.
 
         The result if it is a success: whether the job will run once more, it does not say.
         """
+        seconds = min(seconds, self._longest_block)
         try:
             found = self._client.xread(self.stream(job_id, after), count=1, block=max(1, math.ceil(seconds * 1000)))
         except redis.ResponseError:  # a server that lets nobody block, a key of the wrong type
