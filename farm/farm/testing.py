@@ -11,18 +11,19 @@
 Functions, arguments and results go through RQ's real serialisation; what cannot be sent to a host fails here too.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 from rq import SimpleWorker
-from rq.job import Job
 from rq.timeouts import TimerDeathPenalty
 
-from farm.client import AsyncClient, Call, Client
-from farm.client.enqueueing import RqQueue
+from farm.client import AsyncClient, Client
+from farm.client.enqueueing import CallAndOptions, Enqueuer
 from farm.client.options import Options
+from farm.client.rq_queue import RqQueue
+from farm.client.written import Written
 
 try:
     import fakeredis
@@ -86,16 +87,16 @@ class FakeFarm:
         A job that raises ends as failed; `result()` of its handle tells.
         """
         for name, serializer in list(self._serializers.items()):
-            queue = RqQueue(name, self.connection, serializer, {})
+            queue = RqQueue(name, self.connection, serializer)
             while queue.count:
                 _run_waiting(queue)
 
-    def record(self, queue: RqQueue, options: Options, jobs: Iterable[Job]) -> None:
+    def record(self, queue: RqQueue, jobs: Iterable[Written]) -> None:
         """Notes jobs that were enqueued."""
         self._serializers[queue.name] = queue.serializer
         for job in jobs:
             function, _, args, kwargs = queue.serializer.loads(job.data)
-            self.enqueued.append(EnqueuedJob(job.id, queue.name, function, tuple(args), kwargs, options))
+            self.enqueued.append(EnqueuedJob(job.id, queue.name, function, tuple(args), kwargs, job.options))
 
     def _listed(self) -> str:
         return "".join(f"\n  {job}" for job in self.enqueued) or "nothing"
@@ -114,9 +115,9 @@ class _RecordingClient(Client):
         self._farm = farm
         self._run_at_once = run_at_once
 
-    def write(self, queue: RqQueue, options: Options, calls: Iterable[Call]) -> list[Job]:
-        jobs = super().write(queue, options, calls)
-        self._farm.record(queue, options, jobs)
+    def write(self, enqueuer: Enqueuer, wanted: Sequence[CallAndOptions]) -> list[Written]:
+        jobs = super().write(enqueuer, wanted)
+        self._farm.record(enqueuer.queue, jobs)
         if self._run_at_once:
             self._farm.run_all()
         return jobs

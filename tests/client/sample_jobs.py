@@ -25,6 +25,12 @@ def fail(text: str) -> None:
     raise ValueError(text)
 
 
+def fail_until(path: str) -> str:
+    if not Path(path).exists():
+        raise ValueError("broken")
+    return Path(path).name
+
+
 def wait_for(path: str) -> str:
     deadline = time.monotonic() + 30
     while not Path(path).exists() and time.monotonic() < deadline:

@@ -12,7 +12,8 @@ import redis
 from fastapi import FastAPI
 
 from farm.client import AsyncClient, Call, InvalidCall
-from farm.client.async_client import BLOCKED_READS, THREADS
+from farm.client.async_client import THREADS
+from farm.client.jobs import BLOCKED_READS
 from farm.errors import JobFailed, JobNotFound, ResultTimeout
 from tests.client import sample_jobs
 from tests.client.running import a_worker_beside, run_all
@@ -104,6 +105,23 @@ def test_what_went_wrong_is_raised_where_it_is_awaited(redis_url: str, redis_cli
             await asyncio.to_thread(run_all, redis_client)
             with pytest.raises(JobFailed, match="no money"):
                 await job.result()
+
+    asyncio.run(body())
+
+
+def test_a_result_of_an_earlier_job_and_a_long_one_are_what_they_are(redis_url: str, redis_client: redis.Redis) -> None:
+    async def body() -> None:
+        async with AsyncClient(redis_url) as client:
+            queue = client.queue(job_id="nightly")
+            for number in range(2):
+                job = await queue.enqueue(sample_jobs.add, number)
+                with pytest.raises(ResultTimeout):
+                    await job.result(timeout=0.1)
+                await asyncio.to_thread(run_all, redis_client)
+                assert await job.result(timeout=5) == number + 1
+            long = await client.queue().enqueue(sample_jobs.give_back, "x" * 100_000)
+            await asyncio.to_thread(run_all, redis_client)
+            assert await long.result(timeout=5) == (("x" * 100_000,), {})
 
     asyncio.run(body())
 

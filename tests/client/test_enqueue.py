@@ -1,6 +1,7 @@
 """What the client writes is what plain RQ writes and reads, with options kept apart from arguments."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from rq.job import Job
 
 from farm.client import Call, Client, DuplicateJob, InvalidCall
 from tests.client import sample_jobs
+from tests.client.counting import counting_client
 from tests.client.running import run_all
 
 JOB = "rq:job:"
@@ -90,14 +92,70 @@ def test_our_own_option_is_written_with_the_job(client: Client, redis_client: re
     assert redis_client.hget(JOB + job.id, "farm_on_lost") == b"fail"
 
 
-def test_a_plain_job_takes_one_round_trip(client: Client, redis_client: redis.Redis) -> None:
-    queue = client.queue()
-    queue.enqueue(sample_jobs.add, 1)  # RQ asks a new connection for the version once
-    before = redis_client.info("commandstats")
-    queue.enqueue_many([Call(sample_jobs.add, (number,)) for number in range(10)])
-    after = redis_client.info("commandstats")
+def test_jobs_that_wait_for_nothing_are_one_message_to_redis(redis_client: redis.Redis) -> None:
+    with counting_client(redis_client) as (client, messages):
+        queue = client.queue()
+        queue.enqueue(sample_jobs.add, 1)  # Redis gets to know the script
+        messages.clear()
+        queue.enqueue_many([Call(sample_jobs.add, (number,)) for number in range(10)])
+        assert len(messages) == 1
 
-    assert after["cmdstat_exec"]["calls"] - before["cmdstat_exec"]["calls"] == 1
+        queue.enqueue(sample_jobs.add, 1)
+        assert len(messages) == 2
+
+
+def test_a_call_of_many_may_have_options_of_its_own(client: Client, redis_client: redis.Redis) -> None:
+    client.queue().enqueue("shop.open", 1)
+    jobs = client.queue(timeout=60, on_lost="fail").enqueue_many(
+        [
+            Call("shop.bill", (1,), options={"job_id": "first", "timeout": "2m"}),
+            Call("shop.bill", (2,)),
+            Call("shop.bill", (3,), options={"at_front": True, "on_lost": "rerun"}),
+            Call("shop.bill", (4,), options={"depends_on": "first"}),
+            Call("shop.bill", (5,), options={"delay": 60}),
+        ]
+    )
+    statuses = [job.status() for job in jobs]
+
+    assert [status.timeout for status in statuses] == [120, 60, 60, 60, 60]
+    assert [status.on_lost for status in statuses] == ["fail", "fail", "rerun", "fail", "fail"]
+    assert [status.position for status in statuses] == [2, 3, 0, None, None]
+    assert (jobs[0].id, statuses[3].depends_on, statuses[4].status) == ("first", ("first",), "scheduled")
+
+
+@pytest.mark.parametrize(
+    "options", [{"serializer": "json"}, {"timeout": 0}, {"delay": 1, "at": datetime(2100, 1, 2, tzinfo=UTC)}], ids=str
+)
+def test_options_that_a_call_cannot_have_let_none_through(
+    client: Client, redis_client: redis.Redis, options: Any
+) -> None:
+    with pytest.raises(InvalidCall):
+        client.queue().enqueue_many([Call("shop.bill", (1,)), Call("shop.bill", (2,), options=options)])
+    assert redis_client.dbsize() == 0
+
+
+def test_what_meta_holds_when_a_job_is_enqueued_goes_with_it(client: Client, redis_client: redis.Redis) -> None:
+    meta: dict[str, Any] = {"turn": 1}
+    queue = client.queue(meta=meta)
+    first = queue.enqueue(sample_jobs.add, 1)
+    meta["turn"] = 2
+    second = queue.enqueue(sample_jobs.add, 1)
+
+    assert [Job.fetch(job.id, connection=redis_client).meta["turn"] for job in (first, second)] == [1, 2]
+
+
+def test_threads_may_share_a_queue(client: Client, redis_client: redis.Redis) -> None:
+    queue = client.queue()
+
+    def enqueue(number: int) -> str:
+        return queue.enqueue("shop.bill", number, text="x" * 2000).id
+
+    with ThreadPoolExecutor(8) as threads:
+        ids = list(threads.map(enqueue, range(400)))
+    jobs = Job.fetch_many(ids, connection=redis_client)
+
+    assert [job.args for job in jobs if job] == [(number,) for number in range(400)]
+    assert [(job.description or "").split(",")[0] for job in jobs if job] == [f"shop.bill({n}" for n in range(400)]
 
 
 def test_many_calls_keep_their_order(client: Client, redis_client: redis.Redis) -> None:
@@ -235,7 +293,7 @@ def test_an_argument_that_cannot_be_sent_is_named(client: Client, redis_client: 
 def test_arguments_of_more_than_redis_takes_are_refused(
     client: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("farm.client.enqueueing.MAX_PAYLOAD_BYTES", 1000)
+    monkeypatch.setattr("farm.client.rq_queue.MAX_PAYLOAD_BYTES", 1000)
 
     with pytest.raises(InvalidCall, match=r"arguments of .*add take \d+ bytes, 1000 at most can be sent"):
         client.queue().enqueue(sample_jobs.add, "x" * 1000)
@@ -276,6 +334,8 @@ def test_options_that_cannot_be_used_are_refused(client: Client, options: Any) -
 def test_one_id_for_many_jobs_is_refused(client: Client, redis_client: redis.Redis) -> None:
     with pytest.raises(InvalidCall, match="one job"):
         client.queue(job_id="mine").enqueue_many([Call(sample_jobs.add, (1,)), Call(sample_jobs.add, (2,))])
+    with pytest.raises(InvalidCall, match="one job"):
+        client.queue().enqueue_many([Call(sample_jobs.add, (1,), options={"job_id": "mine"})] * 2)
     assert redis_client.dbsize() == 0
 
 

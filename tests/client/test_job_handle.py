@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import pytest
 import redis
 from rq.results import Result
 
-from farm.client import Client, JobNotDecodable
+from farm.client import Client, JobHandle, JobNotDecodable
+from farm.client.jobs import BLOCKED_READS
 from farm.errors import JobError, JobFailed, JobNotFound, RedisUnavailable, ResultTimeout
 from farm.keys import Keys, RqKeys
+from farm.redis_server import RedisServer
+from farm.store.connection import connect
 from farm.store.job_reader import JobReader
 from tests.client import sample_jobs
+from tests.client.counting import counting_client
 from tests.client.running import a_worker_beside, run_all
 from tests.support.waiting import wait_until
 
@@ -89,6 +94,104 @@ def test_a_retried_job_is_waited_for_until_its_last_run(client: Client, redis_cl
     with pytest.raises(JobFailed, match="again"):
         job.result(timeout=5)
     assert job.status().retries_left == 0
+
+
+def test_a_job_is_enqueued_and_its_result_had_in_two_messages(redis_client: redis.Redis) -> None:
+    with counting_client(redis_client) as (client, messages), a_worker_beside(redis_client):
+        client.queue().enqueue(sample_jobs.add, 1).result(timeout=20)
+        messages.clear()
+
+        assert client.queue().enqueue(sample_jobs.add, 1).result(timeout=20) == 2
+    assert len(messages) == 2
+
+
+def test_an_earlier_result_of_the_same_id_is_not_taken_for_that_of_the_new_job(
+    client: Client, redis_client: redis.Redis
+) -> None:
+    queue = client.queue(job_id="nightly")
+    assert _run_and_wait(queue.enqueue(sample_jobs.add, 1), redis_client) == 2
+    job = queue.enqueue(sample_jobs.add, 2)
+
+    with pytest.raises(ResultTimeout):
+        job.result(timeout=0.1)
+    assert _run_and_wait(job, redis_client) == 3
+
+
+def _run_and_wait(job: JobHandle[int], redis_client: redis.Redis) -> int:
+    run_all(redis_client)
+    return job.result(timeout=5)
+
+
+def test_a_requeued_job_is_waited_for_anew(client: Client, redis_client: redis.Redis, tmp_path: Path) -> None:
+    job = client.queue(failure_ttl=60).enqueue(sample_jobs.fail_until, str(tmp_path / "repaired"))
+    run_all(redis_client)
+    with pytest.raises(JobFailed, match="broken"):
+        job.result(timeout=5)
+    (tmp_path / "repaired").touch()
+    job.requeue()
+    with a_worker_beside(redis_client):
+        assert job.result(timeout=20) == "repaired"
+
+
+def test_more_threads_than_connections_may_wait(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> None:
+    with Client(redis_url) as client, a_worker_beside(redis_client), ThreadPoolExecutor(BLOCKED_READS * 3) as threads:
+        job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+        waits = [threads.submit(job.result, 40) for _ in range(BLOCKED_READS * 3)]
+        wait_until(lambda: _blocked(redis_client) == BLOCKED_READS, "as many wait with a connection as may")
+        (tmp_path / "go").touch()
+
+        assert {wait.result(timeout=40) for wait in waits} == {"seen"}
+
+
+def _blocked(redis_client: redis.Redis) -> int:
+    return int(redis_client.info("clients")["blocked_clients"])
+
+
+@pytest.mark.parametrize("refused", ["blocking", "wrong type"])
+def test_where_redis_lets_nobody_block_the_result_is_looked_for(own_redis: RedisServer, refused: str) -> None:
+    with connect(own_redis.url) as admin, connect(own_redis.url) as connection, Client(connection=connection) as client:
+        job = client.queue().enqueue(sample_jobs.nothing)
+        if refused == "blocking":
+            admin.execute_command("ACL", "SETUSER", "default", "-@blocking")
+        else:
+            admin.set(f"rq:results:{job.id}", "no stream", ex=60)
+        threading.Timer(0.2, job.cancel).start()
+
+        with pytest.raises(JobFailed, match="canceled"):
+            job.result(timeout=20)
+
+
+def test_a_wait_outlasts_a_client_that_waits_only_a_moment_for_each_answer(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(redis_url, socket_timeout=0.3) as connection, Client(connection=connection) as client:
+        job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+        threading.Timer(1, (tmp_path / "go").touch).start()
+        with a_worker_beside(redis_client):
+            assert job.result(timeout=20) == "seen"
+
+
+def test_a_pool_of_few_connections_is_shared_by_all_who_wait(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    pool = redis.ConnectionPool.from_url(redis_url, max_connections=8)
+    with redis.Redis(connection_pool=pool) as connection, Client(connection=connection) as client:
+        job = client.queue().enqueue(sample_jobs.wait_for, str(tmp_path / "go"))
+        with a_worker_beside(redis_client), ThreadPoolExecutor(8) as threads:
+            waits = [threads.submit(job.result, 40) for _ in range(8)]
+            wait_until(lambda: _blocked(redis_client) == 4, "half of the connections wait")
+            (tmp_path / "go").touch()
+
+            assert {wait.result(timeout=40) for wait in waits} == {"seen"}
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_result_is_read_in_either_protocol(redis_url: str, redis_client: redis.Redis, protocol: int) -> None:
+    with redis.Redis.from_url(redis_url, protocol=protocol) as connection, Client(connection=connection) as client:
+        jobs = [client.queue().enqueue(sample_jobs.add, number) for number in range(2)]
+        run_all(redis_client)
+
+        assert [job.result(timeout=5) for job in jobs] == [1, 2]
 
 
 def test_a_result_of_another_serializer_says_so(client: Client, redis_client: redis.Redis) -> None:
@@ -181,7 +284,7 @@ def test_a_waiting_job_needs_no_grace(client: Client) -> None:
 def test_a_job_that_starts_while_it_is_canceled_is_stopped_instead(
     client: Client, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from farm.client.enqueueing import ClientJob
+    from farm.client.rq_queue import ClientJob
 
     job = client.queue().enqueue(sample_jobs.add, 1)
     cancel, starts = ClientJob.cancel, iter([True])

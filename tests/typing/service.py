@@ -20,6 +20,7 @@ def synchronous(client: Client) -> None:
     assert_type(queue.enqueue(embed, "text").result(), list[float])
     assert_type(queue.enqueue("shop.bill", 7, anything="goes"), JobHandle[Any])
     queue.enqueue_many([Call(bill, (7,)), ("shop.bill", (), {"number": 7})])
+    queue.enqueue_many([Call(bill, (7,), options={"job_id": "bill-7", "timeout": "5m"})])
     queue.enqueue(bill, "seven")  # expect: call-overload
     queue.enqueue(bill)  # expect: call-overload
     queue.enqueue(bill, 7, price=1)  # expect: call-arg arg-type

@@ -14,14 +14,14 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 from farm.client.calls import Call, Function
 from farm.client.client import Client, ClientQueue, ManyCalls
-from farm.client.job_handle import RECHECK_SECONDS, JobHandle, Result
-from farm.client.jobs import Canceled
+from farm.client.job_handle import JobHandle, Result, seconds_left
+from farm.client.jobs import BLOCKED_READS, Canceled, pause_after
 from farm.client.options import QueueOptions
 from farm.client.results import timed_out, value_of
-from farm.store.connection import connect_async, readable_errors
+from farm.store.connection import REFUSED, connect_async, readable_errors
 from farm.store.evidence import Evidence
-from farm.store.job_reader import Connection
-from farm.store.job_status import JobStatus, Progress
+from farm.store.job_reader import POLL_SECONDS, Connection, success_in
+from farm.store.job_status import JobStatus, Outcome, Progress
 from farm_settings import Settings
 
 Parameters = ParamSpec("Parameters")
@@ -30,10 +30,8 @@ Answer = TypeVar("Answer")
 THREADS = 8
 """Each holds at most one connection, and a command is a millisecond: more gain nothing."""
 
-BLOCKED_READS = 32
-"""Waiters that get a connection of their own; the others look now and then."""
-
-FIRST_PAUSE_SECONDS = 0.02
+DECODED_AT_ONCE_BYTES = 10_000
+"""Of a result; a longer one is decoded in a thread, as that takes a while."""
 
 
 class AsyncClient:
@@ -92,18 +90,23 @@ class AsyncClient:
         """Runs a command of the synchronous client in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, command, *arguments)
 
-    async def pause(self, stream: dict[Any, Any], looks: int, longest: float) -> None:
-        """Returns when the stream has something new, or it is time to look again; at the latest after `longest`."""
+    async def wait(self, stream: dict[Any, Any], seconds: float, looks: int) -> Outcome | None:
+        """Returns when the stream has something new, or it is time to look again; with it, if it is a success."""
         if self._waiting is None or self._reads.locked():
-            await asyncio.sleep(min(longest, FIRST_PAUSE_SECONDS * 2 ** min(looks, 10)))
-            return
+            await asyncio.sleep(min(seconds, pause_after(looks)))
+            return None
         cancels = _cancels_asked()
         async with self._reads:
             with readable_errors(self._client.url):
-                await self._waiting.xread(stream, count=1, block=max(1, int(longest * 1000)))
+                try:
+                    found = await self._waiting.xread(stream, count=1, block=max(1, int(seconds * 1000)))
+                except REFUSED:  # a server that lets nobody block, a key of the wrong type
+                    found = None
+                    await asyncio.sleep(min(seconds, POLL_SECONDS))
         if _cancels_asked() > cancels:
             # redis-py sends through asyncio.wait_for, which before Python 3.12 may lose a cancel
             raise asyncio.CancelledError
+        return success_in(found)
 
 
 def _cancels_asked() -> int:
@@ -155,18 +158,30 @@ class AsyncJobHandle(Generic[Result]):
 
     async def result(self, timeout: float | None = None) -> Result:
         """What the function returned, as `JobHandle.result`. Canceling the wait leaves the job alone."""
-        jobs, deadline = self._handle.jobs, None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if self._handle.waits_first(timeout):
+            outcome = await self._wait(None, seconds_left(deadline))
+        else:
+            outcome = await self._client.run(self._handle.jobs.outcome, self.id)
         looks = 0
-        while True:
-            outcome = await self._client.run(jobs.outcome, self.id)
-            if outcome.ended:
-                value: Result = await self._client.run(value_of, self.id, outcome, self._handle.serializer)
-                return value
-            left = RECHECK_SECONDS if deadline is None else deadline - time.monotonic()
+        while not outcome.ended:
+            left = seconds_left(deadline)
             if left <= 0:
-                raise timed_out(self.id, timeout or 0, await self._client.run(jobs.status_or_none, self.id))
-            await self._client.pause(jobs.stream(self.id, outcome.entry), looks, min(left, RECHECK_SECONDS))
+                status = await self._client.run(self._handle.jobs.status_or_none, self.id)
+                raise timed_out(self.id, timeout or 0, status)
+            outcome = await self._wait(outcome.entry, left, looks)
             looks += 1
+        if len(outcome.value or b"") <= DECODED_AT_ONCE_BYTES:
+            value: Result = value_of(self.id, outcome, self._handle.serializer)
+        else:
+            value = await self._client.run(value_of, self.id, outcome, self._handle.serializer)
+        return value
+
+    async def _wait(self, after: str | None, seconds: float, looks: int = 0) -> Outcome:
+        success = await self._client.wait(self._handle.jobs.stream(self.id, after), seconds, looks)
+        if success is not None and self._handle.first_of_its_id:
+            return success
+        return await self._client.run(self._handle.jobs.outcome, self.id)
 
     async def status(self) -> JobStatus:
         """Where it is. Raises JobNotFound."""

@@ -5,9 +5,12 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from farm.errors import JobError
+
+if TYPE_CHECKING:
+    from farm.client.options import QueueOptions
 
 Function = Callable[..., Any] | str
 
@@ -36,6 +39,8 @@ class Call:
     function: Function
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: "QueueOptions | None" = None
+    """Options of this job alone, in place of those of its queue; all but `serializer`."""
 
 
 def check_function(function: Function) -> None:

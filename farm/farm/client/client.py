@@ -1,22 +1,23 @@
 """Client: how a service gives jobs to the farm. What it writes is what plain rq writes, so plain rq can read it."""
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from rq.job import Job
-
 from farm.client.calls import Call, Function, InvalidCall
-from farm.client.enqueueing import RqQueue, enqueue_calls
+from farm.client.enqueueing import CallAndOptions, Enqueuer
 from farm.client.job_handle import JobHandle
 from farm.client.jobs import Jobs
 from farm.client.options import Options, QueueOptions, check_options
 from farm.client.quarantine import Quarantine
+from farm.client.rq_queue import RqQueue
+from farm.client.written import Written
 from farm.errors import SettingsError
 from farm.host_handle import HostHandle
 from farm.keys import Keys, RqKeys
 from farm.store.address import resolve
 from farm.store.connection import connect, readable_errors
+from farm.store.enqueueing import EnqueueStore
 from farm.store.job_list import JobLister, JobPage, ListedStatus, Wanted
 from farm.store.job_reader import Connection, JobReader
 from farm.store.quarantine import QuarantineStore
@@ -51,6 +52,7 @@ class Client:
         self.connection = connection if connection is not None else connect(self.url)
         keys, rq_keys = Keys(self.settings.redis.prefix), RqKeys(self.settings.redis.rq_prefix)
         lease = self.settings.lease
+        self.enqueue_store = EnqueueStore(self.connection, rq_keys)
         self._requeueing = RequeueStore(self.connection, rq_keys)
         reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout)
         self._jobs = Jobs(self.connection, reader, self._requeueing, self.url)
@@ -97,6 +99,10 @@ class Client:
         """A host, to read and to steer, over the connection of this client. Looks nothing up."""
         return HostHandle(name, self.connection, self.settings, self.url)
 
+    def handle_of(self, written: Written, serializer: Any) -> JobHandle[Any]:
+        """A job that this client has just enqueued."""
+        return JobHandle(self._jobs, written.id, serializer, first_of_its_id=written.options.job_id is None)
+
     def close(self) -> None:
         """Closes the connections that this client opened."""
         if self._owns_connection:
@@ -110,10 +116,10 @@ class Client:
     ) -> None:
         self.close()
 
-    def write(self, queue: RqQueue, options: Options, calls: Iterable[Call]) -> list[Job]:
+    def write(self, enqueuer: Enqueuer, wanted: Sequence[CallAndOptions]) -> list[Written]:
         """The one way by which jobs of this client get to Redis."""
         with readable_errors(self.url):
-            return enqueue_calls(queue, options, calls)
+            return enqueuer.enqueue(wanted)
 
 
 class ClientQueue:
@@ -124,9 +130,11 @@ class ClientQueue:
             raise InvalidCall("the name of a queue cannot be empty")
         self.name = name
         self._client = client
+        self._given = options
         self._options = check_options(options)
         self._serializer = options.get("serializer") or client.settings.jobs.serializer
-        self._rq_queue = RqQueue(name, client.connection, self._serializer, self._options.fields)
+        rq_queue = RqQueue(name, client.connection, self._serializer)
+        self._enqueuer = Enqueuer(rq_queue, client.enqueue_store, self._options)
 
     @overload
     def enqueue(self, function: str, *args: Any, **kwargs: Any) -> JobHandle[Any]: ...
@@ -157,8 +165,15 @@ class ClientQueue:
         With `unique` or `depends_on` each goes by itself, so an error leaves those before it enqueued.
         """
         listed = [call if isinstance(call, Call) else Call(*call) for call in calls]
-        jobs = self._client.write(self._rq_queue, self._options, listed)
-        return [self._client.job(job.id, serializer=self._serializer) for job in jobs]
+        written = self._client.write(self._enqueuer, [(call, self._options_of(call)) for call in listed])
+        return [self._client.handle_of(job, self._serializer) for job in written]
+
+    def _options_of(self, call: Call) -> Options:
+        if not call.options:
+            return self._options
+        if "serializer" in call.options:
+            raise InvalidCall("serializer is an option of the queue, not of one call: hosts read a queue with one")
+        return check_options({**self._given, **call.options})
 
 
 def load_settings(redis_url: str | None) -> Settings:

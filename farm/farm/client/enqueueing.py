@@ -1,103 +1,128 @@
-"""Writing jobs, with RQ's own classes: what a plain `rq.Queue` writes, and our options as fields beside it."""
+"""Writing jobs as plain `rq.Queue` writes them, with our options as fields beside RQ's.
 
-from collections.abc import Iterable, Mapping, Sequence
+Jobs that need nothing but a place in their queue are written by one script; RQ's own methods write the others.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from itertools import groupby
 
-from rq import Queue
 from rq.exceptions import DuplicateJobError
-from rq.job import Job, JobStatus
+from rq.job import JobStatus
 
-from farm.client.calls import Call, DuplicateJob, InvalidCall, check_function, check_serializable
+from farm.client.calls import Call, DuplicateJob, InvalidCall
+from farm.client.job_form import JobForm
 from farm.client.options import Options
-from farm.records import MAX_PAYLOAD_BYTES
-from farm.store.job_reader import Connection
+from farm.client.rq_queue import ClientJob, RqQueue
+from farm.client.written import Written
+from farm.store.enqueueing import EnqueueStore, NewJobs
+from farm.store.job_reader import Pipeline
 
-_prepare: Any = Queue.prepare_data  # its annotation takes functions or paths, not the union of them
-_DECODED_WHEN_READ = {b"meta", b"result", "meta", "result"}
-
-
-class ClientJob(Job):
-    """RQ's job with fields of ours, which RQ writes with its own. Read back, it leaves `meta` alone: it may be code."""
-
-    farm_fields: Mapping[str, str] = {}
-
-    def to_dict(self, include_meta: bool = True, include_result: bool = True) -> dict[Any, Any]:
-        """The fields of the hash."""
-        return {**super().to_dict(include_meta, include_result), **self.farm_fields}
-
-    def restore(self, raw_data: Any) -> Any:
-        """Takes over the fields of the hash but for those whose decoding could run code."""
-        return super().restore({name: value for name, value in raw_data.items() if name not in _DECODED_WHEN_READ})
+CallAndOptions = tuple[Call, Options]
+"""One call with all its options: those of its queue, and its own."""
 
 
-class RqQueue(Queue):
-    """RQ's queue. A job that no host could decode is refused when it is made, before anything is written."""
+class Enqueuer:
+    """Writes to one queue. May be shared by threads."""
 
-    def __init__(self, name: str, connection: Connection, serializer: Any, farm_fields: Mapping[str, str]) -> None:
-        super().__init__(name, connection=connection, job_class=ClientJob, serializer=serializer)
-        self._farm_fields = farm_fields
+    def __init__(self, queue: RqQueue, store: EnqueueStore, options: Options) -> None:
+        """`options`: those that most calls will have."""
+        self.queue = queue
+        self._store = store
+        self._options = options
+        self._form: JobForm | None = None
 
-    def create_job(self, func: Any, *args: Any, **kwargs: Any) -> Job:
-        """A job that can be written. Raises InvalidCall."""
-        check_function(func)
-        job = super().create_job(func, *args, **kwargs)
-        assert isinstance(job, ClientJob)
-        job.farm_fields = self._farm_fields
-        try:
-            payload = job.data  # serialises once; RQ keeps it
-            self.serializer.dumps(job.meta)
-        except Exception as error:
-            check_serializable(Call(func, tuple(job.args), job.kwargs), job.instance, self.serializer)
-            raise InvalidCall(f"meta of {job.func_name} cannot be sent to another process: {error}") from error
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise InvalidCall(
-                f"the arguments of {job.func_name} take {len(payload)} bytes, {MAX_PAYLOAD_BYTES} at most can be sent. "
-                "Put them where hosts can read them, and send a reference."
-            )
-        return job
+    def enqueue(self, wanted: Sequence[CallAndOptions]) -> list[Written]:
+        """Writes all of them; those between two that RQ writes go in one transaction.
 
+        Raises InvalidCall before anything is written, DuplicateJob, and redis-py's errors.
+        """
+        _check_ids(wanted)
+        steps: list[_FormStep | _RqStep] = []
+        for by_rq, group in groupby(wanted, lambda one: one[1].by_rq):
+            together = list(group)
+            steps.append(_RqStep(self.queue, together) if by_rq else self._fill(together))
+        for step in steps:
+            step.write()
+        return [written for step in steps for written in step.written]
 
-def enqueue_calls(queue: RqQueue, options: Options, calls: Iterable[Call]) -> list[Job]:
-    """Writes all of them, in one transaction where RQ can (not with `unique` and `depends_on`), and returns the jobs.
+    def _fill(self, wanted: Sequence[CallAndOptions]) -> "_FormStep":
+        step = _FormStep(self._store)
+        for alike in _runs_of_the_same(wanted):
+            jobs, written = self._form_for(alike[0][1]).fill(alike)
+            step.jobs.append(jobs)
+            step.written += written
+        return step
 
-    Raises InvalidCall and DuplicateJob before anything is written, redis-py's errors otherwise.
-    """
-    listed = list(calls)
-    if options.job_id is not None and len(listed) > 1:
-        raise InvalidCall(f"job_id={options.job_id!r} is for one job, not for {len(listed)}")
-    try:
-        if options.unique or options.depends_on is not None or options.scheduled:
-            return _write_one_by_one(queue, options, listed)
-        return _write_together(queue, options, listed)
-    except DuplicateJobError as error:
-        raise DuplicateJob(
-            f"job {options.job_id} exists already, as {queue.name} or another queue holds it until its result ends; "
-            "use another id, or drop unique=True"
-        ) from error
+    def _form_for(self, options: Options) -> JobForm:
+        if not options.alike(self._options):
+            return JobForm(self.queue, options)
+        if self._form is None:
+            self._form = JobForm(self.queue, self._options)
+        return self._form
 
 
-def _write_together(queue: RqQueue, options: Options, calls: Sequence[Call]) -> list[Job]:
-    if not calls:
-        return []
-    shared = options.for_rq() | {"at_front": options.at_front}
-    ordered = list(reversed(calls)) if options.at_front else calls  # each goes before the one pushed earlier
-    jobs = queue.enqueue_many(_prepare(call.function, call.args, dict(call.kwargs), **shared) for call in ordered)
-    return list(reversed(jobs)) if options.at_front else jobs
+class _FormStep:
+    """Jobs whose records are filled in."""
+
+    def __init__(self, store: EnqueueStore) -> None:
+        self.written: list[Written] = []
+        self.jobs: list[NewJobs] = []
+        self._store = store
+
+    def write(self) -> None:
+        self._store.enqueue(self.jobs)
 
 
-def _write_one_by_one(queue: RqQueue, options: Options, calls: Sequence[Call]) -> list[Job]:
+class _RqStep:
+    """Jobs that RQ writes: each by itself, but for scheduled ones without an id to keep unique."""
+
+    def __init__(self, queue: RqQueue, wanted: Sequence[CallAndOptions]) -> None:
+        self._queue = queue
+        self._jobs = [_create(queue, call, options) for call, options in wanted]
+        self.written = [Written(job.id, job.data, options) for job, options in self._jobs]
+
+    def write(self) -> None:
+        with self._queue.connection.pipeline(transaction=True) as pipeline:
+            for job, options in self._jobs:
+                try:
+                    self._write(job, options, pipeline)
+                except DuplicateJobError as error:
+                    raise DuplicateJob(
+                        f"job {job.id} exists already, as {self._queue.name} or another queue holds it until its "
+                        "result ends; use another id, or drop unique=True"
+                    ) from error
+            pipeline.execute()
+
+    def _write(self, job: ClientJob, options: Options, pipeline: Pipeline) -> None:
+        if not options.scheduled:
+            self._queue.enqueue_job(job, at_front=options.at_front, unique=options.unique)
+            return
+        job.enqueue_at_front = options.at_front or None
+        due = options.due(datetime.now(UTC))
+        self._queue.schedule_job(job, due, pipeline=None if options.unique else pipeline, unique=options.unique)
+
+
+def _create(queue: RqQueue, call: Call, options: Options) -> tuple[ClientJob, Options]:
     status = JobStatus.SCHEDULED if options.scheduled else JobStatus.QUEUED
-    shared = options.for_rq() | {"status": status}
-    jobs = [queue.create_job(call.function, call.args, dict(call.kwargs), **shared) for call in calls]
-    alone = options.unique or options.depends_on is not None
-    with queue.connection.pipeline(transaction=True) as pipeline:
-        for job in jobs:
-            if options.scheduled:
-                job.enqueue_at_front = options.at_front or None
-                due = options.due(datetime.now(UTC))
-                queue.schedule_job(job, due, pipeline=None if alone else pipeline, unique=options.unique)
-            else:
-                queue.enqueue_job(job, at_front=options.at_front, unique=options.unique)
-        pipeline.execute()
-    return jobs
+    return queue.create_client_job(call, options, status), options
+
+
+def _check_ids(wanted: Sequence[CallAndOptions]) -> None:
+    ids = [options.job_id for _, options in wanted if options.job_id is not None]
+    if len(ids) != len(set(ids)):
+        job_id, times = Counter(ids).most_common(1)[0]
+        raise InvalidCall(f"job_id={job_id!r} is for one job, not for {times}")
+
+
+def _runs_of_the_same(wanted: Sequence[CallAndOptions]) -> Iterator[list[CallAndOptions]]:
+    """The calls in their order, parted where options change that are not one job's own."""
+    run: list[CallAndOptions] = []
+    for one in wanted:
+        if run and not one[1].alike(run[0][1]):
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run

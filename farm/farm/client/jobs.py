@@ -1,6 +1,8 @@
 """What can be done with a job that is in Redis: looked at, waited for, canceled, enqueued anew, deleted."""
 
 import math
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,8 +12,8 @@ from rq.command import send_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 
-from farm.client.enqueueing import ClientJob
 from farm.client.results import not_found
+from farm.client.rq_queue import ClientJob
 from farm.errors import JobError
 from farm.store.connection import readable_errors
 from farm.store.evidence import Evidence
@@ -25,6 +27,17 @@ Canceled = Literal["canceled", "stopping", "ended", "running"]
 """
 
 
+BLOCKED_READS = 32
+"""Waiters of one client that get a connection of their own, at most half of its pool; the others look now and then."""
+
+FIRST_PAUSE_SECONDS = 0.02
+
+
+def pause_after(looks: int) -> float:
+    """Seconds until the next look of one who waits without a connection."""
+    return FIRST_PAUSE_SECONDS * 2.0 ** min(looks, 10)
+
+
 class Jobs:
     """The jobs of one Redis, by id. Raises RedisError when it does not answer."""
 
@@ -33,6 +46,8 @@ class Jobs:
         self._reader = reader
         self._requeueing = requeueing
         self._url = url
+        most = connection.connection_pool.max_connections
+        self._reads = threading.BoundedSemaphore(max(1, min(BLOCKED_READS, most // 2)))
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobNotFound."""
@@ -63,10 +78,20 @@ class Jobs:
             raise not_found(job_id)
         return outcome
 
-    def wait(self, job_id: str, after: str | None, seconds: float) -> None:
-        """Returns when a result newer than `after` is there, or after `seconds`."""
-        with readable_errors(self._url):
-            self._reader.wait(job_id, after, seconds)
+    def wait(self, job_id: str, after: str | None, seconds: float, looks: int = 0) -> Outcome | None:
+        """Returns when a result newer than `after` is there, or after `seconds`; with it, if it is a success.
+
+        Each wait holds a connection. Where many wait at once, the others look now and then: after a pause that is the
+        longer, the more `looks` there were.
+        """
+        if not self._reads.acquire(blocking=False):
+            time.sleep(min(seconds, pause_after(looks)))
+            return None
+        try:
+            with readable_errors(self._url):
+                return self._reader.wait(job_id, after, seconds)
+        finally:
+            self._reads.release()
 
     def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
         """What XREAD waits on for this job's next result."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypedDict, cast
 
@@ -75,7 +75,7 @@ class Options:
     at_front: bool = False
     meta: Mapping[str, Any] | None = None
     retry: Retry | None = None
-    depends_on: Dependency | None = None
+    depends_on: Dependency | list[str] | None = None
     job_id: str | None = None
     description: str | None = None
     on_lost: str | None = None
@@ -93,6 +93,17 @@ class Options:
         """True when the jobs wait for a time."""
         return self.delay is not None or self.at is not None
 
+    @property
+    def by_rq(self) -> bool:
+        """True when more is to be done than to write a record and its place in the queue: RQ does that."""
+        return self.unique or self.depends_on is not None or self.scheduled
+
+    def alike(self, other: "Options") -> bool:
+        """True when they differ at most in what is one job's own: its id and its description."""
+        own: dict[str, Any] = {"job_id": None, "description": None, "meta": None}
+        # What users put into `meta` may not be comparable.
+        return self is other or (self.meta is other.meta and replace(self, **own) == replace(other, **own))
+
     def due(self, now: datetime) -> datetime:
         """When a scheduled job is due. RQ keeps whole seconds: rounded up, so that it is never early."""
         moment = self.at if self.at is not None else now + (self.delay or timedelta())
@@ -101,7 +112,7 @@ class Options:
         return datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC)
 
     def for_rq(self) -> dict[str, Any]:
-        """Keyword arguments that `Queue.create_job` and `Queue.prepare_data` share."""
+        """Keyword arguments of `Queue.create_job`."""
         names = ("timeout", "result_ttl", "failure_ttl", "ttl", "retry", "depends_on", "job_id", "description")
         return {name: getattr(self, name) for name in names} | {"meta": dict(self.meta) if self.meta else None}
 
@@ -162,11 +173,11 @@ def _retry(times: int | Retry) -> Retry | None:
     return Retry(max=times) if times else None
 
 
-def _dependency(jobs: JobsToWaitFor) -> Dependency | None:
+def _dependency(jobs: JobsToWaitFor) -> Dependency | list[str] | None:
     if isinstance(jobs, Dependency):
         return jobs
     listed: Sequence[OneJob] = jobs if isinstance(jobs, (list, tuple)) else [cast("OneJob", jobs)]
     ids = [job if isinstance(job, str) else job.id for job in listed]
     for job_id in ids:
         check_job_id(job_id)
-    return Dependency(ids) if ids else None
+    return ids or None

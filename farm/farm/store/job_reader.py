@@ -5,6 +5,7 @@ An answer takes at most four round trips of bounded commands. Keys of the wrong 
 
 import json
 import math
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +22,16 @@ from farm.store.reading import read_together
 Connection = redis.Redis
 """A synchronous client whose answers are bytes."""
 
+Pipeline = redis.client.Pipeline
+
 LINE_SEARCHED = 100_000
 """How far a place in line is looked for; RQ's list has no index."""
+
+POLL_SECONDS = 0.1
+"""Where Redis refuses blocking reads, results are looked for so often."""
+
+SUCCESS = b"1"
+"""The type of a result that RQ writes when a job ended well."""
 
 UNREADABLE = "its record cannot be read"
 
@@ -55,10 +64,12 @@ class JobReader:
         self._keys = keys
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
+        patience = client.connection_pool.connection_kwargs.get("socket_timeout")
+        self._longest_block = patience / 2 if patience else math.inf
 
     def status(self, job_id: str) -> JobStatus | None:
         """Everything about one job; None when it does not exist. Raises redis-py's connection errors."""
-        fields, quarantined, reason, time = self._read(
+        fields, quarantined, reason, clock = self._read(
             ("HMGET", self._rq_keys.job(job_id), *_FIELDS),
             ("ZSCORE", self._keys.quarantine, job_id),
             ("HGET", self._keys.quarantine_reasons, job_id),
@@ -70,7 +81,7 @@ class JobReader:
         if quarantined is not None:
             facts |= {"status": "quarantined", "quarantine_reason": text(reason) or UNREADABLE}
         elif facts["status"] == "queued":
-            facts |= self._in_line(job_id, facts, now=float(time[0]) if time else 0.0)
+            facts |= self._in_line(job_id, facts, now=float(clock[0]) if clock else 0.0)
         elif facts["status"] == "started":
             facts |= self._lease(job_id, facts["host"])
         elif facts["status"] == "scheduled":
@@ -99,17 +110,21 @@ class JobReader:
         if not entries:
             return Outcome(status=status)
         entry, content = entries[0]
-        return Outcome(
-            status=status,
-            entry=entry.decode(),
-            has_value=content.get(b"type") == b"1",
-            value=unpacked(content.get(b"return_value")),
-            traceback=traceback_of(content.get(b"exc_string")),
-        )
+        return _outcome(status, entry, content)
 
-    def wait(self, job_id: str, after: str | None, seconds: float) -> None:
-        """Returns when a result newer than the entry `after` is there, or after `seconds` (well under 5)."""
-        self._client.xread(self.stream(job_id, after), count=1, block=max(1, math.ceil(seconds * 1000)))
+    def wait(self, job_id: str, after: str | None, seconds: float) -> Outcome | None:
+        """Returns when a result newer than the entry `after` is there, or after `seconds`, or sooner where the client
+        waits no longer for an answer.
+
+        The result if it is a success: whether the job will run once more, it does not say.
+        """
+        seconds = min(seconds, self._longest_block)
+        try:
+            found = self._client.xread(self.stream(job_id, after), count=1, block=max(1, math.ceil(seconds * 1000)))
+        except redis.ResponseError:  # a server that lets nobody block, a key of the wrong type
+            time.sleep(min(seconds, POLL_SECONDS))
+            return None
+        return success_in(found)
 
     def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
         """What XREAD waits on for this job's next result."""
@@ -175,6 +190,26 @@ class JobReader:
     def _read(self, *commands: tuple[Any, ...]) -> list[Any]:
         """The answers at one moment. An error that concerns one command alone stands for nothing found."""
         return read_together(self._client, commands)
+
+
+def success_in(found: Any) -> Outcome | None:
+    """The success that XREAD found as the only entry of one stream; None if it found nothing, or another result."""
+    if not found:
+        return None
+    # In RESP3, redis-py before version 8 gives a dict, with one more list around the entries.
+    entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
+    entry, content = entries[0]
+    return _outcome("finished", entry, content) if content.get(b"type") == SUCCESS else None
+
+
+def _outcome(status: str, entry: bytes, content: dict[bytes, bytes]) -> Outcome:
+    return Outcome(
+        status=status,
+        entry=entry.decode(),
+        has_value=content.get(b"type") == SUCCESS,
+        value=unpacked(content.get(b"return_value")),
+        traceback=traceback_of(content.get(b"exc_string")),
+    )
 
 
 def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:

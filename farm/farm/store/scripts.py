@@ -48,23 +48,50 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 
 
 class Scripts:
-    """Calls scripts on a synchronous client; loads and sends again a script that the server forgot."""
+    """Calls scripts on a synchronous client; loads and sends again a script that the server forgot.
 
-    def __init__(self, client: redis.Redis) -> None:
+    With `on_full_server=False` they are refused by a server that is full, as other writes are.
+    """
+
+    def __init__(self, client: redis.Redis, *, on_full_server: bool = True) -> None:
         self._client = client
-        self._flags: bool | None = None
+        self._on_full_server = on_full_server
+        self._flags = None if on_full_server else False
 
     def run(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
+        try:
+            return self._client.evalsha(self._source(name)[1], len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self._client.evalsha(self._load(name), len(keys), *keys, *arguments)
+
+    def run_together(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> None:
+        """Runs a script several times in one transaction, sent in one round trip. Raises redis-py's errors."""
+        try:
+            self._transaction(name, calls)
+        except redis.exceptions.NoScriptError:  # so none of them ran
+            self._load(name)
+            self._transaction(name, calls)
+
+    def _transaction(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> None:
+        digest = self._source(name)[1]
+        with self._client.pipeline(transaction=True) as pipeline:
+            for keys, arguments in calls:
+                pipeline.evalsha(digest, len(keys), *keys, *arguments)
+            pipeline.execute()
+
+    def _source(self, name: str) -> tuple[str, str]:
         if self._flags is None:
             self._flags = _server_flags(self._client)
-        try:
-            return self._client.evalsha(source(name, self._flags)[1], len(keys), *keys, *arguments)
-        except redis.exceptions.NoScriptError:
+        return source(name, self._flags)
+
+    def _load(self, name: str) -> str:
+        """Its SHA-1, once the server knows it."""
+        if self._on_full_server:
             self._flags = _server_flags(self._client)  # it may be another server by now, of another version
-            text, digest = source(name, self._flags)
-            self._client.script_load(text)
-            return self._client.evalsha(digest, len(keys), *keys, *arguments)
+        text, digest = self._source(name)
+        self._client.script_load(text)
+        return digest
 
 
 def _server_flags(client: redis.Redis) -> bool:

@@ -1,0 +1,71 @@
+"""Putting new jobs into their queues, many in one message. Their records come ready: nothing of RQ is known here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from farm.keys import RqKeys
+from farm.store.scripts import Argument, Scripts
+
+PAGE_SIZE = 1000
+"""Jobs that one call of the script enqueues. Lua takes some thousands of arguments at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What one job has for itself."""
+
+    id: str
+    data: bytes
+    """Its function and arguments, as RQ packs them."""
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJobs:
+    """Jobs for one queue that differ in nothing else, in the order in which they shall run."""
+
+    queue: str
+    at_front: bool
+    ttl: int
+    """Seconds until the records expire, 0 for never."""
+    fields: Mapping[str, Argument]
+    """The record of each, in RQ's order; `data` and `description` are filled in."""
+    jobs: Sequence[NewJob]
+
+
+class EnqueueStore:
+    """The queues of one Redis. Raises redis-py's errors; a Redis that is full takes nothing."""
+
+    def __init__(self, client: redis.Redis, rq_keys: RqKeys) -> None:
+        self._scripts = Scripts(client, on_full_server=False)
+        self._rq_keys = rq_keys
+
+    def enqueue(self, batches: Sequence[NewJobs]) -> None:
+        """Enqueues all of them, or none, in one round trip."""
+        # What goes to the front goes before what is there: the last of it first.
+        front = [batch for batch in reversed(batches) if batch.at_front]
+        ordered = [batch for batch in batches if not batch.at_front] + front
+        pages = [page for batch in ordered for page in self._pages(batch)]
+        if len(pages) == 1:
+            self._scripts.run("enqueue", *pages[0])
+        elif pages:
+            self._scripts.run_together("enqueue", pages)
+
+    def _pages(self, batch: NewJobs) -> Iterator[tuple[list[str], list[Argument]]]:
+        names = list(batch.fields)
+        data, description = names.index("data"), names.index("description")
+        end: Argument = "front" if batch.at_front else "back"
+        start: list[Argument] = [self._rq_keys.prefix, end, batch.ttl, len(names), data + 1, description + 1]
+        fields: list[Argument] = [text for field in batch.fields.items() for text in field]
+        starts = range(0, len(batch.jobs), PAGE_SIZE)
+        for first in reversed(starts) if batch.at_front else starts:
+            jobs = batch.jobs[first : first + PAGE_SIZE]
+            keys = [
+                self._rq_keys.queues,
+                self._rq_keys.queue(batch.queue),
+                *(self._rq_keys.job(job.id) for job in jobs),
+            ]
+            fields[2 * data + 1], fields[2 * description + 1] = jobs[0].data, jobs[0].description
+            yield keys, start + fields + [text for job in jobs[1:] for text in (job.data, job.description)]
