@@ -62,9 +62,23 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
     """
     # Times as text: Lua would round them.
     began, ended = f"{started_at:.6f}", f"{ended_at:.6f}"
-    often = (job_id, token, kind, ttl, began, ended, seconds, fields, accepted, result)
+    usual = (job_id, token, kind, ttl, began, ended, seconds, fields, accepted, result)
     rest = (has_dependencies, result_type, error, again, delay, rate_limit_key, group, summary, evidence)
-    return pack(often if rest == _USUAL else (*often, *rest), len(result) + len(error))
+    return pack((*usual, *rest), len(result) + len(error))
 
 
-_USUAL = (False, 1, b"", "", 0, b"", b"", "", "")
+def pack_plain_ending(
+    lease: tuple[bytes, str],
+    ttl: int,
+    times: tuple[float, float, float],
+    fields: Sequence[bytes],
+    accepted: bytes,
+    result: bytes,
+) -> bytes:
+    """`pack_ending` of a job that finished, and of which there is nothing more to say.
+
+    `lease`: its id and token. `times`: began and ended, and how long it ran.
+    """
+    began, ended, seconds = times
+    usual = (*lease, "finished", ttl, f"{began:.6f}", f"{ended:.6f}", seconds, fields, accepted, result)
+    return pack(usual, len(result))

@@ -12,7 +12,7 @@ WAITING_SECONDS = 0.05
 OVERHEAD_SECONDS = 0.0001
 """What a job costs beside its own run, so that empty jobs don't count as free."""
 
-MAX_DEPTH = 64
+MAX_DEPTH = 128
 """Jobs sent to one process at most: enough to bridge one exchange with Redis."""
 
 RECALL_SECONDS = 0.2

@@ -167,8 +167,7 @@ class Attempt:
         """What the job's function returned. Raises what it raised, or what the functions around it did."""
         equipment = self._equipment
         assert self._current is not None
-        if b"\0" not in self._message.job_id:
-            os.environb[b"RQ_JOB_ID"] = self._message.job_id
+        equipment.variable.set(self._message.job_id)
         begun, modules = time.monotonic(), len(sys.modules)
         app = served_app()
         hooks = () if app is None else app.around_job_hooks

@@ -15,6 +15,7 @@ from farm.store.connection import connect
 from farm_worker.pool import stand_in
 from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
+from farm_worker.pool.job_variable import JobVariable
 from farm_worker.pool.protocol import Initialize, Message
 
 Named = TypeVar("Named")
@@ -36,6 +37,7 @@ class Equipment:
     coroutines: Coroutines
     send: Callable[[Message], bool]
     """Says something to the host, from any thread."""
+    variable: JobVariable
 
 
 def equip(
@@ -59,6 +61,7 @@ def equip(
         alarm=alarm,
         coroutines=Coroutines(alarm),
         send=send,
+        variable=JobVariable(),
     )
 
 

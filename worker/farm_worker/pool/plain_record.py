@@ -21,7 +21,7 @@ LARGEST_PAYLOAD = 400_000
 _SPECIAL = frozenset(
     {
         *(b"success_callback_name", b"failure_callback_name", b"stopped_callback_name"),
-        *(b"repeats_left", b"rate_limit_key", b"rate_limit_concurrency", b"allow_dependency_failures"),
+        *(b"repeats_left", b"rate_limit_key", b"rate_limit_concurrency", b"allow_dependency_failures", b"group_id"),
     }
 )
 """A job with any of them does more than run its function."""
@@ -35,7 +35,6 @@ class Traits:
     limit: float
     """Seconds that the function may run."""
     result_ttl: int | None
-    group: bytes
 
 
 class PlainRecord(NamedTuple):
@@ -93,7 +92,7 @@ class PlainRecords:
         except (ValueError, TypeError, AssertionError):  # the long way says what is wrong
             return None
         limit = attributes["timeout"] or Queue.DEFAULT_TIMEOUT
-        return Traits(limit, attributes["result_ttl"], shared.get(b"group_id", b""))
+        return Traits(limit, attributes["result_ttl"])
 
 
 class _Shape:

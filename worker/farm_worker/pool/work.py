@@ -19,7 +19,7 @@ from rq.job import Job, Retry, _current_job
 from rq.serializers import DefaultSerializer
 
 from farm.context import ENTRYPOINT, CurrentJob, enter_job, running_job, running_jobs
-from farm.ending import pack_ending
+from farm.ending import pack_plain_ending
 from farm.entry import served_app
 from farm.packed import unpack
 from farm_worker.pool import result, stand_in
@@ -98,8 +98,7 @@ class Work:
             if len(sys.modules) != modules:
                 self._settle()
             self._function = call[0]
-            if b"\0" not in message.job_id:
-                os.environb[b"RQ_JOB_ID"] = message.job_id
+            equipment.variable.set(message.job_id)
             value = context.run(self._call, function, call, job, current)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a job is a failed job
             error = raised
@@ -131,18 +130,10 @@ class Work:
     def _finished(self, message: RunJob, record: PlainRecord, value: Any, started_at: float, seconds: float) -> Outcome:
         ended_at, traits = time.time(), record.traits
         ttl = self._equipment.result_ttl if traits.result_ttl is None else traits.result_ttl
-        packed = pack_ending(
-            job_id=message.job_id,
-            token=message.token,
-            kind="finished",
-            ttl=ttl,
-            started_at=started_at,
-            ended_at=ended_at,
-            seconds=seconds,
-            fields=time_fields(started_at, ended_at),
-            accepted=record.accepted,
-            result=result.encode(value, DefaultSerializer) if ttl else b"",
-            group=traits.group,
+        encoded = b"" if value is None or not ttl else result.encode(value, DefaultSerializer)
+        fields = time_fields(started_at, ended_at)
+        packed = pack_plain_ending(
+            (message.job_id, message.token), ttl, (started_at, ended_at, seconds), fields, record.accepted, encoded
         )
         return Outcome(message.sequence, "finished", seconds, packed)
 

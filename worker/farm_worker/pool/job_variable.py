@@ -1,0 +1,43 @@
+"""`RQ_JOB_ID` in the environment: which job runs, for its code and for the programs that it starts."""
+
+import ctypes
+import os
+import sys
+
+NAME = b"RQ_JOB_ID"
+ROOM = 64
+"""Bytes of an id that are written in place."""
+
+
+class JobVariable:
+    """Sets it for one job after another.
+
+    The C library keeps a copy of each value that it ever saw, and searches them: in a process that runs many jobs that
+    is a leak, and takes longer each time. So the value is written into the one that is there already.
+    """
+
+    def __init__(self) -> None:
+        self._environment: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - see `set`
+        self._address = 0
+        self._written = b""
+
+    def set(self, job_id: bytes) -> None:
+        """An id with a zero byte, which no variable can have, is left out."""
+        if b"\0" in job_id:
+            return
+        if self._environment.get(NAME) is not self._written or len(job_id) >= ROOM or not self._address:
+            self._make_room(job_id)
+        # Past the public face of `os.environ`, which would call the C library.
+        self._environment[NAME] = self._written = job_id
+        if self._address:
+            ctypes.memmove(self._address, job_id + b"\0", len(job_id) + 1)
+
+    def _make_room(self, job_id: bytes) -> None:
+        """Somebody else changed it, or it is the first one."""
+        self._environment = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+        os.environb[NAME] = job_id if len(job_id) >= ROOM or sys.platform != "linux" else b" " * ROOM
+        self._address = 0
+        if len(job_id) < ROOM and sys.platform == "linux":
+            get = ctypes.CDLL(None).getenv
+            get.argtypes, get.restype = [ctypes.c_char_p], ctypes.c_void_p
+            self._address = get(NAME) or 0
