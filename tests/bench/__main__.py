@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,11 @@ def main() -> None:
     for name, shown in tables.items():
         print(f"\n{name}: {report.as_text(shown)}")
     text = report.page(facts["header"], facts["settings"], tables)
-    pages.keep(OUTPUT, facts, text, records)
+    picture = pages.picture(facts["header"], records)
+    pages.keep(OUTPUT, facts, text, picture)
     print(f"\nkept in {OUTPUT.relative_to(ROOT)}", file=sys.stderr)
     if given.publish:
-        pages.publish(ROOT / "docs", text, records)
+        pages.publish(ROOT / "docs", text, picture)
 
 
 def _measure(given: argparse.Namespace) -> dict[str, Any]:
@@ -48,6 +50,7 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     facts["header"]["run"] = f"{rounds} round(s), interleaved{', quick: small numbers' if given.quick else ''}"
     for record in run([WORKLOADS[name] for name in names], systems, rounds, scale):
         facts["records"].append(dataclasses.asdict(record))
+        facts["header"]["busy"] = f"load average {os.getloadavg()[0]:.1f} at the end of the run"
         pages.keep_facts(OUTPUT, facts)  # a run takes long: what was measured survives its end
     return facts
 

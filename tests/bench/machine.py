@@ -18,7 +18,7 @@ def header(systems: Sequence[System]) -> dict[str, str]:
     names = dict.fromkeys(system.environment for system in systems if system.environment)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{os.cpu_count()} CPUs ({_processor()}), load average {os.getloadavg()[0]:.1f} before the run",
+        "machine": f"{os.cpu_count()} CPUs ({_processor()}), load average {os.getloadavg()[0]:.1f} before",
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "redis": f'{_version(binary.path)}; appendonly yes, appendfsync everysec, save "", '

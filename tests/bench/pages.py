@@ -18,18 +18,23 @@ def keep_facts(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / "run.json").write_text(json.dumps(facts, indent=1))
 
 
-def keep(folder: Path, facts: Mapping[str, Any], text: str, records: Sequence[Record]) -> None:
+def keep(folder: Path, facts: Mapping[str, Any], text: str, picture: str) -> None:
     """What was measured, its tables, its picture."""
     keep_facts(folder, facts)
     (folder / "tables.md").write_text(text)
-    (folder / "picture.svg").write_text(draw(panels(records)))
+    (folder / "picture.svg").write_text(picture)
 
 
-def publish(docs: Path, text: str, records: Sequence[Record]) -> None:
+def publish(docs: Path, text: str, picture: str) -> None:
     """Puts the tables at the end of benchmarks.md, and the picture beside it."""
     page = docs / "benchmarks.md"
     page.write_text(replaced(page.read_text(), text))
-    (docs / PICTURE).write_text(draw(panels(records)))
+    (docs / PICTURE).write_text(picture)
+
+
+def picture(header: Mapping[str, str], records: Sequence[Record]) -> str:
+    """What is asked first as bars, with what it was measured on below."""
+    return draw(panels(records), "; ".join(header[name] for name in ("date", "run", "busy") if name in header))
 
 
 def replaced(page: str, text: str) -> str:

@@ -16,6 +16,7 @@ STYLE = """
   .ground { fill: #ffffff }
   text { font: 13px system-ui, sans-serif; fill: #57606a }
   .title { font-weight: 600; font-size: 14px; fill: #1f2328 }
+  .footer { font-size: 11px }
   .ours text { font-weight: 700; fill: #1f2328 }
   .bar { fill: #8c959f }
   .pale { fill-opacity: 0.35 }
@@ -68,13 +69,16 @@ def panel(title: str, records: Iterable[Record], figure: str, *, pale: str, grea
     return Panel(title, tuple(sorted(bars, key=lambda bar: bar.value, reverse=greatest_first)))
 
 
-def draw(panels: Sequence[Panel]) -> str:
-    """The picture, panels below each other."""
+def draw(panels: Sequence[Panel], footer: str = "") -> str:
+    """The picture, panels below each other; at the end a small line of text."""
     parts: list[str] = []
     top = MARGIN
     for each in panels:
         parts.append(f'<g transform="translate({MARGIN} {top})">\n{_panel(each)}\n</g>')
         top += _height(each) + PANEL_GAP
+    if footer:
+        parts.append(f'<text class="footer" x="{MARGIN}" y="{top}">{escape(footer)}</text>')
+        top += PANEL_GAP
     width, height = WIDTH + 2 * MARGIN, top - PANEL_GAP + MARGIN
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     ground = f'<rect class="ground" width="{width}" height="{height}" rx="8"/>'

@@ -19,7 +19,7 @@ def run(workloads: Sequence[Workload], systems: Sequence[System], rounds: int, s
     for number in range(1, rounds + 1):
         for workload in workloads:
             listed = turns(workload, systems)
-            shift = number % len(listed) if listed else 0  # nobody is always the first, or after the same one
+            shift = (number - 1) % max(1, len(listed))  # nobody is always the first, or after the same one
             for system, mode in listed[shift:] + listed[:shift]:
                 began = time.monotonic()
                 record = _turn(workload, system, mode, number, scale)

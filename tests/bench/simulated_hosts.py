@@ -11,7 +11,6 @@ import json
 import random
 import sys
 import time
-from contextlib import suppress
 
 from farm.keys import Keys, RqKeys
 from farm.store.connection import connect_async
@@ -26,6 +25,8 @@ PAUSES = (0.005, 0.03)
 """Seconds between two jobs."""
 
 WAIT_SECONDS = 10.0
+CALLS = 32
+"""Calls of Redis at a time, and so connections: a client's pool holds a hundred."""
 
 
 class Simulation:
@@ -36,34 +37,36 @@ class Simulation:
         self._names = [f"host-{number:03d}" for number in range(hosts)]
         self._registered: dict[str, Registration] = {}
         self._pushed: dict[bytes, float] = {}
+        self._calls = asyncio.Semaphore(CALLS)
+        self._over = False
         self.taken: list[float] = []
 
     async def run(self, seconds: float) -> None:
         """Registers, beats, pushes and takes."""
-        beats = [asyncio.create_task(self._live(name)) for name in self._names]
-        while len(self._registered) < len(self._names):
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(2 * BEAT_SECONDS)
-        takes = asyncio.create_task(self._take())
-        try:
-            await self._push(seconds)
-        finally:
-            for task in (*beats, takes):
-                task.cancel()
-            for task in (*beats, takes):
-                with suppress(asyncio.CancelledError):
-                    await task
-            await self._client.aclose()
+        async with asyncio.TaskGroup() as group:  # what one of them raises ends all
+            for name in self._names:
+                group.create_task(self._live(name))
+            try:
+                while len(self._registered) < len(self._names):
+                    await asyncio.sleep(0.05)
+                await asyncio.sleep(2 * BEAT_SECONDS)
+                group.create_task(self._take())
+                await self._push(seconds)
+            finally:
+                self._over = True  # a cancel may be lost in redis-py before Python 3.12
+        await self._client.aclose()
 
     async def _live(self, name: str) -> None:
         await asyncio.sleep(random.uniform(0, BEAT_SECONDS))
         store = HostStore(self._client, KEYS, RQ_KEYS, HOST_TIMEOUT_SECONDS)
-        who = await store.register(name)
+        async with self._calls:
+            who = await store.register(name)
         assert isinstance(who, Registration), who
         record = _record(name, who.identity)
-        while True:
+        while not self._over:
             began = time.monotonic()
-            await store.beat(who, record, "idle", campaigns=False)
+            async with self._calls:
+                await store.beat(who, record, "idle", campaigns=False)
             self._registered[name] = who
             await asyncio.sleep(max(0.0, began + BEAT_SECONDS - time.monotonic()))
 
@@ -88,7 +91,7 @@ class Simulation:
 
     async def _take(self) -> None:
         by_bell = {KEYS.host_bell(name).encode(): name for name in self._names}
-        while True:
+        while not self._over:
             rung = await self._client.blpop(list(by_bell), timeout=1)
             now = time.monotonic()
             if rung is None:

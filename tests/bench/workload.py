@@ -31,8 +31,8 @@ class Scale:
 QUICK = Scale(
     jobs=2_000,
     enqueued=500,
-    samples=60,
-    sample_seconds=3.0,
+    samples=40,
+    sample_seconds=2.0,
     cpu_jobs=200,
     naps=500,
     payloads=200,

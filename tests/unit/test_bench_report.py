@@ -93,7 +93,9 @@ def test_the_picture_has_panels_for_what_was_measured() -> None:
 
     assert [len(each.bars) for each in pages.panels(records)] == [1]
     assert pages.panels([]) == []
-    ElementTree.fromstring(draw([]))
+    assert "measured <today>" in [
+        text.text for text in ElementTree.fromstring(draw([], "measured <today>")).iter(f"{SVG}text")
+    ]
 
 
 @pytest.mark.parametrize(
