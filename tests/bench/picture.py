@@ -1,6 +1,7 @@
 """Bars on a logarithmic scale as SVG, with a ground of its own: readable on a light page and on a dark one."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -11,6 +12,7 @@ from tests.bench.workload import Record
 OURS = "farm"
 WIDTH, LEFT, RIGHT = 860, 210, 90
 BAR, GAP, TITLE, PANEL_GAP, MARGIN = 16, 8, 34, 22, 16
+FOOTER_CHARACTERS, FOOTER_LINE = 130, 16
 
 STYLE = """
   .ground { fill: #ffffff }
@@ -70,16 +72,16 @@ def panel(title: str, records: Iterable[Record], figure: str, *, pale: str, grea
 
 
 def draw(panels: Sequence[Panel], footer: str = "") -> str:
-    """The picture, panels below each other; at the end a small line of text."""
+    """The picture, panels below each other; at the end some small text."""
     parts: list[str] = []
     top = MARGIN
     for each in panels:
         parts.append(f'<g transform="translate({MARGIN} {top})">\n{_panel(each)}\n</g>')
         top += _height(each) + PANEL_GAP
-    if footer:
-        parts.append(f'<text class="footer" x="{MARGIN}" y="{top}">{escape(footer)}</text>')
-        top += PANEL_GAP
-    width, height = WIDTH + 2 * MARGIN, top - PANEL_GAP + MARGIN
+    for line in textwrap.wrap(footer, FOOTER_CHARACTERS):
+        parts.append(f'<text class="footer" x="{MARGIN}" y="{top}">{escape(line)}</text>')
+        top += FOOTER_LINE
+    width, height = WIDTH + 2 * MARGIN, top
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     ground = f'<rect class="ground" width="{width}" height="{height}" rx="8"/>'
     return (
