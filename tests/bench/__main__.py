@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ QUICK_WORKLOADS = ("drain", "latency")
 
 def main() -> None:
     given = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     facts = json.loads(given.load.read_text()) if given.load else _measure(given)
     records = [Record(**record) for record in facts["records"]]
     tables = {
