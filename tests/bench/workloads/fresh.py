@@ -6,53 +6,41 @@ Memory is proportional (PSS): that of 8 processes and their template, by that of
 
 import asyncio
 import statistics
-import sys
 import time
 from typing import Any
 
 import psutil
-import redis
-from bench_app import JOB_SECONDS
 from rq import Queue
-from stage import HERE, PROCESSES, host, server, wait_until
 
-from farm.store.connection import connect
 from farm_settings import PoolSettings
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import Reason
+from tests.bench import processes
+from tests.bench.figures import percentile
+from tests.bench.peers.adapter import PROCESSES
+from tests.bench.stage import WAIT_SECONDS, stage
+from tests.bench.systems import PEERS, System, is_this_project
+from tests.bench.workload import Figure, Figures, Scale, Workload
 
 SHARERS = 8
-FORKS = 50
 JOBS = 300
+JOB_SECONDS = 0.02
 PAUSE_SECONDS = 0.05
 """Between two forks: the end of the process before is not what is measured."""
 
-Figures = dict[str, list[float]]
 
-
-def fresh(rounds: int) -> Figures:
-    """A value for each round: `ready_ms` all of them, `jobs_per_second`, `ideal`, `pss_ratio`."""
-    figures: Figures = {"ready_ms": [], "jobs_per_second": [], "pss_ratio": []}
-    for turn in range(rounds):
-        print(f"fresh, round {turn + 1} of {rounds} ...", file=sys.stderr)
-        alone, _ = asyncio.run(_measure("spawn", 1, 0))
-        together, ready = asyncio.run(_measure("template", SHARERS, FORKS))
-        figures["ready_ms"] += ready
-        figures["pss_ratio"].append(together / alone)
-        figures["jobs_per_second"].append(_drain())
-    return figures
-
-
-def report(figures: Figures) -> None:
-    """The figures beside what would be ideal."""
-    ready, rates, ratios = (sorted(figures[name]) for name in ("ready_ms", "jobs_per_second", "pss_ratio"))
-    print(f"\na process for each job, {1000 * JOB_SECONDS:g} ms each; the app: 1 s to import, 50 MB")
-    print(f"  ready after (ms)    median {statistics.median(ready):.1f}, p95 {ready[int(0.95 * len(ready))]:.1f}")
-    ideal = PROCESSES / JOB_SECONDS
-    print(f"  jobs/s              median {statistics.median(rates):.1f} of {ideal:.0f} ({PROCESSES} slots)")
-    print(f"  memory of {SHARERS} to that of one  {statistics.median(ratios):.2f}")
+def turn(system: System, mode: str, scale: Scale) -> Figures:
+    """How long a process takes to be ready, jobs per second, memory of many by that of one."""
+    alone, _ = asyncio.run(_measure("spawn", 1, 0))
+    together, ready = asyncio.run(_measure("template", SHARERS, scale.forks))
+    return {
+        "ready_p50": statistics.median(ready),
+        "ready_p95": percentile(ready, 0.95),
+        "jobs_per_second": _drain(system),
+        "memory_ratio": together / alone,
+    }
 
 
 async def _measure(start_method: str, count: int, forks: int) -> tuple[float, list[float]]:
@@ -72,7 +60,7 @@ async def _measure(start_method: str, count: int, forks: int) -> tuple[float, li
         await _until_ready(pool, count)
         ready = [await _replace(pool, pool.processes[0], count) for _ in range(forks)]
         pids = [*pool.helper_pids, *pool.reserve_pids, *(process.pid for process in pool.processes)]
-        return sum(psutil.Process(pid).memory_full_info().pss for pid in pids), ready
+        return processes.proportional_bytes([psutil.Process(pid) for pid in pids]), ready
     finally:
         await pool.close(1.0)
 
@@ -92,19 +80,18 @@ async def _until_ready(pool: Pool, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-def _drain() -> float:
-    with server() as url, connect(url) as client, host(url, client, process_mode="fresh", app="bench_app"):
-        _enqueue(client)
-        done_key = "rq:finished:default"
-        wait_until(lambda: client.zcard(done_key) >= PROCESSES, "jobs are done", pause=0.001)
-        begun, done = time.perf_counter(), int(client.zcard(done_key))
-        wait_until(lambda: client.zcard(done_key) >= JOBS, f"{JOBS} jobs are done", pause=0.002)
-        return (JOBS - done) / (time.perf_counter() - begun)
+def _drain(system: System) -> float:
+    with stage(system, "default", 0, FARM_PROCESS_MODE="fresh", FARM_APP="farm_app") as at_work:
+        queue = Queue("default", connection=at_work.client)
+        queue.enqueue_many([Queue.prepare_data("farm_app.look") for _ in range(JOBS)])
 
+        def done() -> int:
+            return int(at_work.client.zcard("rq:finished:default"))
 
-def _enqueue(client: redis.Redis) -> None:
-    queue = Queue("default", connection=client)
-    queue.enqueue_many([Queue.prepare_data("bench_app.look") for _ in range(JOBS)])
+        at_work.wait(lambda: done() >= PROCESSES, WAIT_SECONDS, lambda: "no job was done")
+        begun, before = time.perf_counter(), done()
+        at_work.wait(lambda: done() >= JOBS, WAIT_SECONDS, lambda: f"{done()} of {JOBS} jobs were done")
+        return (JOBS - before) / (time.perf_counter() - begun)
 
 
 def _initialize(number: int) -> Initialize:
@@ -113,9 +100,9 @@ def _initialize(number: int) -> Initialize:
         rq_prefix="rq",
         host="bench",
         process=number,
-        path=[str(HERE)],
+        path=[str(PEERS)],
         python_path=None,
-        app="bench_app",
+        app="farm_app",
         serializer=None,
         job_class=None,
         result_ttl=500,
@@ -126,3 +113,20 @@ def _initialize(number: int) -> Initialize:
 
 def _nothing(*_: Any) -> None:
     """Nobody waits for news here."""
+
+
+WORKLOAD = Workload(
+    name="fresh",
+    title=f"A process for each job (FARM_PROCESS_MODE=fresh), jobs of {1000 * JOB_SECONDS:g} ms, an app that "
+    f"takes 1 s to import and has 50 MB; {PROCESSES} slots could do {PROCESSES / JOB_SECONDS:g} jobs/s. "
+    f"Ready: from the host's request to a warm process. Memory: {SHARERS} processes and their template by "
+    "one that was spawned (PSS)",
+    figures=(
+        Figure("ready_p50", "ready p50, ms", 1),
+        Figure("ready_p95", "p95", 1),
+        Figure("jobs_per_second", "jobs/s", 1),
+        Figure("memory_ratio", "memory of 8 by that of one", 2),
+    ),
+    turn=turn,
+    takes_part=is_this_project,
+)

@@ -1,0 +1,60 @@
+"""Jobs that compute for 5 ms: how much of two CPUs is left for them."""
+
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+
+from tests.bench.peers.adapter import PROCESSES
+from tests.bench.peers.arithmetic import work
+from tests.bench.stage import stage
+from tests.bench.systems import System
+from tests.bench.workload import Figure, Figures, Scale, Workload
+from tests.bench.workloads.rates import drain, whole_span
+
+JOB_SECONDS = 0.005
+MEASURED_SECONDS = 0.5
+
+
+def turn(system: System, mode: str, scale: Scale) -> Figures:
+    """The share of what is ideal: jobs × what one takes ÷ (2 × time)."""
+    count = min(scale.cpu_jobs, system.jobs(5 * scale.cpu_jobs, mode))
+    repetitions = _repetitions()
+    seconds = _job_seconds(repetitions)
+    with stage(system, mode, count) as at_work:
+        at_work.warm(PROCESSES)
+        drain(at_work, "burn", count, [repetitions])
+        first = at_work.rows(0) - count
+        elapsed = whole_span(at_work.marks, first, count)
+    return {"share": count * seconds / (PROCESSES * elapsed), "job_ms": 1000 * seconds}
+
+
+@cache
+def _repetitions() -> int:
+    """How much work takes about 5 ms of CPU time: the same for all systems and rounds."""
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        least = min(pool.map(_cpu_seconds_of, [1000] * 2 * PROCESSES))
+    return max(1, round(1000 * JOB_SECONDS / least))
+
+
+def _job_seconds(repetitions: int) -> float:
+    """CPU seconds of one job with as many processes busy at the same time, now."""
+    times = max(1, int(MEASURED_SECONDS / JOB_SECONDS))
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        taken = list(pool.map(_cpu_seconds_of, [times * repetitions] * PROCESSES))
+    return sum(taken) / len(taken) / times
+
+
+def _cpu_seconds_of(repetitions: int) -> float:
+    began = time.thread_time()
+    work(repetitions)
+    return time.thread_time() - began
+
+
+WORKLOAD = Workload(
+    name="cpu",
+    title="Jobs of 5 ms CPU, 2 processes: share of the ideal, in which two CPUs do nothing else. What a job takes is "
+    "measured before each turn, with both CPUs busy",
+    figures=(Figure("share", "share of ideal", 3, ratio=True), Figure("job_ms", "a job, ms", 2)),
+    turn=turn,
+    modes=("default", "fast"),
+)
