@@ -96,8 +96,7 @@ class Channel:
         taken.extend(self._tokens)
         self._tokens.clear()
         taken.extend(self._unsent())
-        # A frame that is partly out must be completed, or what follows would be misread. It gets no tokens. Other frames
-        # without jobs are lost with those that are taken back: there are none once jobs are sent.
+        # A frame that is partly out must be completed, or what follows would be misread. It gets no tokens.
         rest = [(self._frames[0][0], ())] if self._head_is_cut else []
         self._frames = deque(rest)
         self._jobs.clear()
@@ -109,7 +108,7 @@ class Channel:
         return self._quiet
 
     def be_quiet(self) -> None:
-        """From now on nothing is read until `look`: to be woken for each of many small messages costs more than they do."""
+        """From now on nothing is read until `look`: to be woken for each of many small messages costs much."""
         if self._listening and not self._quiet:
             self._quiet = True
             self._loop.remove_reader(self._stream)
