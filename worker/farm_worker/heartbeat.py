@@ -259,7 +259,8 @@ class Heartbeat:
         if self.runners is not None and self.runners.starting:
             return True
         pool = self._execution.pool
-        return (pool.capable == 0 and pool.idle_target > 0) or not (facts.measured or self._users_load)
+        decides = self._settings.admission.threshold < 1 and not self._users_load
+        return (pool.capable == 0 and pool.idle_target > 0) or (decides and not facts.measured)
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())

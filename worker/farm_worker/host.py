@@ -35,14 +35,16 @@ from farm_worker.hooks import Hooks
 from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
 from farm_worker.job_output import JobOutput
-from farm_worker.limits import Limits
+from farm_worker.limits import LimitPace, Limits
 from farm_worker.load.cpu import allowed_cpus
 from farm_worker.observer import observe
 from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
+from farm_worker.pool.starter import Starter
 from farm_worker.published import HostRecord
 from farm_worker.runners import Runners
 from farm_worker.service_report import HostReport
@@ -75,11 +77,16 @@ class Host:
         environment: Mapping[str, str],
         coordinator_environment: Mapping[str, str],
         spool_folder: Path | None,
+        starter: Callable[[Callable[[int], Initialize]], Starter] | None = None,
+        pace: LimitPace = LimitPace(),
     ) -> None:
+        """`starter` makes another way of bringing up processes than the settings say, from their first message."""
         self.stopping = stopping
         self._report: Callable[[], Report] = lambda: Report("registers", stopping=stopping.requested)
         self._settings = settings
         self._redis_url = redis_url
+        self._starter = starter
+        self._pace = pace
         self._hooks = hooks
         self._environment = environment
         self._keys = Keys(settings.redis.prefix)
@@ -112,6 +119,16 @@ class Host:
     def name(self) -> str:
         """The name it registered under."""
         return self._tenure.name
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs jobs."""
+        return hasattr(self, "pool") and bool(self.pool.busy)
+
+    @property
+    def finished_jobs(self) -> int:
+        """Attempts that ended here."""
+        return self._execution.finished_jobs
 
     def report(self) -> Report:
         """How it is, for the service manager that started this host, if one did."""
@@ -192,6 +209,7 @@ class Host:
             on_change=self._on_pool_change,
             observer=self._observer,
             on_output=self._job_output.show,
+            starter=self._starter,
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
@@ -229,7 +247,9 @@ class Host:
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
-            Limits(self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping).run(),
+            Limits(
+                self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping, self._pace
+            ).run(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),

@@ -168,6 +168,9 @@ local function failed(job, status)
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
   local left = status == 'failed' and release_waiting(job, 'failed') or 0
+  if job.result_type == -1 then
+    return status -- the user's exception handlers see to what becomes of it
+  end
   if ttl == 0 then
     delete_job(job, left)
     return status

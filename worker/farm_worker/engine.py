@@ -1,0 +1,85 @@
+"""A host with its pool, and a coordinator, in one process that somebody else owns."""
+
+import asyncio
+import os
+
+from farm.coordinator.coordinator import Coordinator
+from farm.keys import Keys, RqKeys
+from farm.store.connection import readable_errors
+from farm.store.scripts import read_all
+from farm_settings import Settings
+from farm_worker.host import Host
+from farm_worker.limits import LimitPace
+from farm_worker.pool.caller_template import CallerTemplate
+from farm_worker.pool.given import Given
+from farm_worker.pool.spawn import Spawned
+from farm_worker.pool.starter import Starter
+from farm_worker.stopping import Stopping
+
+PACE = LimitPace(check_seconds=0.01, burst_idle_seconds=0.0)
+"""Who starts a burst has enqueued its jobs, and waits for the end."""
+
+
+class Engine:
+    """Runs once."""
+
+    def __init__(self, settings: Settings, given: Given, template: Spawned, stopping: Stopping) -> None:
+        """`template`: forked already, from the program with what it gives."""
+        self.took_over = False
+        """Whether the template is in the hands of the pool, which ends it."""
+        self._settings = settings
+        self._given = given
+        self._template = template
+        self._stopping = stopping
+        self._host: Host | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._host is not None and self._host.is_busy
+
+    @property
+    def finished_jobs(self) -> int:
+        """Attempts that ended."""
+        return self._host.finished_jobs if self._host is not None else 0
+
+    async def run(self) -> None:
+        """Until it was asked to stop, or a limit was reached. Raises FarmError."""
+        read_all()
+        settings = self._settings
+        url = settings.redis.url
+        assert url is not None
+        coordinator = self._coordinator(url)
+        host = self._host = Host(
+            settings,
+            url,
+            None,
+            self._stopping,
+            dict(os.environ),
+            {},
+            None,
+            starter=self._starter,
+            pace=PACE,
+        )
+        with readable_errors(url):
+            leading = asyncio.create_task(coordinator.run())
+            try:
+                await host.run()
+            finally:
+                coordinator.stop()
+                await leading
+
+    def _coordinator(self, url: str) -> Coordinator:
+        settings = self._settings
+        return Coordinator(
+            url,
+            Keys(settings.redis.prefix),
+            RqKeys(settings.redis.rq_prefix),
+            settings.lease,
+            settings.admission,
+            f"{settings.host.name}-{os.getpid()}",
+        )
+
+    def _starter(self, initialize) -> Starter:
+        self.took_over = True
+        return CallerTemplate(self._settings.pool, lambda: initialize(0), self._given, self._template)
