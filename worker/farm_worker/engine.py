@@ -2,16 +2,20 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 
 from farm.coordinator.coordinator import Coordinator
 from farm.keys import Keys, RqKeys
 from farm.store.connection import readable_errors
 from farm.store.scripts import read_all
 from farm_settings import Settings
+from farm_worker.embedding import Embedding
 from farm_worker.host import Host
 from farm_worker.limits import LimitPace
 from farm_worker.pool.caller_template import CallerTemplate
 from farm_worker.pool.given import Given
+from farm_worker.pool.left_children import adopt_orphans
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.spawn import Spawned
 from farm_worker.pool.starter import Starter
 from farm_worker.stopping import Stopping
@@ -58,8 +62,7 @@ class Engine:
             dict(os.environ),
             {},
             None,
-            starter=self._starter,
-            pace=PACE,
+            Embedding(self._starter, PACE, is_prompt=True),
         )
         with readable_errors(url):
             leading = asyncio.create_task(coordinator.run())
@@ -68,6 +71,7 @@ class Engine:
             finally:
                 coordinator.stop()
                 await leading
+                adopt_orphans(adopts=False)
 
     def _coordinator(self, url: str) -> Coordinator:
         settings = self._settings
@@ -80,6 +84,6 @@ class Engine:
             f"{settings.host.name}-{os.getpid()}",
         )
 
-    def _starter(self, initialize) -> Starter:
+    def _starter(self, initialize: Callable[[int], Initialize]) -> Starter:
         self.took_over = True
         return CallerTemplate(self._settings.pool, lambda: initialize(0), self._given, self._template)

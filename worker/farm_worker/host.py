@@ -28,6 +28,7 @@ from farm_worker.audit import Audit
 from farm_worker.bell import Bell
 from farm_worker.desired import Desired
 from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
+from farm_worker.embedding import Embedding, PromptObserver
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
@@ -35,16 +36,14 @@ from farm_worker.hooks import Hooks
 from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
 from farm_worker.job_output import JobOutput
-from farm_worker.limits import LimitPace, Limits
+from farm_worker.limits import Limits
 from farm_worker.load.cpu import allowed_cpus
 from farm_worker.observer import observe
 from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
-from farm_worker.pool.starter import Starter
 from farm_worker.published import HostRecord
 from farm_worker.runners import Runners
 from farm_worker.service_report import HostReport
@@ -68,7 +67,7 @@ _logger = logging.getLogger("farm.host")
 class Host:
     """One worker host from its start to its clean end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the entry modules have read and begun, each apart
         self,
         settings: Settings,
         redis_url: str,
@@ -77,16 +76,14 @@ class Host:
         environment: Mapping[str, str],
         coordinator_environment: Mapping[str, str],
         spool_folder: Path | None,
-        starter: Callable[[Callable[[int], Initialize]], Starter] | None = None,
-        pace: LimitPace = LimitPace(),
+        embedding: Embedding | None = None,
     ) -> None:
-        """`starter` makes another way of bringing up processes than the settings say, from their first message."""
+        """`embedding`: for a host that runs inside of another program."""
         self.stopping = stopping
         self._report: Callable[[], Report] = lambda: Report("registers", stopping=stopping.requested)
         self._settings = settings
         self._redis_url = redis_url
-        self._starter = starter
-        self._pace = pace
+        self._embedding = embedding or Embedding()
         self._hooks = hooks
         self._environment = environment
         self._keys = Keys(settings.redis.prefix)
@@ -168,6 +165,7 @@ class Host:
             boot_id=identity.boot_id(),
             pid_namespace=identity.pid_namespace(),
             started_at=iso_now(),
+            dequeue_strategy=self._settings.host.dequeue_strategy,
         )
 
     async def _slots(self) -> int:
@@ -207,9 +205,9 @@ class Host:
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
             on_change=self._on_pool_change,
-            observer=self._observer,
+            observer=PromptObserver(self._hurry) if self._embedding.is_prompt else self._observer,
             on_output=self._job_output.show,
-            starter=self._starter,
+            starter=self._embedding.starter,
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
@@ -228,6 +226,8 @@ class Host:
             self._extra_pids,
             self._tell_starved,
         )
+        if self._embedding.is_prompt:
+            self._heartbeat.follow_jobs()
         self._heartbeat.observer = self._observer
         self._heartbeat.runners = self._runners
         self._report = HostReport(self.name, self._heartbeat, self.pool, self._tenure, self.stopping)
@@ -247,13 +247,22 @@ class Host:
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
             Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
-            Limits(
-                self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping, self._pace
-            ).run(),
+            self._limits(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
         ]
+
+    def _limits(self) -> Coroutine[Any, Any, None]:
+        limits = Limits(
+            self._settings.host,
+            self._store,
+            lambda: self._tenure.who,
+            self._execution,
+            self.stopping,
+            self._embedding.pace,
+        )
+        return limits.run()
 
     async def _warm_up(self) -> None:
         """Runners first: whatever a process does when it warms up, it may call them."""
@@ -357,6 +366,9 @@ class Host:
     def _on_pool_change(self) -> None:
         self._heartbeat.hurry()
         self._execution.wake()
+
+    def _hurry(self) -> None:
+        self._heartbeat.hurry()
 
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)

@@ -12,7 +12,6 @@ from farm_worker.execution import Execution
 from farm_worker.stopping import Stopping
 
 
-
 @dataclass(frozen=True, slots=True)
 class LimitPace:
     """How soon a limit is noticed."""

@@ -38,10 +38,10 @@ class Orders:
     def obey(self, command: dict[str, Any]) -> None:
         """One command. Unknown ones are said and ignored."""
         name = command.get("command")
-        if name in ("stop-job", "stop-execution"):
-            job_id = str(command.get("job_id", ""))
-            stopped = self._execution.stop_job(_bytes(job_id))
-            _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
+        if name == "stop-job":
+            self._stop(str(command.get("job_id", "")))
+        elif name == "stop-execution":
+            self._stop(str(command.get("job_id", "")), str(command.get("execution_id", "")))
         elif name == "cancel-job":
             self._cancel(command)
         elif name == "shutdown":
@@ -52,6 +52,13 @@ class Orders:
                     process.kill(Reason.CRASHED)
         else:
             _logger.warning("unknown command ignored: %r", command)
+
+    def _stop(self, job_id: str, execution_id: str | None = None) -> None:
+        """`execution_id`: only if this attempt of the job is the one that is here."""
+        served = self._execution.served()
+        is_here = execution_id is None or (execution_id in served and served[execution_id].job_id == _bytes(job_id))
+        stopped = is_here and self._execution.stop_job(_bytes(job_id))
+        _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
 
     def _cancel(self, command: dict[str, Any]) -> None:
         job_id = str(command.get("job_id", ""))

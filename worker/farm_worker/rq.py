@@ -9,7 +9,6 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -29,8 +28,6 @@ from farm_worker.stopping import Stopping
 
 FORCE_AFTER = timedelta(seconds=1)
 """A second signal sooner than this is the same request, as who stops a group of processes may send it twice."""
-BEAT_SECONDS = 0.25
-"""Who looks at a worker of RQ sees at once what it is doing."""
 
 
 class Worker(RqWorker):
@@ -47,20 +44,20 @@ class Worker(RqWorker):
         with_scheduler: bool = False,
         dequeue_strategy: DequeueStrategy = DequeueStrategy.DEFAULT,
     ) -> bool:
-        """Runs jobs until there are none (`burst`), a limit is reached, or it is asked to stop. Call it in the main thread.
+        """Runs jobs until there are none (`burst`), a limit is reached, or it is asked to stop.
 
-        Whether any job was run. Raises ValueError when a worker of this name is alive, SystemExit when it was asked to
+        Call it in the main thread. Returns whether any job was run. Raises ValueError when a worker of this name is alive, SystemExit when it was asked to
         stop twice, and FarmError.
         """
         for name in ("rq.worker", "rq.job", "farm", "farm_worker"):
             setup_loghandlers(logging_level, date_format, log_format, name=name)
         settings = self._settings(burst, max_jobs, max_idle_time, dequeue_strategy)
-        self.register_birth()
+        self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.STARTED)
         if with_scheduler and burst:
             self._start_scheduler(burst, logging_level, date_format, log_format)
         if self.should_run_maintenance_tasks:
-            self.run_maintenance_tasks()
+            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
         stopping = Stopping()
         template = fork_caller(self._given())
         engine = Engine(settings, self._given(), template, stopping)
@@ -85,15 +82,15 @@ class Worker(RqWorker):
 
     def _ask_to_stop(self, engine: Engine, stopping: Stopping, number: signal.Signals) -> None:
         if stopping.requested:
-            if now() - self._shutdown_requested_date >= FORCE_AFTER:
+            if self._shutdown_requested_date and now() - self._shutdown_requested_date >= FORCE_AFTER:
                 self.log.warning("Worker %s: asked to stop again, running jobs end now", self.name)
                 stopping.signal(number.name)
             return
         self._shutdown_requested_date = now()
         if engine.busy:
             self._stop_requested = True
-            self.set_shutdown_requested_date()
-        self.handle_warm_shutdown_request()
+            self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+        self.handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         stopping.signal(number.name)
 
     def _settings(
@@ -116,7 +113,6 @@ class Worker(RqWorker):
             "processes": 1,
             "threshold": 1.0,
             "on_lost": "fail",
-            "heartbeat_interval": BEAT_SECONDS,
             "path": [folder or os.getcwd() for folder in sys.path],
         }
         return load(flags=flags, app=likes_rq)

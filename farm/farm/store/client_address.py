@@ -16,7 +16,7 @@ _TLS_OPTIONS = (
 
 
 def address_of(client: redis.Redis) -> str:
-    """The URL for `connect` and `connect_async`. Raises SettingsError for a client whose connections have no address."""
+    """The URL for `connect` and `connect_async`. Raises SettingsError for connections that have no address."""
     pool = client.connection_pool
     options: dict[str, Any] = pool.connection_kwargs
     login = _login(options.get("username"), options.get("password"))

@@ -16,11 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from farm_settings import PoolSettings
+from farm_worker.pool import attempt, warmth  # noqa: F401 - processes find them imported
+from farm_worker.pool.entry import enter
 from farm_worker.pool.given import Given
-from farm_worker.pool.protocol import Initialize
+from farm_worker.pool.leaving import leave
+from farm_worker.pool.loaded import Loaded
+from farm_worker.pool.protocol import Initialize, TemplateReady
 from farm_worker.pool.spawn import Spawned
 from farm_worker.pool.starter import reap_child
 from farm_worker.pool.template import Template
+from farm_worker.pool.template_child import serve_requests
 from farm_worker.pool.template_process import TemplateProcess
 
 
@@ -97,27 +102,15 @@ def _be_template(stream: int, given: Given) -> None:
     except BaseException:  # noqa: BLE001 - what is left to say before the end
         traceback.print_exc()
     finally:
-        _leave(code)
+        leave(code)
 
 
 def _serve(stream: int, given: Given) -> int:
-    from farm_worker.pool.entry import enter  # noqa: PLC0415 - parts of the process, which the caller does not need
-    from farm_worker.pool.loaded import Loaded  # noqa: PLC0415
-    from farm_worker.pool.protocol import TemplateReady  # noqa: PLC0415
-    from farm_worker.pool.template_child import serve_requests  # noqa: PLC0415
-
     entry = enter(stream)
     if entry is None:
         return 0
-    gc.collect()
     gc.freeze()
     entry.output.finish()
     if not entry.inlet.send(TemplateReady(0.0, "")):
         return 0
     return serve_requests(entry.inlet.release(), Loaded(None, {}, given.connection, given))
-
-
-def _leave(code: int) -> None:
-    from farm_worker.pool.leaving import leave  # noqa: PLC0415 - see above
-
-    leave(code)
