@@ -33,6 +33,9 @@ FORCE_AFTER = timedelta(seconds=1)
 class Worker(RqWorker):
     """One job at a time, unless `FARM_PROCESSES` says otherwise. Settings of the farm are read from the environment."""
 
+    own_strategy: DequeueStrategy | None = None
+    """Whatever `work` is told."""
+
     def work(  # noqa: PLR0913, PLR0917 - RQ's signature
         self,
         burst: bool = False,
@@ -46,8 +49,8 @@ class Worker(RqWorker):
     ) -> bool:
         """Runs jobs until there are none (`burst`), a limit is reached, or it is asked to stop.
 
-        Call it in the main thread. Returns whether any job was run. Raises ValueError when a worker of this name is alive, SystemExit when it was asked to
-        stop twice, and FarmError.
+        Returns whether any job was run. Call it in the main thread. Raises ValueError when a worker of this name is
+        alive, SystemExit when it was asked to stop twice, and FarmError.
         """
         for name in ("rq.worker", "rq.job", "farm", "farm_worker"):
             setup_loghandlers(logging_level, date_format, log_format, name=name)
@@ -104,7 +107,7 @@ class Worker(RqWorker):
             "burst": burst,
             "max_jobs": max_jobs,
             "max_idle_time": max_idle_time,
-            "dequeue_strategy": DequeueStrategy(dequeue_strategy).value,
+            "dequeue_strategy": DequeueStrategy(self.own_strategy or dequeue_strategy).value,
             "result_ttl": self.default_result_ttl,
             "standby_coordinator": False,
             "app": None,
@@ -126,3 +129,15 @@ class Worker(RqWorker):
             exception_handlers=tuple(self._exc_handlers),
             keeps_failures=not self.disable_default_exception_handler,
         )
+
+
+class RoundRobinWorker(Worker):
+    """Its queues take turns."""
+
+    own_strategy = DequeueStrategy.ROUND_ROBIN
+
+
+class RandomWorker(Worker):
+    """Asks its queues in another order for each job."""
+
+    own_strategy = DequeueStrategy.RANDOM
