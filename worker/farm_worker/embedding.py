@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from farm_worker.early_commands import EarlyCommands
 from farm_worker.limits import LimitPace
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.process import ProcessHandle
@@ -19,6 +20,8 @@ class Embedding:
     pace: LimitPace = field(default_factory=LimitPace)
     is_prompt: bool = False
     """RQ's records of the worker and of what it runs follow each job at once, and not with the next regular beat."""
+    commands: EarlyCommands | None = None
+    """What listens to RQ's commands already."""
 
 
 class PromptObserver:

@@ -8,7 +8,9 @@ from farm.coordinator.coordinator import Coordinator
 from farm.keys import Keys, RqKeys
 from farm.store.connection import readable_errors
 from farm.store.scripts import read_all
+from farm.tasks import end
 from farm_settings import Settings
+from farm_worker.early_commands import EarlyCommands
 from farm_worker.embedding import Embedding
 from farm_worker.host import Host
 from farm_worker.limits import LimitPace
@@ -47,31 +49,30 @@ class Engine:
         """Attempts that ended."""
         return self._host.finished_jobs if self._host is not None else 0
 
-    async def run(self) -> None:
-        """Until it was asked to stop, or a limit was reached. Raises FarmError."""
+    async def run(self, prepare: Callable[[], None]) -> None:
+        """Until it was asked to stop, or a limit was reached. Raises FarmError, and what `prepare` raises.
+
+        `prepare` is called once no command can be missed any more, before there is a host. It may block for a moment.
+        """
         read_all()
         settings = self._settings
         url = settings.redis.url
         assert url is not None
+        commands = EarlyCommands(url, RqKeys(settings.redis.rq_prefix).channel(settings.host.name or ""))
         coordinator = self._coordinator(url)
-        host = self._host = Host(
-            settings,
-            url,
-            None,
-            self._stopping,
-            dict(os.environ),
-            {},
-            None,
-            Embedding(self._starter, PACE, is_prompt=True),
-        )
-        with readable_errors(url):
-            leading = asyncio.create_task(coordinator.run())
-            try:
+        listening, leading = asyncio.create_task(commands.run()), asyncio.create_task(coordinator.run())
+        try:
+            await commands.listening()
+            prepare()
+            embedding = Embedding(self._starter, PACE, is_prompt=True, commands=commands)
+            host = self._host = Host(settings, url, None, self._stopping, dict(os.environ), {}, None, embedding)
+            with readable_errors(url):
                 await host.run()
-            finally:
-                coordinator.stop()
-                await leading
-                adopt_orphans(adopts=False)
+        finally:
+            coordinator.stop()
+            await leading
+            await end([listening])
+            adopt_orphans(adopts=False)
 
     def _coordinator(self, url: str) -> Coordinator:
         settings = self._settings

@@ -246,12 +246,16 @@ class Host:
             self._execution.run(),
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
-            Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
+            self._orders(),
             self._limits(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
         ]
+
+    def _orders(self) -> Coroutine[Any, Any, None]:
+        channel = self._rq_keys.channel(self.name)
+        return Orders(self._redis_url, channel, self._execution, self.stopping, self._embedding.commands).run()
 
     def _limits(self) -> Coroutine[Any, Any, None]:
         limits = Limits(

@@ -6,6 +6,7 @@ from typing import Any
 
 from farm.store.commands import commands
 from farm.store.connection import REDIS_ERRORS, connect_async
+from farm_worker.early_commands import EarlyCommands
 from farm_worker.execution import Execution
 from farm_worker.pool.reasons import Reason
 from farm_worker.stopping import Stopping
@@ -16,14 +17,25 @@ _logger = logging.getLogger("farm.orders")
 class Orders:
     """Listens on the host's RQ channel, on its own connection."""
 
-    def __init__(self, redis_url: str, channel: str, execution: Execution, stopping: Stopping) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        channel: str,
+        execution: Execution,
+        stopping: Stopping,
+        early: EarlyCommands | None = None,
+    ) -> None:
+        """`early`: listens already, and goes on."""
         self._redis_url = redis_url
         self._channel = channel
         self._execution = execution
         self._stopping = stopping
+        self._early = early
 
     async def run(self) -> None:
         """Until cancelled; subscribes again when the connection is lost."""
+        while self._early is not None:
+            self.obey(await self._early.next())
         client = connect_async(self._redis_url, name="farm-host-orders")
         try:
             while True:

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -57,16 +58,19 @@ class Worker(RqWorker):
         settings = self._settings(burst, max_jobs, max_idle_time, dequeue_strategy)
         self.register_birth()  # type: ignore[no-untyped-call]
         self.set_state(WorkerStatus.STARTED)
-        if with_scheduler and burst:
-            self._start_scheduler(burst, logging_level, date_format, log_format)
-        if self.should_run_maintenance_tasks:
-            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+        def prepare() -> None:
+            if with_scheduler and burst:
+                self._start_scheduler(burst, logging_level, date_format, log_format)
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
         stopping = Stopping()
         template = fork_caller(self._given())
         engine = Engine(settings, self._given(), template, stopping)
         before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            asyncio.run(self._run(engine, stopping))
+            asyncio.run(self._run(engine, stopping, prepare))
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -77,11 +81,11 @@ class Worker(RqWorker):
             raise SystemExit
         return bool(engine.finished_jobs)
 
-    async def _run(self, engine: Engine, stopping: Stopping) -> None:
+    async def _run(self, engine: Engine, stopping: Stopping, prepare: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ask_to_stop, engine, stopping, number)
-        await engine.run()
+        await engine.run(prepare)
 
     def _ask_to_stop(self, engine: Engine, stopping: Stopping, number: signal.Signals) -> None:
         if stopping.requested:
