@@ -67,8 +67,7 @@ class Orders:
 
     def _stop(self, job_id: str, execution_id: str | None = None) -> None:
         """`execution_id`: only if this attempt of the job is the one that is here."""
-        served = self._execution.served()
-        is_here = execution_id is None or (execution_id in served and served[execution_id].job_id == _bytes(job_id))
+        is_here = execution_id is None or execution_id in self._execution.served()
         stopped = is_here and self._execution.stop_job(_bytes(job_id))
         _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
 
