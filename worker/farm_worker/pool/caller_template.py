@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from farm_settings import PoolSettings
-from farm_worker.pool import attempt, warmth  # noqa: F401 - processes find them imported
+from farm_worker.pool import warmth, work  # noqa: F401 - processes find them imported
 from farm_worker.pool.entry import enter
 from farm_worker.pool.given import Given
 from farm_worker.pool.leaving import leave
