@@ -11,7 +11,7 @@ ROUNDS ?= 0
 unexport PYTHONDONTWRITEBYTECODE  # else each test process compiles all tests anew: ten seconds
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all chaos check lint types imports layout bench clean
+.PHONY: help install demo test test-all rq-suite chaos check lint types imports layout bench clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,9 @@ test: $(STAMP) ## all tests, against a real Redis of their own
 
 test-all: $(STAMP) $(VENV)/dashboard ## those that take long as well
 	@$(BIN)/pytest -n $(PROCESSES) --dist worksteal -m 'slow or not slow'
+
+rq-suite: $(STAMP) ## RQ's own tests, downloaded now, against farm_worker.rq.Worker
+	@$(BIN)/python -m tests.rq_suite
 
 chaos: $(STAMP) ## all kinds of faults for SECONDS (600), drawn by SEED (1): no job may be lost or count twice
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --seconds $(SECONDS)

@@ -56,9 +56,10 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
     `ttl`: seconds that the ended job is kept: -1 for ever, 0 not at all. `started_at`, `ended_at`: Unix seconds.
     `fields`: changed fields of the job's hash, flat, never `status` and never `meta`. `accepted`: `created_at` and
     `enqueued_at` at the start, empty if unknown; others by now mean that it was enqueued anew meanwhile. `result` and
-    `error`: RQ's `return_value` and `exc_string`. `result_type`: RQ's `Result.Type`, 0 writes no result. `again`: where
-    the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled` after `delay` seconds. `evidence`: of a
-    crash, one line for the job's field `farm_evidence`, see `store.evidence`.
+    `error`: RQ's `return_value` and `exc_string`. `result_type`: RQ's `Result.Type`, 0 writes no result, -1 leaves a
+    failed job out of the failed registry, too. `again`: where the job goes next: `` nowhere, `back` or `front` of its
+    queue, `scheduled` after `delay` seconds. `evidence`: of a crash, one line for the job's field `farm_evidence`, see
+    `store.evidence`.
     """
     # Times as text: Lua would round them.
     began, ended = f"{started_at:.6f}", f"{ended_at:.6f}"

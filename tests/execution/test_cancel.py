@@ -47,6 +47,7 @@ class Pool:
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.processes = [process]
 
     def find(self, job_id: bytes) -> Process | None:
         return self.process if any(each.job_id == job_id for each in self.process.assignments) else None
@@ -142,6 +143,18 @@ def test_a_grace_that_is_no_length_of_time_is_ignored(grace: Any, caplog: pytest
 
     run(process, body)
     assert "no length of time" in caplog.text
+
+
+def test_an_execution_is_stopped_and_not_another_one_of_the_same_job() -> None:
+    process = Process(assignment(), begun=True)
+
+    async def body(orders: Orders, _: Execution) -> None:
+        orders.obey({"command": "stop-execution", "job_id": "a", "execution_id": "token of an attempt before"})
+        assert process.killed == []
+        orders.obey({"command": "stop-execution", "job_id": "a", "execution_id": "token of a"})
+        assert process.killed == [Reason.STOPPED]
+
+    run(process, body)
 
 
 @pytest.mark.parametrize("command", ["stop-job", "stop-execution"])

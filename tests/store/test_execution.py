@@ -327,6 +327,53 @@ def test_dependents_are_queued_with_the_end_of_their_parent(redis_url: str, redi
     assert not redis_client.exists(good.key), "result_ttl=0 keeps nothing"
 
 
+def test_nothing_follows_a_job_that_was_canceled_while_it_ran(redis_url: str, redis_client: redis.Redis) -> None:
+    queue = Queue("default", connection=redis_client)
+    parent = queue.enqueue("time.time")
+    dependent = queue.enqueue("time.time", depends_on=parent)
+
+    async def body(bench: Bench) -> None:
+        bench.place(parent)
+        (started,) = (await bench.start()).started
+        parent.cancel()
+        assert await bench.finish(finished(parent, started.token)) == ["finished"]
+
+    run(redis_url, redis_client, body)
+    assert (status(parent), status(dependent), queue.count) == ("finished", "deferred", 0)
+
+
+def test_a_failure_that_is_left_to_the_users_handlers_goes_to_no_registry(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    queue = Queue("default", connection=redis_client)
+    job = queue.enqueue("time.time")
+
+    async def body(bench: Bench) -> None:
+        bench.place(job)
+        (started,) = (await bench.start()).started
+        assert await bench.finish(failed(job, started.token, result_type=-1)) == ["failed"]
+        assert bench.lease(job) is None
+
+    run(redis_url, redis_client, body)
+    assert status(job) == "failed"
+    assert job not in queue.failed_job_registry
+    assert job.latest_result() is None
+
+
+def test_a_saved_job_whose_id_was_pushed_by_hand_starts(redis_url: str, redis_client: redis.Redis) -> None:
+    queue = Queue("default", connection=redis_client)
+    job = Job.create("time.time", origin=queue.name, connection=redis_client)
+    job.save()
+    queue.push_job_id(job.id)
+
+    async def body(bench: Bench) -> None:
+        bench.place(job)
+        assert [started.job_id for started in (await bench.start()).started] == [job.id.encode()]
+
+    run(redis_url, redis_client, body)
+    assert status(job) == "started"
+
+
 def test_an_outcome_never_recreates_a_deleted_job(redis_url: str, redis_client: redis.Redis) -> None:
     job = Queue("default", connection=redis_client).enqueue("time.time")
 

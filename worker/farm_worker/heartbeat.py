@@ -34,6 +34,9 @@ LEAST_SAMPLE_SECONDS = 0.4
 LEAST_BEAT_SECONDS = 0.05
 """Beats that are brought forward keep this distance."""
 
+PROMPT_BEAT_SECONDS = 0.01
+"""This one, where they follow jobs."""
+
 EXECUTION_RECORD_SECONDS = 15.0
 """RQ's execution records of running jobs are renewed this often: well within their 90 s."""
 
@@ -87,11 +90,18 @@ class Heartbeat:
         self._recorded_at: dict[bytes, float] = {}
         self._processes = ProcessList()
         self._hurry = asyncio.Event()
+        self._least_seconds = LEAST_BEAT_SECONDS
+        self._record_after = settings.lease.heartbeat_interval
         self._published_prefetch = 0
         self._contact = execution.contact
         self._contact.on_loss = self.hurry
         self._is_refused = False
         self._lock = asyncio.Lock()
+
+    def follow_jobs(self) -> None:
+        """From here on beats come as close as jobs begin and end, and write the records of what runs at once."""
+        self._least_seconds = PROMPT_BEAT_SECONDS
+        self._record_after = 0.0
 
     def hurry(self) -> None:
         """What this host can take changed: do not wait for the next regular beat."""
@@ -259,7 +269,8 @@ class Heartbeat:
         if self.runners is not None and self.runners.starting:
             return True
         pool = self._execution.pool
-        return (pool.capable == 0 and pool.idle_target > 0) or not (facts.measured or self._users_load)
+        decides = self._settings.admission.threshold < 1 and not self._users_load
+        return (pool.capable == 0 and pool.idle_target > 0) or (decides and not facts.measured)
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())
@@ -277,7 +288,7 @@ class Heartbeat:
         due = [
             job
             for job in running
-            if now - (job.begun_at or now) > self._settings.lease.heartbeat_interval
+            if now - (job.begun_at or now) >= self._record_after
             and now - self._recorded_at.get(job.job_id, -EXECUTION_RECORD_SECONDS) >= EXECUTION_RECORD_SECONDS
         ]
         for job in due:
@@ -300,7 +311,7 @@ class Heartbeat:
     async def _pause(self, began: float) -> None:
         rest = began + self._settings.lease.heartbeat_interval - time.monotonic()
         try:
-            await asyncio.wait_for(self._hurry.wait(), timeout=max(rest, LEAST_BEAT_SECONDS))
+            await asyncio.wait_for(self._hurry.wait(), timeout=max(rest, self._least_seconds))
         except TimeoutError:
             return
-        await asyncio.sleep(max(0.0, began + LEAST_BEAT_SECONDS - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + self._least_seconds - time.monotonic()))

@@ -28,6 +28,7 @@ from farm_worker.audit import Audit
 from farm_worker.bell import Bell
 from farm_worker.desired import Desired
 from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
+from farm_worker.embedding import Embedding, PromptObserver
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.heartbeat import Heartbeat
@@ -66,7 +67,7 @@ _logger = logging.getLogger("farm.host")
 class Host:
     """One worker host from its start to its clean end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what the entry modules have read and begun, each apart
         self,
         settings: Settings,
         redis_url: str,
@@ -75,11 +76,14 @@ class Host:
         environment: Mapping[str, str],
         coordinator_environment: Mapping[str, str],
         spool_folder: Path | None,
+        embedding: Embedding | None = None,
     ) -> None:
+        """`embedding`: for a host that runs inside of another program."""
         self.stopping = stopping
         self._report: Callable[[], Report] = lambda: Report("registers", stopping=stopping.requested)
         self._settings = settings
         self._redis_url = redis_url
+        self._embedding = embedding or Embedding()
         self._hooks = hooks
         self._environment = environment
         self._keys = Keys(settings.redis.prefix)
@@ -112,6 +116,16 @@ class Host:
     def name(self) -> str:
         """The name it registered under."""
         return self._tenure.name
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs jobs."""
+        return hasattr(self, "pool") and bool(self.pool.busy)
+
+    @property
+    def finished_jobs(self) -> int:
+        """Attempts that ended here."""
+        return self._execution.finished_jobs
 
     def report(self) -> Report:
         """How it is, for the service manager that started this host, if one did."""
@@ -151,6 +165,7 @@ class Host:
             boot_id=identity.boot_id(),
             pid_namespace=identity.pid_namespace(),
             started_at=iso_now(),
+            dequeue_strategy=self._settings.host.dequeue_strategy,
         )
 
     async def _slots(self) -> int:
@@ -190,8 +205,9 @@ class Host:
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
             on_change=self._on_pool_change,
-            observer=self._observer,
+            observer=PromptObserver(self._hurry) if self._embedding.is_prompt else self._observer,
             on_output=self._job_output.show,
+            starter=self._embedding.starter,
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
@@ -210,6 +226,8 @@ class Host:
             self._extra_pids,
             self._tell_starved,
         )
+        if self._embedding.is_prompt:
+            self._heartbeat.follow_jobs()
         self._heartbeat.observer = self._observer
         self._heartbeat.runners = self._runners
         self._report = HostReport(self.name, self._heartbeat, self.pool, self._tenure, self.stopping)
@@ -228,12 +246,27 @@ class Host:
             self._execution.run(),
             self._execution.recall(self._publish_now),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
-            Orders(self._redis_url, self._rq_keys.channel(self.name), self._execution, self.stopping).run(),
-            Limits(self._settings.host, self._store, lambda: self._tenure.who, self._execution, self.stopping).run(),
+            self._orders(),
+            self._limits(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
         ]
+
+    def _orders(self) -> Coroutine[Any, Any, None]:
+        channel = self._rq_keys.channel(self.name)
+        return Orders(self._redis_url, channel, self._execution, self.stopping, self._embedding.commands).run()
+
+    def _limits(self) -> Coroutine[Any, Any, None]:
+        limits = Limits(
+            self._settings.host,
+            self._store,
+            lambda: self._tenure.who,
+            self._execution,
+            self.stopping,
+            self._embedding.pace,
+        )
+        return limits.run()
 
     async def _warm_up(self) -> None:
         """Runners first: whatever a process does when it warms up, it may call them."""
@@ -337,6 +370,9 @@ class Host:
     def _on_pool_change(self) -> None:
         self._heartbeat.hurry()
         self._execution.wake()
+
+    def _hurry(self) -> None:
+        self._heartbeat.hurry()
 
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from farm.store.connection import REDIS_ERRORS
 from farm.store.hosts import HostStore, Registration
@@ -10,10 +11,14 @@ from farm_settings import HostSettings
 from farm_worker.execution import Execution
 from farm_worker.stopping import Stopping
 
-CHECK_SECONDS = 0.1
 
-BURST_IDLE_SECONDS = 0.3
-"""Who enqueues one job after the other is not done after each."""
+@dataclass(frozen=True, slots=True)
+class LimitPace:
+    """How soon a limit is noticed."""
+
+    check_seconds: float = 0.1
+    burst_idle_seconds: float = 0.3
+    """Who enqueues one job after the other is not done after each."""
 
 
 class Limits:
@@ -26,8 +31,10 @@ class Limits:
         who: Callable[[], Registration | None],
         execution: Execution,
         stopping: Stopping,
+        pace: LimitPace,
     ) -> None:
         self._settings = settings
+        self._pace = pace
         self._who = who
         self._store = store
         self._execution = execution
@@ -41,7 +48,7 @@ class Limits:
         if not settings.burst and settings.max_jobs is None and settings.max_idle_time is None:
             await asyncio.Event().wait()
         while True:
-            await asyncio.sleep(CHECK_SECONDS)
+            await asyncio.sleep(self._pace.check_seconds)
             if reason := await self._reached():
                 self._stopping.request(reason)
 
@@ -55,13 +62,16 @@ class Limits:
             return f"{settings.max_jobs} jobs done"
         if settings.max_idle_time is not None and idle >= settings.max_idle_time:
             return f"idle for {settings.max_idle_time:g} s"
-        if settings.burst and idle >= BURST_IDLE_SECONDS and not await self._anything_left():
-            return "all queues are empty"
+        if settings.burst and idle >= self._pace.burst_idle_seconds and not execution.unsettled:
+            return await self._done()
         return ""
 
-    async def _anything_left(self) -> bool:
+    async def _done(self) -> str:
+        """Why a burst is over; empty: it is not."""
         who = self._who()
         try:
-            return who is None or bool(await self._store.unfinished(who, self._settings.queues))
+            if who is not None and not await self._store.unfinished(who, self._settings.queues):
+                return "all queues are empty"
+            return "suspended, and a burst does not wait for that to end" if await self._store.suspended() else ""
         except REDIS_ERRORS:
-            return True
+            return ""

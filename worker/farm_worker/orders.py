@@ -6,6 +6,7 @@ from typing import Any
 
 from farm.store.commands import commands
 from farm.store.connection import REDIS_ERRORS, connect_async
+from farm_worker.early_commands import EarlyCommands
 from farm_worker.execution import Execution
 from farm_worker.pool.reasons import Reason
 from farm_worker.stopping import Stopping
@@ -16,14 +17,25 @@ _logger = logging.getLogger("farm.orders")
 class Orders:
     """Listens on the host's RQ channel, on its own connection."""
 
-    def __init__(self, redis_url: str, channel: str, execution: Execution, stopping: Stopping) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        channel: str,
+        execution: Execution,
+        stopping: Stopping,
+        early: EarlyCommands | None = None,
+    ) -> None:
+        """`early`: listens already, and goes on."""
         self._redis_url = redis_url
         self._channel = channel
         self._execution = execution
         self._stopping = stopping
+        self._early = early
 
     async def run(self) -> None:
         """Until cancelled; subscribes again when the connection is lost."""
+        while self._early is not None:
+            self.obey(await self._early.next())
         client = connect_async(self._redis_url, name="farm-host-orders")
         try:
             while True:
@@ -38,10 +50,10 @@ class Orders:
     def obey(self, command: dict[str, Any]) -> None:
         """One command. Unknown ones are said and ignored."""
         name = command.get("command")
-        if name in ("stop-job", "stop-execution"):
-            job_id = str(command.get("job_id", ""))
-            stopped = self._execution.stop_job(_bytes(job_id))
-            _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
+        if name == "stop-job":
+            self._stop(str(command.get("job_id", "")))
+        elif name == "stop-execution":
+            self._stop(str(command.get("job_id", "")), str(command.get("execution_id", "")))
         elif name == "cancel-job":
             self._cancel(command)
         elif name == "shutdown":
@@ -52,6 +64,12 @@ class Orders:
                     process.kill(Reason.CRASHED)
         else:
             _logger.warning("unknown command ignored: %r", command)
+
+    def _stop(self, job_id: str, execution_id: str | None = None) -> None:
+        """`execution_id`: only if this attempt of the job is the one that is here."""
+        is_here = execution_id is None or execution_id in self._execution.served()
+        stopped = is_here and self._execution.stop_job(_bytes(job_id))
+        _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
 
     def _cancel(self, command: dict[str, Any]) -> None:
         job_id = str(command.get("job_id", ""))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from farm_worker.part_output import PartOutput
 from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.protocol import FrameReader, Message, Output, encode
-from farm_worker.pool.spawn import spawn
+from farm_worker.pool.spawn import Spawned, spawn
 from farm_worker.pool.starter import Started
 
 RECEIVE_BYTES = 1 << 16
@@ -23,7 +23,7 @@ class PartProcess:
         """Spawns it, in the main thread. Raises OSError when there is no room for another process."""
         self._output = PartOutput(module.rpartition(".")[2].removesuffix("_child"))
         with self._output.given() as output:
-            spawned = spawn(module, output=output, environment=environment)
+            spawned = self._spawn(module, output, environment)
         self.pid = self._output.pid = spawned.process.pid
         self._stream = spawned.stream
         self._reader = FrameReader()
@@ -32,6 +32,9 @@ class PartProcess:
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._exited.add_done_callback(lambda _: self._output.close())
         self._group = ProcessGroup(Started(self.pid, spawned.process.poll), self._exited.set_result)
+
+    def _spawn(self, module: str, output: int, environment: Mapping[str, str] | None) -> Spawned:
+        return spawn(module, output=output, environment=environment)
 
     async def ask(self, question: Message) -> Message:
         """What it says next. Raises as `send` and `receive` do."""

@@ -23,6 +23,7 @@ class HostRecord:
     boot_id: str
     pid_namespace: str
     started_at: str
+    dequeue_strategy: str = "default"
 
     def fields(
         self, who: Registration, state: AdmissionState, load: float, facts: Facts, prefetch: int
@@ -44,6 +45,7 @@ class HostRecord:
             "capacity": state.capacity,
             "queues": ",".join(self.queues),
             "labels": ",".join(self.labels),
+            "dequeue_strategy": self.dequeue_strategy,
             "identity": who.identity,
             "pid": self.pid,
             "hostname": self.hostname,

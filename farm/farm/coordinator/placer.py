@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
 from farm.store.placement import MAX_PLAN, UNREADABLE, HostView, Placed, PlacementStore, Survey
@@ -46,6 +47,7 @@ class Placer:
         self._placed_at: dict[str, float] = {}
         self._started = 0.0
         """When the round before began."""
+        self._turns = Turns()
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -72,10 +74,22 @@ class Placer:
         order = [] if survey.suspended else plan(hosts, survey.waiting)
         placed = Placed({}, {}, ())
         if order:
-            placed = await self._store.place(leader, hosts, order, self._suspect_after)
+            placed = await self._place(leader, hosts, order)
             self._placed_at.update(dict.fromkeys(placed.from_queue, time.monotonic()))
         self.unreadable = frozenset(queue for queue, length in survey.waiting.items() if length == UNREADABLE)
         return _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
+
+    async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
+        """One call, but for hosts that change the order of their queues with each job."""
+        if all(host.dequeue_strategy == "default" for host in hosts):
+            return await self._store.place(leader, hosts, order, self._suspect_after)
+        placed = Placed({}, {}, ())
+        for index in order:
+            host = self._turns.facing(hosts[index])
+            one = await self._store.place(leader, [host], [0], self._suspect_after)
+            self._turns.note(host.name, one)
+            placed = placed.with_more(one)
+        return placed
 
 
 def pace(outcome: Round, seconds: float) -> float:

@@ -7,6 +7,7 @@ command twice), and every wait has an end.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import redis
@@ -103,10 +104,21 @@ def _options(url: str, answer_timeout: float) -> dict[str, Any]:
         "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "socket_keepalive": True,
         "health_check_interval": 0,
+        **_driver(),
     }
     if url.startswith("unix:"):
         del options["socket_keepalive"]
     return options
+
+
+@cache
+def _driver() -> dict[str, Any]:
+    """What tells Redis which library this is. Each connection would look up the version in files anew."""
+    try:
+        from redis.driver_info import DriverInfo  # noqa: PLC0415 - older redis-py has none
+    except ImportError:
+        return {}
+    return {"driver_info": DriverInfo()}
 
 
 @contextmanager

@@ -304,6 +304,10 @@ class HostStore:
         held = [self._keys.inbox(who.host, who.identity), self._keys.running(who.host, who.identity)]
         return int(await self._scripts.run("unfinished", [*held, *map(self._rq_keys.queue, queues)], []))
 
+    async def suspended(self) -> bool:
+        """Whether `rq suspend` holds."""
+        return bool(await self._client.exists(self._rq_keys.suspended))
+
     async def hosts_on(self, boot_id: str) -> int:
         """How many registered hosts run on the machine with this boot id."""
         names: list[Any] = await self._client.zrange(self._keys.hosts, 0, 999)

@@ -1,6 +1,7 @@
 """What placement reads and writes: hosts with room, queues with jobs, ids into inboxes."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ class HostView:
     """In the host's own order."""
     boot_id: str = ""
     reason: str = ""
+    dequeue_strategy: str = "default"
+    """`default`: the first queue before the others; `round_robin`, `random`."""
 
     @property
     def room(self) -> int:
@@ -74,6 +77,14 @@ class Placed:
     def total(self) -> int:
         """Number of jobs placed."""
         return sum(self.on_host.values())
+
+    def with_more(self, other: "Placed") -> "Placed":
+        """Both together."""
+        return Placed(
+            on_host=dict(Counter(self.on_host) + Counter(other.on_host)),
+            from_queue=dict(Counter(self.from_queue) + Counter(other.from_queue)),
+            unreadable=tuple({*self.unreadable, *other.unreadable}),
+        )
 
 
 class PlacementStore:
@@ -157,7 +168,7 @@ def _host_views(now: float, members: list[tuple[str, float, str]], records: list
 
 def _host_view(name: str, identity: str, beat_age: float, record: list[Any]) -> HostView:
     held = int(record[0])
-    state, load, threshold, slots, busy, assigned, capacity, prefetch, queues, boot_id, reason = (
+    state, load, threshold, slots, busy, assigned, capacity, prefetch, queues, boot_id, reason, strategy = (
         value.decode(errors="replace") for value in record[1:]
     )
     return HostView(
@@ -176,6 +187,7 @@ def _host_view(name: str, identity: str, beat_age: float, record: list[Any]) -> 
         queues=tuple(queue for queue in queues.split(",") if queue),
         boot_id=boot_id,
         reason=reason,
+        dequeue_strategy=strategy or "default",
     )
 
 

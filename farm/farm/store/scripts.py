@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
@@ -106,7 +107,6 @@ class AsyncScripts:
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
-        self._flags: bool | None = None
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
@@ -114,7 +114,7 @@ class AsyncScripts:
         try:
             return await self._client.evalsha(digest, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
-            self._flags = None  # it may be another server by now, of another version
+            _flags_of.pop(self._client, None)  # it may be another server by now, of another version
             text, digest = source(name, await self._server_flags())
             await self._client.script_load(text)
             return await self._client.evalsha(digest, len(keys), *keys, *arguments)
@@ -134,9 +134,15 @@ class AsyncScripts:
         return replies
 
     async def _server_flags(self) -> bool:
-        if self._flags is None:
+        known = _flags_of.get(self._client)
+        if known is None:
             try:
-                self._flags = _understands_flags(await self._client.info("server"))
+                known = _understands_flags(await self._client.info("server"))
             except redis.ResponseError:
-                self._flags = False
-        return self._flags
+                known = False
+            _flags_of[self._client] = known
+        return known
+
+
+_flags_of: WeakKeyDictionary[redis.asyncio.Redis, bool] = WeakKeyDictionary()
+"""Client → whether its server knows script flags: asked once for all that call scripts on it."""

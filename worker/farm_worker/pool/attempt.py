@@ -32,6 +32,8 @@ from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, res
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
+UNRECORDED = -1
+"""In its place: neither a result nor an entry in the failed registry."""
 
 _FUTILE = (DeserializationError, result.ResultNotStorable)
 """Failures that another attempt would only repeat."""
@@ -311,6 +313,8 @@ class Attempt:
         summary = failure.summarize(error)
         if then.again:  # RQ records no result of an attempt that is followed by another
             return self._outcome("failed", 0, ttl, then, summary=summary)
+        if not self._equipment.keeps_failures:
+            return self._outcome("failed", UNRECORDED, ttl, then, summary=summary)
         return self._outcome("failed", FAILED, ttl, then, error=failure_text(self._error_text), summary=summary)
 
     def _call_exception_handlers(self, job: Job, error: BaseException) -> None:

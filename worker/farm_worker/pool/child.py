@@ -83,7 +83,7 @@ def _warm(
 
     if loaded is None:
         use_path(initialize.path)
-    equipment = equip(initialize, send, connection=loaded and loaded.connection)
+    equipment = equip(initialize, send, connection=loaded and loaded.connection, given=loaded.given if loaded else None)
     enter_process(equipment.process)
     warmth = Warmth(equipment.coroutines, equipment.alarm)
     loaded = loaded or load(initialize.app, equipment)

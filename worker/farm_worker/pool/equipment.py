@@ -15,6 +15,7 @@ from farm.store.connection import connect
 from farm_worker.pool import stand_in
 from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
+from farm_worker.pool.given import Given
 from farm_worker.pool.job_variable import JobVariable
 from farm_worker.pool.protocol import Initialize, Message
 
@@ -32,6 +33,8 @@ class Equipment:
     serializer: Any
     """None: RQ's default."""
     exception_handlers: Sequence[Callable[..., Any]]
+    keeps_failures: bool
+    """Whether what failed for good goes to RQ's failed registry, with a result."""
     result_ttl: int
     alarm: Alarm
     coroutines: Coroutines
@@ -41,27 +44,45 @@ class Equipment:
 
 
 def equip(
-    initialize: Initialize, send: Callable[[Message], bool], *, alarm: Alarm | None = None, connection: Any = None
+    initialize: Initialize,
+    send: Callable[[Message], bool],
+    *,
+    alarm: Alarm | None = None,
+    connection: Any = None,
+    given: Given | None = None,
 ) -> Equipment:
     """Imports what the settings name, so the user's path must be in use. Raises SettingsError.
 
-    `alarm`: where there are no signals. `connection`: a client that the template has made and not opened.
+    `alarm`: where there are no signals. `connection`: a client that the template has made and not opened. `given`: what
+    is not to be imported, as it is there.
     """
     stand_in.install()
     alarm = alarm or Alarm()
+    given = given or _named_objects(initialize, connection or connect(initialize.redis_url))
     return Equipment(
         process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners),
-        connection=connection or connect(initialize.redis_url),
-        job_class=_named("JOB_CLASS", initialize.job_class, import_job_class) if initialize.job_class else Job,
-        serializer=_named("SERIALIZER", initialize.serializer, resolve_serializer) if initialize.serializer else None,
-        exception_handlers=[
-            _named("EXCEPTION_HANDLERS", name, import_attribute) for name in initialize.exception_handlers
-        ],
+        connection=given.connection,
+        job_class=given.job_class,
+        serializer=given.serializer,
+        exception_handlers=given.exception_handlers,
+        keeps_failures=given.keeps_failures,
         result_ttl=initialize.result_ttl,
         alarm=alarm,
         coroutines=Coroutines(alarm),
         send=send,
         variable=JobVariable(),
+    )
+
+
+def _named_objects(initialize: Initialize, connection: Any) -> Given:
+    serializer, job_class = initialize.serializer, initialize.job_class
+    return Given(
+        connection=connection,
+        job_class=_named("JOB_CLASS", job_class, import_job_class) if job_class else Job,
+        serializer=_named("SERIALIZER", serializer, resolve_serializer) if serializer else None,
+        exception_handlers=[
+            _named("EXCEPTION_HANDLERS", name, import_attribute) for name in initialize.exception_handlers
+        ],
     )
 
 

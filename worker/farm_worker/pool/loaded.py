@@ -7,6 +7,7 @@ from farm.app import App
 from farm.app_import import import_app
 from farm.entry import serve_app
 from farm_worker.pool.equipment import Equipment
+from farm_worker.pool.given import Given
 from farm_worker.pool.preload import preload
 
 
@@ -20,6 +21,8 @@ class Loaded:
     """What preload functions put into theirs."""
     connection: Any
     """A client of Redis that is not open."""
+    given: Given | None = None
+    """What the program that was forked handed over, in the place of what settings name."""
 
 
 def load(app_name: str | None, equipment: Equipment) -> Loaded:

@@ -19,7 +19,7 @@ from farm_worker.pool.protocol import Initialize, Outcome, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
 from farm_worker.pool.start_method import starter_for
-from farm_worker.pool.starter import Spawner
+from farm_worker.pool.starter import Spawner, Starter
 from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
 
@@ -48,12 +48,14 @@ class Pool:
         on_change: Callable[[], None],
         observer: Observer | None = None,
         on_output: Callable[[ProcessHandle, Assignment | None, Output], None] | None = None,
+        starter: Callable[[Callable[[int], Initialize]], Starter] | None = None,
     ) -> None:
         """Keeps `min(slots, busy + idle_target)` processes; `initialize` makes the first message of process n.
 
         `on_outcomes`: jobs that ended, in order; `on_end`: how a process ended, the job it had begun, the jobs it had
         not begun in order; `on_change`: processes became ready or ended (it is not called for jobs). `observer` is
-        told of the rest, for people. `on_output`: what a process said, with the job that said it.
+        told of the rest, for people. `on_output`: what a process said, with the job that said it. `starter`: makes the
+        way of bringing up processes, in the place of what the settings say.
         """
         self._settings = settings
         self._on_outcomes = on_outcomes
@@ -64,7 +66,7 @@ class Pool:
         self._sequences = itertools.count(1)
         self._expires_at = 0.0
         self._next_look: asyncio.TimerHandle | None = None
-        self._starter = starter_for(settings, initialize, environment)
+        self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
 

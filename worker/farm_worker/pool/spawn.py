@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 _PACKAGES = ("farm", "farm_worker", "farm_settings")
 _children: list[subprocess.Popen[bytes]] = []
@@ -20,11 +21,21 @@ sys.argv[1:] = sys.argv[3 + count:]
 runpy.run_module(module, run_name="__main__", alter_sys=True)"""
 
 
+class Child(Protocol):
+    """A child of this program."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None:
+        """Its return code once it has ended; None while it runs."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Spawned:
     """A started child with one stream, and the parent's end of that."""
 
-    process: subprocess.Popen[bytes]
+    process: Child
     stream: socket.socket
 
 

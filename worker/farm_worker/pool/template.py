@@ -136,6 +136,9 @@ class Template:
         process.hand(lines)
         return None
 
+    def _bring_up(self) -> TemplateProcess:
+        return TemplateProcess(self.module, self._environment)
+
     def _begin(self) -> None:
         self._warming = self._run(self._warm_up())
 
@@ -150,7 +153,7 @@ class Template:
         process: TemplateProcess | None = None
         limit = self._settings.preload_timeout
         try:
-            process = TemplateProcess(self.module, self._environment)
+            process = self._bring_up()
             self._processes.add(process)
             self._judge(process, await asyncio.wait_for(process.ask(self._initialize()), limit))
         except (AppError, OSError, ValueError) as error:  # TimeoutError is an OSError

@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     entry.output.finish()
     if not entry.inlet.send(TemplateReady(time.monotonic() - entry.begun, unsafe)) or unsafe:
         return 0
-    return _serve_requests(entry.inlet.release(), loaded)
+    return serve_requests(entry.inlet.release(), loaded)
 
 
 def load_all(initialize: Initialize) -> "Loaded":
@@ -73,7 +73,7 @@ def load_all(initialize: Initialize) -> "Loaded":
     return load(initialize.app, equipment)
 
 
-def _serve_requests(stream: socket.socket, loaded: "Loaded") -> int:
+def serve_requests(stream: socket.socket, loaded: "Loaded") -> int:
     """Forks until the host closes the stream."""
     end_sockets(spare=stream.fileno())
     while True:

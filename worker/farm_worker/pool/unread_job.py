@@ -39,5 +39,5 @@ def read(job: Job) -> None:
     """Makes an unread job an ordinary one. Does nothing to one that is."""
     if type(job) is UnreadJob:
         attributes = vars(job).pop(_READ)
-        job.__class__ = Job  # type: ignore[assignment]
+        object.__setattr__(job, "__class__", Job)  # not through its own `__setattr__`, which reads it
         vars(job).update(attributes())

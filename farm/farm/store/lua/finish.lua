@@ -154,7 +154,7 @@ local function finished(job)
     go_again(job)
     return 'again'
   end
-  local left = release_waiting(job, 'finished')
+  local left = job.status ~= 'canceled' and release_waiting(job, 'finished') or 0 -- nothing follows a canceled job
   if ttl == 0 then
     delete_job(job, left)
   else
@@ -168,6 +168,9 @@ local function failed(job, status)
   unsuccessful = unsuccessful + 1
   count(job.queue, status)
   local left = status == 'failed' and release_waiting(job, 'failed') or 0
+  if job.result_type == -1 then
+    return status -- the user's exception handlers see to what becomes of it
+  end
   if ttl == 0 then
     delete_job(job, left)
     return status
@@ -242,6 +245,7 @@ local function record(job)
     count(job.queue, 'dropped')
     return 'deleted'
   end
+  job.status = status
   if is_accepted_anew(job, status) then
     return superseded(job)
   end

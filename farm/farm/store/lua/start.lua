@@ -8,8 +8,8 @@
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being {id, lease, timeout, what its
 --        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start}
 --
--- GUARANTEE  A job starts only from status `queued` with a payload, and only under a current lease. Ids that were
---            canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same
+-- GUARANTEE  A job starts only from status `queued` or `created`, with a payload, and only under a current lease. Ids
+--            that were canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same
 --            batch sent again returns the same jobs and starts no others. A job's fence token grows with each of its
 --            starts. Crashes and losses of a job that has ended since, and was enqueued anew, don't count.
 -- include announce
@@ -138,7 +138,8 @@ local function begin(id)
     quarantine(places, id, 'the status of the job is none that RQ knows', now, ARGV[5])
     return
   end
-  if #hash == 0 or (status ~= 'queued' and status) then
+  -- `created`: somebody pushed the id of a job that was saved and never enqueued, as RQ lets one do.
+  if #hash == 0 or (status ~= 'queued' and status ~= 'created' and status) then
     drop(queue)
     return
   end

@@ -5,7 +5,8 @@
 -- ARGV   1 number of hosts
 -- RETURN {now, suspended 0/1, queue keys known to RQ, hosts, queues}
 --        hosts   {name, beat, identity, …} of all that have a beat, then one list for each host asked for:
---                {held, state, load, threshold, slots, busy, assigned, capacity, prefetch, queues, boot_id, reason}
+--                {held, state, load, threshold, slots, busy, assigned, capacity, prefetch, queues, boot_id, reason,
+--                dequeue_strategy}
 --        queues  length of each list, -1 for a key of the wrong type
 local time = redis.call('TIME')
 local members = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
@@ -19,16 +20,16 @@ local hosts = { present }
 for i = 1, tonumber(ARGV[1]) do
   local first = 2 + 3 * i
   local record = redis.pcall('HMGET', KEYS[first], 'state', 'load', 'threshold', 'slots', 'busy', 'assigned', 'capacity',
-    'prefetch', 'queues', 'boot_id', 'reason')
+    'prefetch', 'queues', 'boot_id', 'reason', 'dequeue_strategy')
   if record.err then
     record = {}
   end
   local waiting, running = redis.pcall('LLEN', KEYS[first + 1]), redis.pcall('HLEN', KEYS[first + 2])
   local held = (type(waiting) == 'number' and waiting or 0) + (type(running) == 'number' and running or 0)
-  for j = 1, 11 do
+  for j = 1, 12 do
     record[j] = record[j] or ''
   end
-  hosts[#hosts + 1] = { held, unpack(record, 1, 11) }
+  hosts[#hosts + 1] = { held, unpack(record, 1, 12) }
 end
 local queues = {}
 for i = 5 + 3 * tonumber(ARGV[1]), #KEYS do
