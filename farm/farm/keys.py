@@ -69,6 +69,16 @@ class Keys:
         return f"{self.prefix}:bell"
 
     @property
+    def room(self) -> str:
+        """list, capped: a bell for a coordinator that has jobs and found no room for them: there may be some."""
+        return f"{self.prefix}:room"
+
+    @property
+    def reserved(self) -> str:
+        """hash, TTL: queue → `host|identity` that takes its next jobs by itself."""
+        return f"{self.prefix}:reserved"
+
+    @property
     def dependents(self) -> str:
         """zset, permanent: `<outcome>:<id>` → when: ended jobs that still have dependents to release, in pages."""
         return f"{self.prefix}:dependents"

@@ -1,17 +1,19 @@
 """Hears that something was placed in this host's inbox."""
 
-from farm.store.bells import wait_for_bell
+from farm.store.bells import RESERVED, wait_for_bell
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm_worker.execution import Execution
+from farm_worker.reservations import Reservations
 
 
 class Bell:
     """Waits on its own connection, as a blocking command holds one."""
 
-    def __init__(self, redis_url: str, key: str, execution: Execution) -> None:
+    def __init__(self, redis_url: str, key: str, execution: Execution, reservations: Reservations) -> None:
         self._redis_url = redis_url
         self._key = key
         self._execution = execution
+        self._reservations = reservations
 
     async def run(self) -> None:
         """Until cancelled. While Redis is away the beat says so; its answer carries the inbox's length as well."""
@@ -19,8 +21,11 @@ class Bell:
         try:
             while True:
                 try:
-                    if await wait_for_bell(client, self._key):
+                    rung = await wait_for_bell(client, self._key)
+                    if rung:  # what was rung before it may be lost, so each ring may mean that something was placed
                         self._execution.placed(max(1, self._execution.inbox))
+                    if rung == RESERVED:
+                        await self._reservations.look()
                 except REDIS_ERRORS:
                     await self._execution.contact.wait_to_listen()
         finally:

@@ -67,6 +67,10 @@ class Execution:
         self._inbox_since = 0.0
         self._failures = 0
         self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        """Set while a job that comes now would begin at once."""
+        self._takers: list[asyncio.Future[int]] = []
+        """Who waits for what is taken from reserved queues."""
 
     def attach(self, pool: Pool) -> None:
         """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
@@ -108,6 +112,7 @@ class Execution:
         if inbox and not self.inbox:
             self._inbox_since = time.monotonic()
         self.inbox = inbox
+        self._idle.set()
         if inbox:
             self._wake.set()
 
@@ -121,9 +126,23 @@ class Execution:
         peak, self._peak = self._peak, self.pool.busy
         return peak
 
+    async def until_idle(self) -> None:
+        """Returns once a job that comes would begin at once."""
+        while not (self.accepting and self._idle_room() > 0):
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def take(self) -> int:
+        """Takes what has come into reserved queues, as far as processes idle, and starts it. Returns how many jobs."""
+        taker: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._takers.append(taker)
+        self._wake.set()
+        return await taker
+
     def wake(self) -> None:
         """Something changed: a process is ready, a job ended."""
         self._wake.set()
+        self._idle.set()
 
     def outcomes_arrived(self, outcomes: Sequence[tuple[Assignment, Outcome]]) -> None:
         """Processes said how jobs ended."""
@@ -274,20 +293,26 @@ class Execution:
         self.pool.look()
         self._deal_held()
         await self._back.give_waiting()
-        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()
+        takers, self._takers = self._takers, []
+        take = self._idle_room() if takers and self.accepting else 0
+        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start(take)
         if who is None or (finish is None and start is None):
+            _answer(takers, 0)
             return False
         try:
-            exchange = await self._store.exchange(who, finish, start, self.inbox)
+            exchange = await self._store.exchange(who, finish, start, self.inbox, take if start else 0)
         except HostFenced:
+            _answer(takers, 0)
             self._refused(who)
             return False
         except REDIS_ERRORS as error:
+            _answer(takers, 0)
             self._failures += 1
             self.keep_outcomes()
             await self.contact.ride_out(error, self._failures - 1)
             return True
         self._failures = 0
+        _answer(takers, exchange.taken)
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
@@ -304,7 +329,7 @@ class Execution:
     def _outcomes_added(self) -> None:
         if self._failures or self.contact.lost:
             self.keep_outcomes()
-        self._wake.set()
+        self.wake()
 
     def _refused(self, who: Registration) -> None:
         """This registration was given up. Of one that this host has left behind already that is no news."""
@@ -325,8 +350,13 @@ class Execution:
         self._start = None
         self._start_over.set()
 
-    def _next_start(self) -> StartBatch | None:
-        if self._start is None and self.inbox and self.accepting:
+    def _idle_room(self) -> int:
+        """How many jobs would begin at once."""
+        free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.busy)
+        return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
+
+    def _next_start(self, take: int) -> StartBatch | None:
+        if self._start is None and (self.inbox or take) and self.accepting:
             room = self._room(time.monotonic())
             if room <= 0:
                 self.pool.want(self.inbox)
@@ -387,3 +417,9 @@ class Execution:
         while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
             late.append(self._held.popleft())
         return late
+
+
+def _answer(takers: Sequence[asyncio.Future[int]], taken: int) -> None:
+    for taker in takers:
+        if not taker.done():
+            taker.set_result(taken)

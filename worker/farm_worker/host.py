@@ -45,6 +45,7 @@ from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.reasons import ProcessEnd
 from farm_worker.published import HostRecord
+from farm_worker.reservations import Reservations
 from farm_worker.runners import Runners
 from farm_worker.service_report import HostReport
 from farm_worker.settlement import settle_left
@@ -104,12 +105,14 @@ class Host:
                 for queue, options in (hooks.app.queues if hooks else {}).items()
                 if "on_lost" in options
             },
+            queues=settings.host.queues,
         )
         self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
         self._spool_folder = spool_folder
         self._spool = Spool(spool_folder)
         outcomes = Outcomes(self._spool)
         self._execution = Execution(self._execution_store, outcomes, self._job_log, self._tenure.fenced.set)
+        self._reservations = Reservations(redis_url, self._rq_keys, self._execution)
         self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
 
     @property
@@ -245,7 +248,8 @@ class Host:
             self._warm_up(),
             self._execution.run(),
             self._execution.recall(self._publish_now),
-            Bell(self._redis_url, self._keys.host_bell(self.name), self._execution).run(),
+            self._reservations.run(self._reserved),
+            Bell(self._redis_url, self._keys.host_bell(self.name), self._execution, self._reservations).run(),
             self._orders(),
             self._limits(),
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
@@ -321,6 +325,9 @@ class Host:
         except REDIS_ERRORS as error:
             _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
 
+    async def _reserved(self) -> frozenset[str]:
+        return frozenset() if self._tenure.who is None else await self._store.reserved(self._tenure.who)
+
     async def _publish_now(self) -> None:
         await self._tenure.beat(self._heartbeat)
 
@@ -328,6 +335,7 @@ class Host:
         timeout = self._settings.lease.host_timeout
         self.pool.renew(self._heartbeat.renewed_at + timeout - min(EXPIRY_MARGIN_SECONDS, timeout / 2))
         self._execution.placed(answer.inbox)
+        self._reservations.tell(answer.reserved)
         self._job_log.tick(time.monotonic())
         self._job_output.tick(time.monotonic())
         self._desired.obey(answer.desired)

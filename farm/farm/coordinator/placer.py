@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.reservation import reservations
 from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
@@ -48,6 +49,8 @@ class Placer:
         self._started = 0.0
         """When the round before began."""
         self._turns = Turns()
+        self._reserved: dict[str, tuple[str, str] | None] = {}
+        """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -64,7 +67,7 @@ class Placer:
                 await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
             self._started = started
             if not outcome.more:
-                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS)
+                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS, for_room=outcome.backlog)
 
     async def run_once(self, leader: LeaderScripts) -> Round:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
@@ -77,7 +80,37 @@ class Placer:
             placed = await self._place(leader, hosts, order)
             self._placed_at.update(dict.fromkeys(placed.from_queue, time.monotonic()))
         self.unreadable = frozenset(queue for queue, length in survey.waiting.items() if length == UNREADABLE)
-        return _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
+        outcome = _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
+        if survey.suspended:
+            return outcome
+        taking = await self._reserve(leader, survey, placed)
+        return replace(outcome, watch=outcome.watch - taking)
+
+    async def _reserve(self, leader: LeaderScripts, survey: Survey, placed: Placed) -> frozenset[str]:
+        """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
+        hosts = {
+            host.name: replace(host, held=host.held + placed.on_host.get(host.name, 0))
+            for host in survey.hosts
+            if host.beat_age < self._suspect_after
+        }
+        empty = [queue for queue, length in survey.waiting.items() if length == placed.from_queue.get(queue, 0)]
+        before = {queue: host[0] for queue, host in self._reserved.items() if host is not None}
+        chosen = reservations(list(hosts.values()), empty, before)
+        wanted = {queue: hosts[name] for queue, name in chosen.items()}
+        changes: dict[str, HostView | None] = {
+            queue: host for queue, host in wanted.items() if self._reserved.get(queue) != (host.name, host.identity)
+        }
+        changes |= {queue: None for queue in empty if queue not in wanted and self._is_void(queue, hosts)}
+        if changes:
+            await self._store.reserve(leader, changes)
+            for queue, host in changes.items():
+                self._reserved[queue] = None if host is None else (host.name, host.identity)
+        return frozenset(wanted)
+
+    def _is_void(self, queue: str, hosts: Mapping[str, HostView]) -> bool:
+        """Whether Redis may still name a host that is gone. One that is only busy keeps what it has."""
+        host = self._reserved.get(queue, ("", ""))
+        return host is not None and (host[0] not in hosts or hosts[host[0]].identity != host[1])
 
     async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
         """One call, but for hosts that change the order of their queues with each job."""

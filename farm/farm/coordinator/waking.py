@@ -25,14 +25,19 @@ class Waking:
         self._asleep = asyncio.Event()
         self._wanted: frozenset[str] = frozenset()
         self._watchers: dict[str, asyncio.Task[None]] = {}
-        self._bell: asyncio.Task[None] | None = None
+        self._lacks_room = asyncio.Event()
+        self._listeners: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Waking":
-        self._bell = asyncio.create_task(self._listen())
+        bell, room = self._wake_ups.bell, self._wake_ups.room
+        self._listeners = [
+            asyncio.create_task(self._listen(self._asleep, lambda: bell(BLOCK_SECONDS))),
+            asyncio.create_task(self._listen(self._lacks_room, lambda: room(BLOCK_SECONDS))),
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        tasks = [*self._watchers.values(), *([self._bell] if self._bell else [])]
+        tasks = [*self._watchers.values(), *self._listeners]
         self._wanted = frozenset()
         await end(tasks)
 
@@ -40,10 +45,15 @@ class Waking:
         """Ends the sleep, this one or the next."""
         self._woken.set()
 
-    async def sleep(self, empty_queues: Iterable[str], seconds: float) -> None:
-        """Sleeps until something happened since the last sleep ended, at most `seconds`."""
+    async def sleep(self, empty_queues: Iterable[str], seconds: float, *, for_room: bool) -> None:
+        """Sleeps until something happened since the last sleep ended, at most `seconds`.
+
+        `for_room`: a host that has room is something, as jobs wait for it.
+        """
         self._wanted = frozenset(empty_queues)
         self._asleep.set()
+        if for_room:
+            self._lacks_room.set()
         for queue in self._wanted - self._watchers.keys():
             self._watchers[queue] = asyncio.create_task(self._watch(queue))
         try:
@@ -52,14 +62,15 @@ class Waking:
         except TimeoutError:
             pass
         self._asleep.clear()
+        self._lacks_room.clear()
         self._woken.clear()
 
-    async def _listen(self) -> None:
-        """Under load the bell rings all the time, and nobody sleeps: then it is left to ring."""
+    async def _listen(self, wanted: asyncio.Event, bell: Callable[[], Awaitable[bool]]) -> None:
+        """Under load a bell rings all the time, and nobody sleeps: then it is left to ring."""
         while True:
-            await self._asleep.wait()
-            if await self._wait(lambda: self._wake_ups.bell(BLOCK_SECONDS)):
-                self._asleep.clear()
+            await wanted.wait()
+            if await self._wait(bell):
+                wanted.clear()
                 self.wake()
 
     async def _watch(self, queue: str) -> None:

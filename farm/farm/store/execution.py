@@ -77,6 +77,8 @@ class Exchange:
     dropped: int
     inbox: int
     """Ids left in the inbox."""
+    taken: int = 0
+    """Jobs that came from reserved queues."""
 
 
 def new_batch_name() -> str:
@@ -96,7 +98,10 @@ class ExecutionStore:
         max_crashes: int,
         on_lost: str,
         on_lost_of_queues: Mapping[str, str],
+        queues: Sequence[str] = (),
     ) -> None:
+        """`queues`: of the host, in its own order; what is reserved for it is taken from there."""
+        self._queues = queues
         self._scripts = AsyncScripts(client)
         self._keys = keys
         self._rq_keys = rq_keys
@@ -105,15 +110,21 @@ class ExecutionStore:
         self._on_lost = [on_lost, *(part for pair in on_lost_of_queues.items() for part in pair)]
 
     async def exchange(
-        self, who: Registration, finish: FinishBatch | None, start: StartBatch | None, inbox: int
+        self, who: Registration, finish: FinishBatch | None, start: StartBatch | None, inbox: int, take: int = 0
     ) -> Exchange:
-        """Writes endings and takes jobs, in one round trip. `inbox` is the length known before."""
+        """Writes endings and takes jobs, in one round trip. `inbox` is the length known before.
+
+        `take`: so many jobs at most come from reserved queues first. They are among those that are started.
+        """
         calls: list[tuple[str, list[str], list[Argument]]] = []
         if finish is not None:
             calls.append(("finish", self._finish_keys(who), self._finish_arguments(who, finish)))
+        if take:
+            calls.append(("take", self._take_keys(who), [who.host, who.identity, take, *self._queues]))
         if start is not None:
             calls.append(("start", self._start_keys(who), self._start_arguments(who, start)))
         replies = await self._scripts.run_together(calls)
+        taken = replies.pop(1 if finish is not None else 0) if take else 0
         if any(reply[0] == b"fenced" for reply in replies):
             raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
         answers: list[str] = []
@@ -124,7 +135,7 @@ class ExecutionStore:
         if start is not None:
             _, inbox, dropped, *jobs = replies[-1]
             started = [_started(job) for job in jobs]
-        return Exchange(answers, started, dropped, inbox)
+        return Exchange(answers, started, dropped, inbox, taken)
 
     async def hand_back(
         self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, counted_as: str = ""
@@ -169,7 +180,7 @@ class ExecutionStore:
             keys.running(who.host, who.identity),
             keys.receipts(who.host, who.identity),
             keys.inbox(who.host, who.identity),
-            keys.bell,
+            keys.room,
             rq_keys.worker(who.host),
             rq_keys.worker_executions(who.host),
             keys.events,
@@ -198,6 +209,21 @@ class ExecutionStore:
                 ]
             ),
         ]
+
+    def _take_keys(self, who: Registration) -> list[str]:
+        keys, rq_keys = self._keys, self._rq_keys
+        names = [
+            keys.identities,
+            keys.reserved,
+            keys.host(who.host),
+            keys.inbox(who.host, who.identity),
+            keys.running(who.host, who.identity),
+            rq_keys.suspended,
+            keys.bell,
+        ]
+        for queue in self._queues:
+            names += rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue)
+        return names
 
     def _start_keys(self, who: Registration) -> list[str]:
         keys = self._keys

@@ -1,9 +1,9 @@
 """A host's own life in Redis: register, beat, leave, and the records by which RQ's tools see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import redis.asyncio
 
@@ -56,6 +56,8 @@ class BeatAnswer:
     suspended: bool
     rq_record_present: bool
     desired: Mapping[str, str] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
+    """Queues whose next jobs this host takes by itself."""
 
 
 class HostStore:
@@ -99,6 +101,12 @@ class HostStore:
         _, pid, hostname, boot_id, pid_namespace, age = (part.decode() for part in answer)
         return NameTaken(int(pid or 0), hostname, boot_id, pid_namespace, float(age))
 
+    async def reserved(self, who: Registration) -> frozenset[str]:
+        """The queues whose next jobs this host takes by itself."""
+        found = await cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._keys.reserved))
+        own = f"{who.host}|{who.identity}".encode()
+        return frozenset(queue.decode(errors="replace") for queue, value in found.items() if value == own)
+
     async def beat(
         self,
         who: Registration,
@@ -126,11 +134,13 @@ class HostStore:
                 keys.campaign,
                 keys.inbox(who.host, who.identity),
                 keys.running(who.host, who.identity),
-                keys.bell,
+                keys.room,
                 rq_keys.worker(who.host),
                 rq_keys.worker_executions(who.host),
                 rq_keys.suspended,
                 keys.processes(who.host),
+                keys.reserved,
+                keys.bell,
             ],
             [
                 who.host,
@@ -325,7 +335,7 @@ def _fenced(who: Registration) -> HostFenced:
 
 
 def _beat_answer(answer: list[Any]) -> BeatAnswer:
-    _, leader, won, inbox, suspended, present, desired = answer
+    _, leader, won, inbox, suspended, present, desired, reserved = answer
     pairs = [part.decode(errors="replace") for part in desired]
     return BeatAnswer(
         leader=leader.decode(errors="replace").rpartition(":")[2],
@@ -334,4 +344,5 @@ def _beat_answer(answer: list[Any]) -> BeatAnswer:
         suspended=bool(suspended),
         rq_record_present=bool(present),
         desired=dict(zip(pairs[::2], pairs[1::2], strict=True)),
+        reserved=frozenset(queue.decode(errors="replace") for queue in reserved),
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,14 @@ class PlacementStore:
             from_queue={queue: count for queue, count in zip(queues, from_queue, strict=True) if count > 0},
             unreadable=tuple(queue for queue, count in zip(queues, from_queue, strict=True) if count == UNREADABLE),
         )
+
+    async def reserve(self, leader: LeaderScripts, changes: Mapping[str, HostView | None]) -> None:
+        """Says which host takes the next jobs of a queue by itself; None: no host does. Raises NotLeader."""
+        bells = {self._keys.host_bell(host.name): None for host in changes.values() if host is not None}
+        arguments: list[str] = []
+        for queue, host in changes.items():
+            arguments += queue, "" if host is None else f"{host.name}|{host.identity}"
+        await leader.run("reserve", [self._keys.reserved, *bells], arguments)
 
     async def _read(self) -> Any:
         keys, rq_keys = self._keys, self._rq_keys

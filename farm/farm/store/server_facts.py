@@ -165,6 +165,8 @@ def _wrong_types(client: redis.Redis, keys: Keys, rq_keys: RqKeys, queues: Seque
         keys.coordinator: "string",
         keys.events: "stream",
         keys.bell: "list",
+        keys.room: "list",
+        keys.reserved: "hash",
         rq_keys.queues: "set",
         rq_keys.workers: "set",
     }

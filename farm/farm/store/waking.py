@@ -23,16 +23,24 @@ class WakeUps:
         """Waits for the coordinator's bell. False if nobody rang."""
         return await self._client.blpop([self._keys.bell], timeout=seconds) is not None
 
+    async def room(self, seconds: float) -> bool:
+        """Waits for the bell of room. False if nobody rang."""
+        return await self._client.blpop([self._keys.room], timeout=seconds) is not None
+
     async def job(self, queue: str, seconds: float) -> bool:
         """Waits until `queue` holds a job, which stays where it is. False if none came.
 
         For a queue seen empty: on one with jobs this returns at once, and a loop around it would never rest.
         """
-        key = self._rq_keys.queue(queue)
-        try:
-            return await self._client.blmove(key, key, seconds, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
-        except redis.ResponseError as error:
-            if not is_full(error):
-                raise
-            await asyncio.sleep(POLL_SECONDS)
-            return True
+        return await wait_for_job(self._client, self._rq_keys.queue(queue), seconds)
+
+
+async def wait_for_job(client: redis.asyncio.Redis, key: str, seconds: float) -> bool:
+    """As `WakeUps.job`, for the list of a queue."""
+    try:
+        return await client.blmove(key, key, seconds, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
+    except redis.ResponseError as error:
+        if not is_full(error):
+            raise
+        await asyncio.sleep(POLL_SECONDS)
+        return True

@@ -1,17 +1,18 @@
 -- Renews a host's lease and publishes what it says of itself.
 --
 -- KEYS   1 identities  2 hosts  3 host hash  4 load  5 desired  6 coordinator  7 campaign  8 inbox  9 running
---        10 coordinator's bell  11 RQ worker hash  12 RQ worker executions  13 rq:suspended  14 processes
+--        10 the bell of room  11 RQ worker hash  12 RQ worker executions  13 rq:suspended  14 processes  15 reserved
+--        16 coordinator's bell
 -- ARGV   1 host  2 identity  3 TTL of the host hash  4 load  5 milliseconds that a won campaign lasts, 0 if this host
 --        does not campaign  6 now, ISO 8601  7 RQ worker state  8 TTL of the RQ worker hash  9 capacity
 --        10 how many parts of the list of processes follow, '' if that stays as it is  11… that list, flat (name, line),
 --        then the fields of the host hash, flat
 -- RETURN {0} if the lease is gone, else {1, leader ('' if none), campaign won 0/1, inbox length, suspended 0/1,
---        RQ worker record present 0/1, desired (flat)}
+--        RQ worker record present 0/1, desired (flat), queues reserved for this host}
 --
 -- GUARANTEE  Renews only a lease that is current: after a refusal nothing was written, and the host must register anew.
---            A lease that nobody took away is current however old it is: what it holds is still its own. Rings the
---            coordinator when the host has room.
+--            A lease that nobody took away is current however old it is: what it holds is still its own. Rings the bell
+--            of room when the host has some, and the coordinator when the host became able to take other jobs than before.
 local host, identity = ARGV[1], ARGV[2]
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 0 }
@@ -24,6 +25,7 @@ local inbox = redis.call('LLEN', KEYS[8])
 local assigned = inbox + redis.call('HLEN', KEYS[9])
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
 redis.call('EXPIRE', KEYS[3], ARGV[3])
+local before = redis.pcall('HGET', KEYS[3], 'state')
 redis.call('ZADD', KEYS[2], now, host)
 redis.call('HSET', KEYS[3], 'assigned', assigned, unpack(ARGV, processes_end + 1))
 redis.call('EXPIRE', KEYS[3], ARGV[3])
@@ -41,8 +43,16 @@ if has_worker == 1 then
   redis.call('EXPIRE', KEYS[12], ARGV[8])
 end
 
-if tonumber(ARGV[9]) > assigned and redis.pcall('LLEN', KEYS[10]) == 0 then
-  redis.call('LPUSH', KEYS[10], '1')
+local function ring(bell)
+  if redis.pcall('LLEN', bell) == 0 then
+    redis.call('LPUSH', bell, '1')
+  end
+end
+if tonumber(ARGV[9]) > assigned then
+  ring(KEYS[10])
+end
+if before ~= redis.pcall('HGET', KEYS[3], 'state') then
+  ring(KEYS[16])
 end
 
 local leader = redis.call('GET', KEYS[6]) or ''
@@ -52,4 +62,10 @@ if leader == '' and ARGV[5] ~= '0' and redis.call('SET', KEYS[7], host, 'NX', 'P
 end
 redis.call('EXPIRE', KEYS[5], ARGV[3])
 local desired = redis.pcall('HGETALL', KEYS[5])
-return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, desired.err and {} or desired }
+local reserved, own = redis.pcall('HGETALL', KEYS[15]), {}
+for i = 1, #reserved, 2 do
+  if reserved[i + 1] == host .. '|' .. identity then
+    own[#own + 1] = reserved[i]
+  end
+end
+return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, desired.err and {} or desired, own }

@@ -1,6 +1,6 @@
 -- Records how jobs ended: RQ's terminal bookkeeping for a batch of jobs of one host.
 --
--- KEYS   1 identities  2 running  3 receipts  4 inbox  5 coordinator's bell  6 RQ worker hash  7 RQ worker executions
+-- KEYS   1 identities  2 running  3 receipts  4 inbox  5 the bell of room  6 RQ worker hash  7 RQ worker executions
 --        8 events  9 dependents  10 quarantine  11 quarantine reasons
 --        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
 -- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
