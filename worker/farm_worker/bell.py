@@ -1,9 +1,14 @@
 """Hears that something was placed in this host's inbox."""
 
-from farm.store.bells import RESERVED, wait_for_bell
+from farm.store.bells import RESERVED
 from farm.store.connection import REDIS_ERRORS, connect_async
+from farm.store.line import Line
+from farm.store.waking import wait_for_bell
 from farm_worker.execution import Execution
 from farm_worker.reservations import Reservations
+
+WAIT_SECONDS = 2.0
+"""Longer than one beat, shorter than the answer timeout of a client: a lost connection is noticed."""
 
 
 class Bell:
@@ -18,10 +23,11 @@ class Bell:
     async def run(self) -> None:
         """Until cancelled. While Redis is away the beat says so; its answer carries the inbox's length as well."""
         client = connect_async(self._redis_url, name="farm-host-bell")
+        line = Line(client)
         try:
             while True:
                 try:
-                    rung = await wait_for_bell(client, self._key)
+                    rung = await wait_for_bell(line, self._key, WAIT_SECONDS)
                     if rung:  # what was rung before it may be lost, so each ring may mean that something was placed
                         self._execution.placed(max(1, self._execution.inbox))
                     if rung == RESERVED:
@@ -29,4 +35,5 @@ class Bell:
                 except REDIS_ERRORS:
                     await self._execution.contact.wait_to_listen()
         finally:
+            line.close()
             await client.aclose()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from farm.keys import RqKeys
 from farm.store.connection import REDIS_ERRORS, connect_async
+from farm.store.line import Line
 from farm.store.waking import wait_for_job
 from farm.tasks import end
 from farm_worker.execution import Execution
@@ -52,17 +53,19 @@ class Reservations:
     async def _watch(self, queue: str) -> None:
         """Ends when the queue is not reserved any more."""
         client = connect_async(self._redis_url, name="farm-host-queue")
+        line = Line(client)
         key = self._rq_keys.queue(queue)
         try:
             while queue in self._queues:
                 await self._execution.until_idle()
                 try:
-                    came = await wait_for_job(client, key, WAIT_SECONDS)
+                    came = await wait_for_job(line, key, WAIT_SECONDS)
                 except REDIS_ERRORS:
                     await self._execution.contact.wait_to_listen()
                     continue
                 if came and not await self._execution.take():
                     await asyncio.sleep(WAIT_SECONDS / 2)  # suspended, full, or it was others' to take: they were told
         finally:
+            line.close()
             await client.aclose()
             self._told.set()

@@ -40,6 +40,7 @@ class Waking:
         tasks = [*self._watchers.values(), *self._listeners]
         self._wanted = frozenset()
         await end(tasks)
+        self._wake_ups.close()
 
     def wake(self) -> None:
         """Ends the sleep, this one or the next."""

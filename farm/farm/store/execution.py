@@ -12,6 +12,7 @@ from farm.keys import Keys, RqKeys
 from farm.packed import pack, pack_array, unpack
 from farm.records import iso_now
 from farm.store.hosts import Registration
+from farm.store.line import Line
 from farm.store.scripts import Argument, AsyncScripts
 
 DRAINS_TOLD = 3
@@ -102,7 +103,7 @@ class ExecutionStore:
     ) -> None:
         """`queues`: of the host, in its own order; what is reserved for it is taken from there."""
         self._queues = queues
-        self._scripts = AsyncScripts(client)
+        self._scripts = AsyncScripts(client, Line(client))
         self._keys = keys
         self._rq_keys = rq_keys
         self._counts_prefix = keys.counts("")

@@ -13,6 +13,7 @@ import redis.asyncio
 
 from farm.errors import FarmError
 from farm.keys import Keys, RqKeys
+from farm.store.line import Line
 from farm.store.scripts import Argument, AsyncScripts
 
 EPOCH_FIELD = ":coordinator"
@@ -91,7 +92,7 @@ class LeaderScripts:
     """Runs scripts that only the leader may run: first key and first argument are the proof."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys, value: str) -> None:
-        self._scripts = AsyncScripts(client)
+        self._scripts = AsyncScripts(client, Line(client))
         self._coordinator = keys.coordinator
         self._value = value
 

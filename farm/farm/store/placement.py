@@ -10,6 +10,7 @@ import redis.asyncio
 
 from farm.keys import Keys, RqKeys
 from farm.store.leadership import LeaderScripts
+from farm.store.line import Line
 from farm.store.scripts import AsyncScripts
 
 MAX_PLAN = 500
@@ -91,7 +92,7 @@ class PlacementStore:
     """Reads the farm, and places. Remembers which hosts and queues there are, so that a survey is one call."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
-        self._scripts = AsyncScripts(client)
+        self._scripts = AsyncScripts(client, Line(client))
         self._keys = keys
         self._rq_keys = rq_keys
         self._members: tuple[tuple[str, str], ...] = ()

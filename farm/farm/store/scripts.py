@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
+from farm.store.line import Line
+
 Argument = str | bytes | int | float
 
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
@@ -105,13 +107,17 @@ def _server_flags(client: redis.Redis) -> bool:
 class AsyncScripts:
     """Calls scripts on an asynchronous client, as `Scripts` does."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(self, client: redis.asyncio.Redis, line: Line | None = None) -> None:
+        """`line`: where they are called, if that is not the client."""
         self._client = client
+        self._line = line
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
         digest = source(name, await self._server_flags())[1]
         try:
+            if self._line is not None:
+                return await self._line.ask_one("EVALSHA", digest, len(keys), *keys, *arguments)
             return await self._client.evalsha(digest, len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             _flags_of.pop(self._client, None)  # it may be another server by now, of another version
@@ -122,10 +128,14 @@ class AsyncScripts:
     async def run_together(self, calls: Sequence[tuple[str, Sequence[str], Sequence[Argument]]]) -> list[Any]:
         """What several scripts return, sent in one round trip and run one after the other."""
         flags = await self._server_flags()
-        async with self._client.pipeline(transaction=False) as pipeline:
-            for name, keys, arguments in calls:
-                pipeline.evalsha(source(name, flags)[1], len(keys), *keys, *arguments)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        commands = [("EVALSHA", source(name, flags)[1], len(keys), *keys, *rest) for name, keys, rest in calls]
+        if self._line is not None:
+            replies = await self._line.ask(*commands)
+        else:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                replies = await pipeline.execute(raise_on_error=False)
         for index, reply in enumerate(replies):
             if isinstance(reply, redis.exceptions.NoScriptError):
                 replies[index] = await self.run(*calls[index])

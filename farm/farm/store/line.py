@@ -1,0 +1,137 @@
+"""One connection for what is asked all the time: several commands in one message, their replies in order, little else.
+
+redis-py connects it (address, login, TLS, Sentinel) and is out of the way from then on: what its client does for each
+command takes longer than the command. Whoever asks gets redis-py's errors.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, cast
+
+import hiredis
+import redis
+import redis.asyncio
+
+from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
+
+Command = Sequence[str | bytes | int | float]
+
+_ERRORS: dict[str, type[redis.ResponseError]] = {
+    "NOSCRIPT": redis.exceptions.NoScriptError,
+    "OOM": redis.exceptions.OutOfMemoryError,
+    "READONLY": redis.exceptions.ReadOnlyError,
+    "NOPERM": redis.exceptions.NoPermissionError,
+}
+
+
+class Line:
+    """Connects when it is used, and anew after it was lost: nothing is sent twice by itself."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        """`client`: whose address and name it has."""
+        self._client = client
+        self._wire: _Wire | None = None
+        self._connecting = asyncio.Lock()
+
+    async def ask(self, *commands: Command, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> list[Any]:
+        """The replies, an error of the server among them as an object. Raises redis-py's errors for a lost connection.
+
+        `seconds`: after so long without all replies the connection counts as lost.
+        """
+        wire = self._wire
+        if wire is None or wire.is_lost:
+            wire = await self._connect()
+        return await wire.ask(commands, seconds)
+
+    async def ask_one(self, *command: str | bytes | float, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> Any:
+        """The reply. Raises the server's error."""
+        (reply,) = await self.ask(command, seconds=seconds)
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def wait_for(self, *command: str | float, seconds: float) -> Any:
+        """The reply of a command that blocks for `seconds` at most, its last argument. Raises as `ask_one`."""
+        return await self.ask_one(*command, seconds, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS)
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    async def _connect(self) -> "_Wire":
+        async with self._connecting:
+            if self._wire is None or self._wire.is_lost:
+                connection = cast("Any", self._client.connection_pool).make_connection()
+                await connection.connect()
+                self._wire = _Wire(connection)
+            return self._wire
+
+
+class _Wire(asyncio.Protocol):
+    """Takes a connection over that is there and idle."""
+
+    def __init__(self, connection: Any) -> None:
+        self.is_lost = False
+        self._connection = connection  # kept: what it refers to would else be closed with it
+        self._reader = hiredis.Reader(replyError=_error)
+        self._asked: deque[tuple[int, list[Any], asyncio.Future[list[Any]]]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._transport = connection._writer.transport  # noqa: SLF001 - there is no other way to it
+        self._transport.set_protocol(self)
+
+    async def ask(self, commands: Sequence[Command], seconds: float) -> list[Any]:
+        answered: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._asked.append((len(commands), [], answered))
+        packed = [hiredis.pack_command(cast("Any", tuple(command))) for command in commands]
+        self._transport.write(b"".join(packed))
+        limit = self._loop.call_later(seconds, self._lose, redis.TimeoutError(f"no answer for {seconds:g} s"))
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            self._lose(redis.ConnectionError("given up"))  # its reply must not be taken for that of the next
+            raise
+        finally:
+            limit.cancel()
+
+    def close(self) -> None:
+        self._lose(redis.ConnectionError("hung up"))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                self._take(reply)
+        except hiredis.ProtocolError as error:
+            self._lose(redis.InvalidResponse(str(error)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose(redis.ConnectionError(str(exc or "the server closed the connection")))
+
+    def _take(self, reply: Any) -> None:
+        if not self._asked:
+            self._lose(redis.InvalidResponse("a reply that nobody asked for"))
+            return
+        wanted, replies, answered = self._asked[0]
+        replies.append(reply)
+        if len(replies) == wanted:
+            self._asked.popleft()
+            if not answered.done():
+                answered.set_result(replies)
+
+    def _lose(self, error: Exception) -> None:
+        self.is_lost = True
+        self._transport.abort()
+        while self._asked:
+            answered = self._asked.popleft()[2]
+            if not answered.done():
+                answered.set_exception(error)
+
+
+def _error(text: str) -> Exception:
+    code, _, rest = text.partition(" ")
+    if code == "LOADING":
+        return redis.BusyLoadingError(rest)
+    return _ERRORS[code](rest) if code in _ERRORS else redis.ResponseError(text)
