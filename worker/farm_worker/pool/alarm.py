@@ -56,6 +56,9 @@ class Alarm:
         """Starts a job's limit. Until `disarm` a stop of the host interrupts the job; raises if that came before."""
         self._in_job = True
         self.arm(seconds)
+        if seconds <= 0 and self._rings_at:  # a job without a limit may have a handler of its own for that signal
+            self._rings_at = 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if self.stops_at < inf:
             self.interrupted = True
             raise JobInterrupted
@@ -70,6 +73,7 @@ class Alarm:
         if seconds > 0:
             now = time.monotonic()
             self._seconds = seconds
+            seconds = min(seconds, LONGEST_SECONDS)
             self._deadline = now + seconds
             self._asked = False
             self._armed = True
@@ -101,7 +105,7 @@ class Alarm:
 
     def _set_timer(self, now: float, seconds: float) -> None:
         self._set_at = now
-        self._rings_at = now + min(seconds, LONGEST_SECONDS)
+        self._rings_at = now + seconds
         signal.setitimer(signal.ITIMER_REAL, self._rings_at - now)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
