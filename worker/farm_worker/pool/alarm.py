@@ -56,9 +56,6 @@ class Alarm:
         """Starts a job's limit. Until `disarm` a stop of the host interrupts the job; raises if that came before."""
         self._in_job = True
         self.arm(seconds)
-        if seconds <= 0 and self._rings_at:  # a job without a limit may have a handler of its own for that signal
-            self._rings_at = 0.0
-            signal.setitimer(signal.ITIMER_REAL, 0)
         if self.stops_at < inf:
             self.interrupted = True
             raise JobInterrupted
@@ -80,6 +77,9 @@ class Alarm:
             # One that rings too early for this limit, as that of the job before may, costs less than setting it anew.
             if not now < self._rings_at <= self._deadline or now - self._set_at > TRUSTED_SECONDS:
                 self._set_timer(now, seconds)
+        elif not self._armed and self._rings_at:  # who has no limit may have a handler of their own for that signal
+            self._rings_at = 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def disarm(self) -> None:
         """Ends the limit. Its alarm may still ring, and does nothing then."""
@@ -132,4 +132,7 @@ class Alarm:
     def _error(self) -> BaseException:
         if self.interrupted:
             return JobInterrupted()
-        return JobTimeoutException(f"Task exceeded maximum timeout value ({self._seconds} seconds)")
+        return JobTimeoutException(self._text())
+
+    def _text(self) -> str:
+        return f"Task exceeded maximum timeout value ({self._seconds} seconds)"
