@@ -54,8 +54,13 @@ def written(ended: Outcome | Ending) -> Written:
 
 
 def value(outcome: Outcome) -> Any:
-    """What the job returned."""
+    """What a job returned that finished."""
     assert outcome.kind == "finished", outcome.summary
+    return returned(outcome)
+
+
+def returned(outcome: Outcome) -> Any:
+    """What is kept as the return value."""
     result = written(outcome).result
     return pickle.loads(base64.b64decode(result)) if result else None
 
