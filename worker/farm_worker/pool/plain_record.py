@@ -18,6 +18,8 @@ FENCE = b"farm_fence"
 LARGEST_PAYLOAD = 400_000
 """Packed: what is larger could unpack to more than fits the memory."""
 
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""A function's name, and its arguments."""
 _Pick = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 """Some of a flat hash."""
 
@@ -123,7 +125,7 @@ class _Shape:
         return True
 
 
-def decode(data: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]] | None:
+def decode(data: bytes) -> Call | None:
     """The name and the arguments of a plain function, as RQ's default serializer reads them. None for anything else."""
     try:
         name, instance, arguments, named = DefaultSerializer.loads(decompress(data))

@@ -27,7 +27,7 @@ from farm_worker.pool import result, stand_in
 from farm_worker.pool.attempt import Attempt, Begun, begin
 from farm_worker.pool.call import known_function, leave_fork, package_in, runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
-from farm_worker.pool.plain_record import PlainRecord, PlainRecords, decode
+from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
 from farm_worker.pool.record import Watch, restore, time_fields, to_record
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
@@ -50,11 +50,12 @@ class Work:
         """Both of a plain job that was looked at: as it was before."""
         self._modules = 0
         """How many were imported before the last job."""
-        self._function = ""
+        self._decoded: Call | None = None
+        """What the job calls; None until that is known."""
 
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
-        self._attempt, self._modules = None, len(sys.modules)
+        self._attempt, self._decoded, self._modules = None, None, len(sys.modules)
         if self._may_be_plain and not stand_in.is_watched() and runs_as_rq_does(Job):
             app = served_app()
             fields = unpack(message.packed)
@@ -72,7 +73,9 @@ class Work:
 
     def package(self) -> str:
         """The top-level package of the last job's function. Empty if it is not known."""
-        return package_in(self._function) if self._attempt is None else self._attempt.package()
+        if self._attempt is not None:
+            return self._attempt.package()
+        return "" if self._decoded is None else package_in(self._decoded[0])
 
     def send_webhooks(self, outcome: Outcome) -> None:
         """Sends the last job's webhooks. Plain jobs have none."""
@@ -131,9 +134,9 @@ class Work:
         call = decode(data)
         if call is None or call[0] == ENTRYPOINT or not (function := known_function(call[0])):
             return _NOT_PLAIN
+        self._decoded = call
         if len(sys.modules) != self._modules:
             self._settle()
-        self._function = call[0]
         token = _current_job.set(job)
         try:
             value = function(*call[1], **call[2])
@@ -164,7 +167,11 @@ class Work:
         equipment, record = self._equipment, to_record(fields)
         job = restore(Job, message.job_id, record, equipment.connection, None)
         begin(job, started_at, equipment.process.host)
-        self._watch, self._payload = Watch(job), job.data
+        self._payload = job.data
+        if self._decoded is not None:  # what the function was given, not other objects that are like it
+            job._func_name, job._args, job._kwargs = self._decoded  # noqa: SLF001 - the public ones encode it anew
+            job._instance = None  # noqa: SLF001
+        self._watch = Watch(job)
         return vars(job)
 
     def _tell_progress(self, sequence: int, fraction: float | None, text: str) -> None:
