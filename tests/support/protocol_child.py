@@ -29,6 +29,7 @@ from farm_worker.pool.protocol import (
     Progress,
     Ready,
     RunJob,
+    RunJobs,
     encode,
 )
 from farm_worker.pool.stacks import keep_stacks
@@ -91,7 +92,8 @@ class Child:
         data = self.stream.recv(65536)
         if not data:
             sys.exit(0)
-        self.messages.extend(self.reader.feed(data))
+        for message in self.reader.feed(data):
+            self.messages.extend(message.jobs if isinstance(message, RunJobs) else [message])
 
     def next_token(self) -> int | None:
         while True:
