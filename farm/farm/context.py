@@ -211,6 +211,13 @@ def cancel_job(sequence: int, reason: str) -> None:
         job.cancel(reason)
 
 
+def enter_later(sequence: int) -> None:
+    """Called by the process when a job that had entered begins once more: who asked for its end is not forgotten."""
+    reason = running_jobs.pop(sequence)._cancel_reason  # noqa: SLF001 - jobs see `is_cancelled`
+    if reason is not None:
+        cancel_job(sequence, reason)
+
+
 running_job: ContextVar[CurrentJob | None] = ContextVar("farm_running_job", default=None)
 """Set by the process around each job. Read it through `current_job`."""
 

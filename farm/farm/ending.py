@@ -82,4 +82,4 @@ def pack_plain_ending(
     """
     began, ended, seconds = times
     usual = (*lease, "finished", ttl, f"{began:.6f}", f"{ended:.6f}", seconds, fields, accepted, result)
-    return pack(usual, len(result))
+    return pack(usual if ttl else (*usual, False, 0), len(result))  # nothing is kept of it, no result either

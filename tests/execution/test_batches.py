@@ -1,9 +1,9 @@
 """How many outcomes go to Redis at once: so many, and so many bytes, as one value must hold them all."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
-from farm.store.execution import Ending
+from farm.ending import Ending
 from farm_worker.outcomes import FULL_BATCH_BYTES, MAX_BATCH, Outcomes
 from farm_worker.pool.result import MAX_BYTES
 from farm_worker.spool import Spool
@@ -22,8 +22,8 @@ class Weighty(bytes):
 
 
 def of(size: int) -> Ending:
-    result = type("Result", (Weighty,), {"size": size})()
-    return Ending(job_id=b"1", token="1", kind="finished", result=cast("Any", result))
+    packed = type("Packed", (Weighty,), {"size": size})()
+    return Ending(job_id=b"1", token="1", kind="finished", packed=packed)
 
 
 def batches(*sizes: int) -> list[int]:

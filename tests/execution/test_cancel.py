@@ -14,6 +14,7 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Reason
 from farm_worker.spool import Spool
 from farm_worker.stopping import Stopping
+from tests.support.outcomes import packed_hash
 
 
 class Process:
@@ -60,7 +61,8 @@ class Pool:
 
 
 def assignment(job_id: str = "a") -> Assignment:
-    return Assignment(job_id.encode(), f"token of {job_id}", "default", 1, "rerun", timeout=None, fields=[])
+    token, packed = f"token of {job_id}", packed_hash({})
+    return Assignment(job_id.encode(), token, "default", 1, "rerun", timeout=None, packed=packed)
 
 
 def run(process: Process, body: Callable[[Orders, Execution], Awaitable[None]]) -> None:

@@ -19,6 +19,7 @@ from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.spool import Spool
+from tests.support.outcomes import packed_hash
 
 OLD, NEW = Registration("one", "1-old"), Registration("one", "2-new")
 NOTHING = Exchange((), (), 0, 0)
@@ -92,11 +93,13 @@ def run(body: Callable[[Execution, Store, Pool, list[str]], Awaitable[None]]) ->
 
 
 def started(job_id: str = "a", on_lost: str = "rerun") -> StartedJob:
-    return StartedJob(job_id.encode(), f"token of {job_id}", "default", 1, on_lost, [])
+    token, packed = f"token of {job_id}", packed_hash({})
+    return StartedJob(job_id.encode(), token, "default", 1, on_lost, b"", b"", has_callbacks=False, packed=packed)
 
 
 def assignment(job_id: str = "a", on_lost: str = "rerun") -> Assignment:
-    return Assignment(job_id.encode(), f"token of {job_id}", "default", 1, on_lost, timeout=None, fields=[])
+    token, packed = f"token of {job_id}", packed_hash({})
+    return Assignment(job_id.encode(), token, "default", 1, on_lost, timeout=None, packed=packed)
 
 
 async def turns(count: int = 20) -> None:

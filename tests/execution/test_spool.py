@@ -3,21 +3,24 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.store.execution import Ending, FinishBatch
+from farm.ending import Ending
+from farm.store.execution import FinishBatch
 from farm.store.hosts import Registration
 from farm_worker.outcomes import Outcomes
 from farm_worker.spool import LeftSpool, Spool, left_spools, spool_folder
+from tests.support import outcomes
 
 WHO = Registration("one", "3-abc")
 
 
-def ending(name: str, **values: object) -> Ending:
-    return Ending(job_id=name.encode(), token=f"token of {name}", kind="finished", queue="default", **values)  # type: ignore[arg-type]
+def ending(name: str, **values: Any) -> Ending:
+    return outcomes.ending(name.encode(), f"token of {name}", queue="default", **values)
 
 
 def left(folder: Path) -> list[LeftSpool]:
@@ -33,7 +36,8 @@ def ids(batches: Sequence[FinishBatch]) -> list[list[bytes]]:
 
 def test_what_a_host_could_not_deliver_is_found_when_it_is_gone(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "new" / "folder")
-    spool.keep(WHO, FinishBatch(7, "batch", [ending("a", result=b"\x00\xff", seconds=0.5)]), [ending("b")])
+    given = ending("a", result=b"\x00\xff", seconds=0.5, host_fields=[b"\xfe"], recorded=True)
+    spool.keep(WHO, FinishBatch(7, "batch", [given]), [ending("b")])
     spool.keep(WHO, None, [ending("b"), ending("c"), ending("d")])
     spool.close()
 
@@ -42,7 +46,7 @@ def test_what_a_host_could_not_deliver_is_found_when_it_is_gone(tmp_path: Path) 
     assert found.who == WHO
     assert ids(found.batches) == [[b"a"], [b"b", b"c"], [b"d"]], "the batch that was under way keeps its name"
     assert (found.batches[0].number, found.batches[0].name) == (7, "batch")
-    assert found.batches[0].endings == [ending("a", result=b"\x00\xff", seconds=0.5, record=[], fields=[])]
+    assert found.batches[0].endings == [given]
     assert (found.path.stat().st_mode & 0o777, found.path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
 
 
@@ -55,16 +59,16 @@ def test_the_file_of_a_host_that_lives_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_delivered_outcomes_leave_no_file(tmp_path: Path) -> None:
-    outcomes = Outcomes(Spool(tmp_path))
-    outcomes.add(ending("a"))
-    outcomes.next_batch()
-    outcomes.add(ending("b"))
-    outcomes.keep(WHO)
-    outcomes.answered()
+    kept = Outcomes(Spool(tmp_path))
+    kept.add(ending("a"))
+    kept.next_batch()
+    kept.add(ending("b"))
+    kept.keep(WHO)
+    kept.answered()
     assert len(list(tmp_path.iterdir())) == 1, "one is still to be told"
-    outcomes.next_batch()
-    outcomes.answered()
-    assert (list(tmp_path.iterdir()), len(outcomes)) == ([], 0)
+    kept.next_batch()
+    kept.answered()
+    assert (list(tmp_path.iterdir()), len(kept)) == ([], 0)
 
 
 def test_a_host_that_settled_removes_what_was_left(tmp_path: Path) -> None:
@@ -104,7 +108,7 @@ def test_a_spool_that_is_full_says_so_once_and_keeps_what_it_has(
 ) -> None:
     spool = Spool(tmp_path, limit=1000)
     for name in "abcdef":
-        spool.keep(WHO, None, [ending(name, result=b"x" * 300)])
+        spool.keep(WHO, None, [ending(name, result=b"x" * 500)])
     spool.close()
     (found,) = left(tmp_path)
     assert ids(found.batches) == [[b"a"]]
@@ -121,19 +125,19 @@ def test_a_full_disk_costs_nothing_but_the_file(
         "open",
         lambda path, *rest: real("/dev/full", os.O_WRONLY) if str(path).endswith(".new") else real(path, *rest),
     )
-    outcomes = Outcomes(Spool(tmp_path))
-    outcomes.add(ending("a"))
-    outcomes.keep(WHO)
+    kept = Outcomes(Spool(tmp_path))
+    kept.add(ending("a"))
+    kept.keep(WHO)
     assert "No space left on device" in caplog.text
-    assert [one.job_id for one in outcomes.give_up()] == [b"a"]
+    assert [one.job_id for one in kept.give_up()] == [b"a"]
 
 
 def test_without_a_folder_outcomes_stay_in_memory(caplog: pytest.LogCaptureFixture) -> None:
-    outcomes = Outcomes(Spool(None))
-    outcomes.add(ending("a"))
-    outcomes.keep(WHO)
+    kept = Outcomes(Spool(None))
+    kept.add(ending("a"))
+    kept.keep(WHO)
     assert "XDG_STATE_HOME" in caplog.text
-    assert len(outcomes) == 1
+    assert len(kept) == 1
 
 
 def test_farms_of_other_servers_and_prefixes_have_folders_of_their_own(tmp_path: Path) -> None:

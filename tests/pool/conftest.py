@@ -19,6 +19,7 @@ from farm_worker.pool.protocol import Initialize, Outcome, Ready
 from farm_worker.pool.reasons import ProcessEnd
 from tests.support import leaks
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import packed_hash
 
 SUPPORT = Path(__file__).parents[1] / "support"
 _job_numbers = itertools.count(1)
@@ -108,8 +109,8 @@ def initialize(number: int, app: str | None = None) -> Initialize:
 
 def job(do: str = "", value: object = "", data: bytes = b"", timeout: float | None = None) -> Assignment:
     number = next(_job_numbers)
-    fields = [b"do", do.encode(), b"value", str(value).encode(), b"data", data]
-    return Assignment(b"job-%d" % number, "0" * 32, "default", 1, "rerun", timeout, fields)
+    packed = packed_hash({b"do": do.encode(), b"value": str(value).encode(), b"data": data})
+    return Assignment(b"job-%d" % number, "0" * 32, "default", 1, "rerun", timeout, packed)
 
 
 def pool_settings(**settings: Any) -> PoolSettings:

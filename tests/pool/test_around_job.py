@@ -1,8 +1,5 @@
 """Functions of the app around its jobs: `@app.around_job`, `@app.preload`, `@app.arguments`."""
 
-import base64
-import pickle
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +10,7 @@ from rq import Queue
 
 from farm_worker.pool.protocol import InitializeFailed, JobLimit, Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import error, value
 
 APP = """
 import asyncio, contextvars, os, pathlib, time
@@ -70,15 +68,6 @@ def start(redis_url: str, user_folder: Path, calls: Path, monkeypatch: pytest.Mo
             return child
 
         yield start_with
-
-
-def value(outcome: Outcome) -> Any:
-    assert outcome.kind == "finished", outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result))
-
-
-def error(outcome: Outcome) -> str:
-    return zlib.decompress(base64.b64decode(outcome.error)).decode()
 
 
 def lines(path: Path) -> list[str]:

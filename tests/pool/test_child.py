@@ -1,6 +1,5 @@
 """The life of one real process: warming, taking jobs, giving them back, ending."""
 
-import base64
 import os
 import pickle
 import signal
@@ -19,11 +18,8 @@ from rq.webhook import Webhook
 
 from farm_worker.pool.protocol import InitializeFailed, Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import value
 from tests.support.waiting import wait_until
-
-
-def value(outcome: Outcome) -> Any:
-    return pickle.loads(base64.b64decode(outcome.result))
 
 
 def run(child: ChildHarness, queue: Queue, function: str, *arguments: Any) -> Any:

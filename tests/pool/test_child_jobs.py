@@ -3,7 +3,6 @@
 import base64
 import os
 import pickle
-import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rq.job import Job
 
 from farm_worker.pool.protocol import Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import error, fields, returned, value, written
 
 YEAR = 31536000
 
@@ -29,62 +29,53 @@ def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job
     return queue.enqueue(f"jobs_under_test.{function}", args=arguments, **options)
 
 
-def value(outcome: Outcome) -> Any:
-    return pickle.loads(base64.b64decode(outcome.result))
-
-
-def error(outcome: Outcome) -> str:
-    return zlib.decompress(base64.b64decode(outcome.error)).decode()
-
-
-def fields(outcome: Outcome) -> dict[str, str]:
-    pairs = zip(outcome.fields[::2], outcome.fields[1::2], strict=True)
-    return {name.decode(): text.decode() for name, text in pairs}
-
-
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
 def test_a_job_finishes_with_its_value(child: ChildHarness, queue: Queue) -> None:
     outcome = child.run(enqueue(queue, "add", 2, 3))
-    assert (outcome.kind, outcome.result_type, value(outcome)) == ("finished", 1, 5)
-    assert (outcome.ttl, outcome.again, outcome.error) == (500, "", b"")
-    assert 0 <= outcome.seconds <= outcome.ended_at - outcome.started_at + 1
+    end = written(outcome)
+    assert (outcome.kind, end.result_type, value(outcome)) == ("finished", 1, 5)
+    assert (end.ttl, outcome.again, end.error) == (500, "", b"")
+    assert 0 <= outcome.seconds <= end.ended_at - end.started_at + 1
 
 
 def test_only_the_times_of_an_ordinary_job_are_written(child: ChildHarness, queue: Queue) -> None:
     outcome = child.run(enqueue(queue, "add", 2, 3))
-    written = fields(outcome)
-    assert written.keys() == {"started_at", "ended_at", "last_heartbeat"}
-    ended_at = datetime.strptime(written["ended_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    assert abs(ended_at - datetime.fromtimestamp(outcome.ended_at, UTC)) < timedelta(milliseconds=1)
+    changed = fields(outcome)
+    assert changed.keys() == {"started_at", "ended_at", "last_heartbeat"}
+    ended_at = datetime.strptime(changed["ended_at"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    assert abs(ended_at - datetime.fromtimestamp(written(outcome).ended_at, UTC)) < timedelta(milliseconds=1)
 
 
 def test_none_is_stored_as_no_value(child: ChildHarness, queue: Queue) -> None:
-    assert child.run(enqueue(queue, "nothing")).result == b""
+    assert written(child.run(enqueue(queue, "nothing"))).result == b""
 
 
 def test_rq_reads_back_what_was_encoded(child: ChildHarness, queue: Queue, redis_client: redis.Redis) -> None:
     good, bad = enqueue(queue, "add", [1], [2]), enqueue(queue, "fail")
     for job in (good, bad):
         outcome = child.run(job)
-        entry = {"type": outcome.result_type, "return_value": outcome.result, "exc_string": outcome.error}
+        end = written(outcome)
+        entry = {"type": end.result_type, "return_value": end.result, "exc_string": end.error}
         redis_client.xadd(f"rq:results:{job.id}", {name: text for name, text in entry.items() if text != b""})
     assert good.latest_result().return_value == [1, 2]
     assert "RuntimeError: boom" in bad.latest_result().exc_string
 
 
 def test_the_ttl_of_the_job_counts_before_the_setting(child: ChildHarness, queue: Queue) -> None:
-    assert child.run(enqueue(queue, "add", 1, 1, result_ttl=9)).ttl == 9
+    assert written(child.run(enqueue(queue, "add", 1, 1, result_ttl=9))).ttl == 9
     outcome = child.run(enqueue(queue, "add", 1, 1, result_ttl=0))
-    assert (outcome.ttl, outcome.result_type, outcome.result) == (0, 0, b"")
-    assert child.run(enqueue(queue, "add", 1, 1, result_ttl=-1)).ttl == -1
+    end = written(outcome)
+    assert (end.ttl, end.result_type, end.result) == (0, 0, b"")
+    assert written(child.run(enqueue(queue, "add", 1, 1, result_ttl=-1))).ttl == -1
 
 
 def test_a_raised_exception_is_a_failure_with_the_users_traceback(child: ChildHarness, queue: Queue) -> None:
     outcome = child.run(enqueue(queue, "fail"))
-    assert (outcome.kind, outcome.result_type, outcome.ttl, outcome.again) == ("failed", 2, YEAR, "")
+    end = written(outcome)
+    assert (outcome.kind, end.result_type, end.ttl, outcome.again) == ("failed", 2, YEAR, "")
     assert outcome.summary == "RuntimeError: boom"
     text = error(outcome)
     assert text.startswith("Traceback (most recent call last):\n")
@@ -94,7 +85,7 @@ def test_a_raised_exception_is_a_failure_with_the_users_traceback(child: ChildHa
 
 
 def test_the_failure_ttl_of_the_job_is_used(child: ChildHarness, queue: Queue) -> None:
-    assert child.run(enqueue(queue, "fail", failure_ttl=5)).ttl == 5
+    assert written(child.run(enqueue(queue, "fail", failure_ttl=5))).ttl == 5
 
 
 @pytest.mark.parametrize(("function", "name"), [("leave", "SystemExit"), ("interrupt", "KeyboardInterrupt")])
@@ -147,8 +138,9 @@ def test_a_module_that_cannot_be_imported_says_why(redis_url: str, queue: Queue,
 class TestRetries:
     def test_a_failure_with_retries_left_goes_back_to_its_queue(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "fail", retry=Retry(max=2)))
-        assert (outcome.kind, outcome.again, outcome.repeat, outcome.result_type) == ("failed", "back", False, 0)
-        assert outcome.error == b""
+        end = written(outcome)
+        assert (outcome.kind, outcome.again, outcome.repeat, end.result_type) == ("failed", "back", False, 0)
+        assert end.error == b""
         assert fields(outcome)["retries_left"] == "1"
 
     def test_intervals_are_taken_as_rq_takes_them(self, child: ChildHarness, queue: Queue) -> None:
@@ -156,7 +148,7 @@ class TestRetries:
         taken = []
         for _ in range(3):
             outcome = child.run(job)
-            taken.append((outcome.again, outcome.delay))
+            taken.append((outcome.again, written(outcome).delay))
             queue.connection.hset(job.key, "retries_left", fields(outcome)["retries_left"])
         assert taken == [("scheduled", 10), ("scheduled", 10), ("scheduled", 20)]
         assert child.run(job).again == ""
@@ -167,38 +159,44 @@ class TestRetries:
 
     def test_a_returned_retry_goes_again_and_is_counted(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "again"))
-        assert (outcome.kind, outcome.result_type, outcome.again) == ("failed", 4, "back")
-        assert isinstance(value(outcome), Retry)
+        assert (outcome.kind, written(outcome).result_type, outcome.again) == ("failed", 4, "back")
+        assert isinstance(returned(outcome), Retry)
         assert fields(outcome)["number_of_retries"] == "1"
 
     def test_a_returned_retry_may_be_scheduled(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "again", 2, 30, True))
-        assert (outcome.again, outcome.delay) == ("scheduled", 30)
+        assert (outcome.again, written(outcome).delay) == ("scheduled", 30)
         assert fields(outcome)["enqueue_at_front_on_retry"] == "1"
 
     def test_the_last_returned_retry_fails_the_job(self, child: ChildHarness, queue: Queue) -> None:
         job = enqueue(queue, "again", 2)
         queue.connection.hset(job.key, "number_of_retries", 2)
         outcome = child.run(job)
-        assert (outcome.kind, outcome.result_type, outcome.again, outcome.error) == ("failed", 5, "", b"")
+        end = written(outcome)
+        assert (outcome.kind, end.result_type, outcome.again, end.error) == ("failed", 5, "", b"")
 
     def test_a_retry_under_json_is_recorded_as_rq_does(self, redis_url: str, redis_client: redis.Redis) -> None:
         queue = Queue("default", connection=redis_client, serializer="json")
         with ChildHarness(redis_url, path=[USER_MODULES], serializer="json") as child:
             child.receive(Ready)
             outcome = child.run(enqueue(queue, "again"))
-        assert base64.b64decode(outcome.result) == b'"Unserializable return value"'
+        assert base64.b64decode(written(outcome).result) == b'"Unserializable return value"'
 
 
 class TestRepeats:
     def test_a_finished_job_repeats_at_once(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "add", 1, 1, repeat=Repeat(times=3)))
-        assert (outcome.kind, outcome.again, outcome.repeat, outcome.result_type) == ("finished", "back", True, 1)
+        assert (outcome.kind, outcome.again, outcome.repeat, written(outcome).result_type) == (
+            "finished",
+            "back",
+            True,
+            1,
+        )
         assert fields(outcome)["repeats_left"] == "2"
 
     def test_intervals_are_used_up_one_by_one(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "add", 1, 1, repeat=Repeat(times=3, interval=[5, 60])))
-        assert (outcome.again, outcome.delay) == ("scheduled", 5)
+        assert (outcome.again, written(outcome).delay) == ("scheduled", 5)
         assert fields(outcome)["repeat_intervals"] == "[60]"
 
     def test_a_failed_job_does_not_repeat(self, child: ChildHarness, queue: Queue) -> None:
@@ -230,7 +228,7 @@ class TestCallbacks:
     def test_a_success_callback_may_change_how_long_the_job_is_kept(self, child: ChildHarness, queue: Queue) -> None:
         callback = Callback("jobs_under_test.on_success_keeps_longer")
         outcome = child.run(enqueue(queue, "add", 1, 2, result_ttl=0, on_success=callback))
-        assert (outcome.ttl, value(outcome)) == (99, 3)
+        assert (written(outcome).ttl, value(outcome)) == (99, 3)
 
     def test_a_failing_failure_callback_replaces_the_error(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "fail", on_failure=Callback("jobs_under_test.on_failure_fails")))
@@ -325,9 +323,9 @@ class TestWhatAJobSees:
 
     def test_what_it_changes_in_its_record_is_written(self, child: ChildHarness, queue: Queue) -> None:
         outcome = child.run(enqueue(queue, "change_own_record"))
-        written = fields(outcome)
-        assert (written["result_ttl"], written["description"], outcome.ttl) == ("77", "changed", 77)
-        assert not written.keys() & {"status", "meta", "data", "origin"}
+        changed = fields(outcome)
+        assert (changed["result_ttl"], changed["description"], written(outcome).ttl) == ("77", "changed", 77)
+        assert not changed.keys() & {"status", "meta", "data", "origin"}
 
     def test_a_record_that_it_broke_fails_the_job(self, child: ChildHarness, queue: Queue) -> None:
         assert child.run(enqueue(queue, "break_own_record")).kind == "failed"
@@ -363,7 +361,7 @@ class TestRecords:
         job = enqueue(queue, "nothing", retry=Retry(max=5))
         queue.connection.hset(job.key, "data", payload)
         outcome = child.run(job)
-        assert (outcome.kind, outcome.again, outcome.result_type) == ("failed", "", 2)
+        assert (outcome.kind, outcome.again, written(outcome).result_type) == ("failed", "", 2)
         assert f"the payload of job {job.id} cannot be decoded" in outcome.summary
 
     def test_unpickling_that_exits_fails_the_job(self, child: ChildHarness, queue: Queue) -> None:
@@ -383,7 +381,7 @@ class TestRecords:
         record = {**redis_client.hgetall(job.key), field.encode(): text.encode()}
         child.start_record(job.id.encode(), record)
         outcome = child.receive(Outcome)
-        assert (outcome.kind, outcome.again, outcome.ttl) == ("failed", "", 60)
+        assert (outcome.kind, outcome.again, written(outcome).ttl) == ("failed", "", 60)
         assert "Error" in error(outcome)
 
     def test_a_record_without_anything_fails(self, child: ChildHarness) -> None:
@@ -410,8 +408,8 @@ class TestRecords:
                 "dependency_ids": f'["{first.id}"]',
             },
         )
-        outcome = child.run(job)
-        assert (outcome.group, outcome.rate_limit_key) == (b"g", b"k")
+        end = written(child.run(job))
+        assert (end.group, end.rate_limit_key) == (b"g", b"k")
 
     def test_a_job_class_of_the_user_runs_its_jobs(self, redis_url: str, queue: Queue, user_folder: Path) -> None:
         (user_folder / "own_jobs.py").write_text(

@@ -1,8 +1,5 @@
 """What a job sees of itself: `farm.current_job()`."""
 
-import base64
-import pickle
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ from farm import context
 from farm.context import CurrentJob, CurrentProcess
 from farm_worker.pool.protocol import CancelJob, Outcome, Progress, encode
 from tests.support.child_harness import ChildHarness
+from tests.support.outcomes import error, value, written
 
 
 def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job:
@@ -26,15 +24,6 @@ def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Job
 def child(used_child: ChildHarness) -> ChildHarness:
     """Most of these tests say what a job may do, not how its process begins or ends: one process serves them all."""
     return used_child
-
-
-def value(outcome: Outcome) -> Any:
-    assert outcome.kind == "finished", outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result))
-
-
-def error(outcome: Outcome) -> str:
-    return zlib.decompress(base64.b64decode(outcome.error)).decode()
 
 
 def lines(path: Path) -> list[str]:
@@ -118,7 +107,7 @@ class TestCancelling:
         sequence = child.start(job)
         cancel(child, sequence)
         outcome = child.receive(Outcome)
-        assert (outcome.kind, outcome.again, outcome.result_type) == ("stopped", "", 2)
+        assert (outcome.kind, outcome.again, written(outcome).result_type) == ("stopped", "", 2)
         assert f"job {job.id} was asked to end: the user asked" in error(outcome)
         assert lines(path) == ["stopped stopped"]
 

@@ -1,10 +1,7 @@
 """Jobs that name `farm.entrypoint`: enqueued by services that have none of the app's code."""
 
-import base64
-import pickle
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +13,7 @@ from rq import Queue
 import farm
 from farm_worker.pool.protocol import JobLimit, Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import error, value
 
 APP = """
 import asyncio, time
@@ -59,15 +57,6 @@ def start(redis_url: str, user_folder: Path) -> Iterator[Start]:
             return child
 
         yield start_with
-
-
-def value(outcome: Outcome) -> Any:
-    assert outcome.kind == "finished", outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result))
-
-
-def error(outcome: Outcome) -> str:
-    return zlib.decompress(base64.b64decode(outcome.error)).decode()
 
 
 @pytest.mark.parametrize(

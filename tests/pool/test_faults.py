@@ -1,10 +1,7 @@
 """What a job can do to its process: it harms that process at most."""
 
-import base64
-import pickle
 import resource
 import time
-import zlib
 from typing import Any
 
 import pytest
@@ -15,19 +12,11 @@ from rq import Queue
 from farm_worker.pool.failure import full_text, summarize
 from farm_worker.pool.protocol import Dirty, Outcome
 from tests.support.child_harness import PATIENCE_SECONDS, ChildHarness
+from tests.support.outcomes import value
 
 
 def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Any:
     return queue.enqueue(f"around_jobs.{function}", args=arguments, **options)
-
-
-def value(outcome: Outcome) -> Any:
-    assert outcome.kind == "finished", outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result))
-
-
-def error(outcome: Outcome) -> str:
-    return zlib.decompress(base64.b64decode(outcome.error)).decode()
 
 
 def says_nothing_more(child: ChildHarness) -> bool:

@@ -21,6 +21,7 @@ from farm_worker.pool.spawn import spawn
 from farm_worker.pool.starter import Spawner
 from farm_worker.pool.state import State
 from tests.pool.conftest import initialize, job, until
+from tests.support.outcomes import written
 
 pytestmark = pytest.mark.usefixtures("obedient")
 UNLIMITED = Lifespan(jobs=None, age=None, memory=None)
@@ -87,7 +88,7 @@ def test_jobs_end_in_the_order_of_their_dispatch() -> None:
         await until(lambda: len(process.outcomes) == 50, "all are done")
 
         assert [assignment for assignment, _ in process.outcomes] == jobs
-        assert [outcome.result for _, outcome in process.outcomes] == [b"%d" % size for size in range(50)]
+        assert [written(outcome).result for _, outcome in process.outcomes] == [b"%d" % size for size in range(50)]
         assert all(assignment.begun_at is not None for assignment in jobs)
         process.handle.close(Reason.CLOSED)
         await process.ended()
@@ -199,7 +200,7 @@ def test_a_large_job_is_taken_back_while_its_frame_is_on_its_way(tmp_path: Path)
         process.dispatch(again)
         await until(lambda: len(process.outcomes) == 2, "both are done")
 
-        assert process.outcomes[1][1].result == b"5000000"
+        assert written(process.outcomes[1][1]).result == b"5000000"
         process.handle.close(Reason.CLOSED)
         await process.ended()
 
@@ -255,7 +256,7 @@ def test_two_megabytes_go_to_a_job_and_back() -> None:
         process.dispatch(*[job("echo", data=payload) for _ in range(4)])
         await until(lambda: len(process.outcomes) == 4, "all are done")
 
-        assert all(outcome.result == payload for _, outcome in process.outcomes)
+        assert all(written(outcome).result == payload for _, outcome in process.outcomes)
         process.handle.close(Reason.CLOSED)
         await process.ended()
 

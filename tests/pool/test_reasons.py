@@ -1,11 +1,9 @@
 """Each way to end has its one reason, with the facts: what is told of it, and where."""
 
 import asyncio
-import base64
 import os
 import signal
 import time
-import zlib
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from farm_worker.pool.autopsy import end_reason
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
 from farm_worker.pool.stacks import MAX_CHARACTERS, arrange
 from tests.pool.conftest import Watched, job, ready, until
+from tests.support.outcomes import error
 
 END = ProcessEnd(
     reason=Reason.CRASHED,
@@ -60,7 +59,7 @@ def test_the_failure_of_a_job_tells_all_that_is_known_of_its_process(reason: Rea
     assert ending is not None
     assert ending.kind == "crashed"
     assert "\n" not in ending.summary
-    text = _text(ending.error)
+    text = error(ending)
     assert text.startswith("Work-horse terminated unexpectedly; waitpid returned 11 (signal 11); process 3 (pid 7)")
     for fact in ("memory 50 MB, at most 90 MB", "billing 8", "Current thread", "shop.bill"):
         assert fact in text
@@ -74,7 +73,7 @@ def test_the_failure_of_a_job_beyond_its_timeout_says_where_it_was() -> None:
         "failed",
         "Task exceeded maximum timeout value (5 seconds)",
     )
-    assert "File shop.py" in _text(ending.error)
+    assert "File shop.py" in error(ending)
 
 
 @pytest.mark.parametrize("reason", sorted({Reason.RECYCLED, Reason.SURPLUS, Reason.DRAINED, Reason.CLOSED}))
@@ -230,7 +229,3 @@ def test_when_all_idle_processes_are_killed_the_next_job_runs_and_the_pool_is_fu
             assert {(end.reason, end.signal) for end, _, _ in watched.ends} == {(Reason.CRASHED, "SIGKILL")}
 
     asyncio.run(scene())
-
-
-def _text(error: bytes) -> str:
-    return zlib.decompress(base64.b64decode(error)).decode()

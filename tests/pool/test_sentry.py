@@ -1,8 +1,6 @@
 """`sentry_sdk` as its users set it up: what fails is captured, once, with the job's data."""
 
-import base64
 import json
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +11,7 @@ from rq import Queue, Retry
 
 from farm_worker.pool.protocol import CancelJob, Outcome, Ready, encode
 from tests.support.child_harness import USER_MODULES, ChildHarness
+from tests.support.outcomes import value
 from tests.support.sentry_intake import SentryIntake
 
 pytest.importorskip("sentry_sdk")
@@ -101,7 +100,7 @@ def test_a_failure_with_retries_left_is_not_captured_the_last_one_is(start: Star
 def test_a_job_that_finishes_is_a_transaction(start: Start, queue: Queue, events: Path) -> None:
     child = start(AT_IMPORT)
     outcome = child.run(queue.enqueue("jobs_under_test.add", 1, 2))
-    assert pickle.loads(base64.b64decode(outcome.result)) == 3
+    assert value(outcome) == 3
     (transaction,) = captured(events, "transaction")
     assert transaction["transaction"] == "jobs_under_test.add"
     assert transaction["contexts"]["trace"]["op"] == "queue.task.rq"

@@ -1,8 +1,6 @@
 """What one job leaves, and what the next one finds."""
 
-import base64
 import os
-import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from rq import Queue
 
 from farm_worker.pool.protocol import Dirty, Outcome, Ready
 from tests.support.child_harness import PATIENCE_SECONDS, USER_MODULES, ChildHarness
+from tests.support.outcomes import value
 from tests.support.waiting import wait_until
 
 EXIT_SECONDS = 5.0
@@ -21,11 +20,6 @@ EXIT_SECONDS = 5.0
 
 def enqueue(queue: Queue, function: str, *arguments: Any, **options: Any) -> Any:
     return queue.enqueue(f"around_jobs.{function}", args=arguments, **options)
-
-
-def value(outcome: Outcome) -> Any:
-    assert outcome.kind == "finished", outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result))
 
 
 def look(child: ChildHarness, queue: Queue) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from rq import Queue
 
 from farm.keys import Keys, RqKeys
 from farm.store.connection import CONNECTION_LOST, LOOP_ANSWER_TIMEOUT_SECONDS, connect, connect_async
-from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch
+from farm.store.execution import ExecutionStore, FinishBatch, StartBatch
 from farm.store.hosts import HostStore, Registration
 from tests.support.farm import Farm
 from tests.support.fault_proxy import FaultProxy
+from tests.support.outcomes import ending
 from tests.support.waiting import wait_out, wait_until
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
@@ -43,8 +44,8 @@ async def session(client: redis.asyncio.Redis) -> None:
     begun = await until_answered(lambda: store.exchange(who, None, StartBatch(BATCHES[0], 3, 0), 5))
     first, second, third = begun.started
     endings = [
-        Ending(job_id=first.job_id, token=first.token, kind="finished", result_type=1, result=b"1", ttl=500),
-        Ending(job_id=second.job_id, token=second.token, kind="failed", result_type=2, error=b"eJwDAAAAAAE=", ttl=500),
+        ending(first.job_id, first.token, result=b"1", ttl=500),
+        ending(second.job_id, second.token, "failed", result_type=2, error=b"eJwDAAAAAAE=", ttl=500),
     ]
     finish = FinishBatch(1, BATCHES[1], endings)
     more = await until_answered(lambda: store.exchange(who, finish, StartBatch(BATCHES[2], 1, 3), 2))

@@ -15,19 +15,20 @@ from hypothesis import strategies as st
 from rq import Queue
 from rq.job import Job
 
+from farm.ending import Ending
 from farm.records import failure_text
 from farm.store import evidence
 from farm.store.connection import connect_async
 from farm.store.evidence import Evidence
-from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
+from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
 from farm.store.hosts import HostStore, Registration
 from farm.store.recovery import RecoveryStore, SilentHost
 from farm.store.scripts import Scripts
 from farm_worker.beginnings import assign, field
 from farm_worker.endings import from_outcome, from_process_end
-from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from tests.support.coordinated import KEYS, RQ_KEYS, call, lead, leader, plant_host, plant_lease, plant_record
+from tests.support.outcomes import outcome
 
 pytestmark = pytest.mark.every_engine
 
@@ -61,7 +62,7 @@ class Host:
         return await self.end(from_process_end(assign(await self.start(job)), end, self.who.host))
 
     async def finish(self, job: Job, **changes: Any) -> str:
-        return await self.end(from_outcome(assign(await self.start(job)), outcome(**changes)))
+        return await self.end(told(await self.start(job), **changes))
 
 
 def crashed(**facts: Any) -> ProcessEnd:
@@ -69,9 +70,10 @@ def crashed(**facts: Any) -> ProcessEnd:
     return ProcessEnd(reason=Reason.CRASHED, pid=7, number=1, phase=Phase.JOB, job_id="x", **known | facts)
 
 
-def outcome(**changes: Any) -> Outcome:
-    known: dict[str, Any] = {"kind": "finished", "result_type": 1, "ttl": 500, "started_at": 1.0, "ended_at": 2.0}
-    return Outcome(sequence=1, seconds=1.0, **known | changes)
+def told(started: StartedJob, **changes: Any) -> Ending:
+    """How it ended, as its process says."""
+    said = outcome(**{"job_id": started.job_id, "token": started.token, "ttl": 500, **changes})
+    return from_outcome(assign(started), said)
 
 
 def run(
@@ -143,15 +145,14 @@ def test_each_start_of_a_job_has_a_greater_number(redis_url: str, redis_client: 
             if ending == "crash":
                 await host.end(from_process_end(assign(started), crashed(), "one"))
             elif ending == "retry":
-                kept = outcome(kind="failed", result_type=4, again="back")
-                await host.end(from_outcome(assign(started), kept))
+                await host.end(told(started, kind="failed", result_type=4, again="back"))
             elif ending == "failure":
-                await host.end(from_outcome(assign(started), outcome(kind="failed", error=failure_text("no"))))
+                await host.end(told(started, kind="failed", error=failure_text("no")))
                 Job.fetch(job.id, connection=redis_client).requeue()
             elif ending == "hand back":
                 await host.store.hand_back(host.who, [(started.job_id, started.token)], 0)
             else:
-                await host.end(from_outcome(assign(started), outcome()))
+                await host.end(told(started))
 
     run(redis_url, redis_client, body)
     assert numbers == sorted(set(numbers))
@@ -166,7 +167,7 @@ def test_the_same_start_sent_again_has_the_same_number(redis_url: str, redis_cli
         name = new_batch_name()
         first = await host.start(job, name)
         assert fence(await host.start(job, name)) == fence(first)
-        await host.end(from_outcome(assign(first), outcome()))
+        await host.end(told(first))
 
     run(redis_url, redis_client, body)
 
@@ -179,7 +180,7 @@ def test_the_number_grows_when_the_record_was_deleted_and_made_anew(redis_url: s
         for _ in range(2):
             started = await host.start(queue.enqueue("time.time", job_id="nightly"))
             numbers.append(fence(started))
-            await host.end(from_outcome(assign(started), outcome(ttl=0)))
+            await host.end(told(started, ttl=0))
             assert not redis_client.exists(RQ_KEYS.job("nightly"))
 
     run(redis_url, redis_client, body)
@@ -197,7 +198,7 @@ def test_the_number_grows_whatever_the_clock_says_and_is_whole_whatever_stood_th
         started = await host.start(job)
         assert 1_600_000_000_000_000 < fence(started) < 2**53
         assert not before.isdigit() or fence(started) == int(before) + 1
-        await host.end(from_outcome(assign(started), outcome()))
+        await host.end(told(started))
 
     run(redis_url, redis_client, body)
 
@@ -209,7 +210,7 @@ def test_a_save_of_rq_keeps_the_number(redis_url: str, redis_client: redis.Redis
         started = await host.start(job)
         Job.fetch(job.id, connection=redis_client).save()
         assert int(redis_client.hget(job.key, "farm_fence")) == fence(started)
-        await host.end(from_outcome(assign(started), outcome()))
+        await host.end(told(started))
 
     run(redis_url, redis_client, body)
 
@@ -380,7 +381,7 @@ def test_a_job_that_crashed_and_finished_starts_its_counts_anew_when_it_repeats(
         assert len(ends_of(redis_client, job.id)) == 1, "they are there to be looked at until then"
         started = await host.start(job)
         assert started.attempt == 1
-        await host.end(from_outcome(assign(started), outcome()))
+        await host.end(told(started))
         assert not redis_client.hexists(job.key, "farm_evidence")
 
     run(redis_url, redis_client, body)
@@ -394,7 +395,7 @@ def test_a_retry_keeps_the_counts_of_crashes(redis_url: str, redis_client: redis
         assert await host.finish(job, kind="failed", result_type=4, again="back") == "again"
         started = await host.start(job)
         assert (started.attempt, assign(started).alone) == (2, True)
-        await host.end(from_outcome(assign(started), outcome()))
+        await host.end(told(started))
 
     run(redis_url, redis_client, body)
 
@@ -412,7 +413,7 @@ def test_a_job_that_was_lost_and_then_failed_starts_its_counts_anew(redis_url: s
     async def body(host: Host) -> None:
         started = await host.start(job)
         assert started.attempt == 1
-        await host.end(from_outcome(assign(started), outcome()))
+        await host.end(told(started))
 
     run(redis_url, redis_client, body)
 

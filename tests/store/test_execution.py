@@ -12,12 +12,14 @@ import redis
 from rq import Queue, Retry
 from rq.job import Dependency, Job
 
+from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import Lease, failure_text
 from farm.store.connection import connect_async
-from farm.store.execution import Ending, Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
+from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import HostStore, Registration
+from tests.support.outcomes import ending
 
 pytestmark = pytest.mark.every_engine
 
@@ -67,13 +69,12 @@ def run(url: str, client: redis.Redis, body: Callable[[Bench], Awaitable[None]])
 
 
 def finished(job: Job, token: str, **changes: Any) -> Ending:
-    values: dict[str, Any] = {"kind": "finished", "result_type": 1, "ttl": 500, "started_at": "1.0", "ended_at": "2.0"}
-    return Ending(job_id=job.id.encode(), token=token, **values | changes)
+    return ending(job.id.encode(), token, **{"ttl": 500, **changes})
 
 
 def failed(job: Job, token: str, **changes: Any) -> Ending:
     values: dict[str, Any] = {"kind": "failed", "result_type": 2, "ttl": 60, "error": failure_text("boom")}
-    return Ending(job_id=job.id.encode(), token=token, **values | changes)
+    return ending(job.id.encode(), token, **values | changes)
 
 
 def status(job: Job) -> str:
@@ -191,8 +192,8 @@ def test_the_same_finish_sent_again_gets_the_same_answers_and_writes_nothing(
 
     async def body(bench: Bench) -> None:
         bench.place(job)
-        ending = finished(job, (await bench.start()).started[0].token)
-        batch = FinishBatch(1, new_batch_name(), [ending])
+        end = finished(job, (await bench.start()).started[0].token)
+        batch = FinishBatch(1, new_batch_name(), [end])
         before = await bench.store.exchange(bench.who, batch, None, 0)
         after = await bench.store.exchange(bench.who, batch, None, 0)
         assert list(before.answers) == list(after.answers) == ["finished"]

@@ -8,7 +8,7 @@ import redis.asyncio
 from rq import Queue
 from rq.job import Dependency, Job
 
-from farm.store.execution import Ending
+from farm.ending import Ending
 from farm.store.upkeep import UpkeepStore
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run
 from tests.support.coordinated import call, lead, leader

@@ -14,11 +14,12 @@ from rq import Queue
 from rq.job import Job, JobStatus
 
 from farm.coordinator.placement import plan
+from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.store import evidence
 from farm.store.connection import connect, connect_async
-from farm.store.execution import Ending, ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
+from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
 from farm.store.hosts import HostStore, Registration
 from farm.store.leadership import LeaderScripts
 from farm.store.placement import PlacementStore
@@ -26,6 +27,7 @@ from farm.store.recovery import RecoveryStore, SilentHost
 from farm.store.upkeep import UpkeepStore
 from farm_worker.beginnings import acceptance
 from tests.support.coordinated import LEADER, lead
+from tests.support.outcomes import ending
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
 QUEUES = ("high", "low")
@@ -206,24 +208,24 @@ class Farm(RuleBasedStateMachine):
     def finish(self, data: Any, kind: str, replies_lost: int, again: str, kept: bool) -> None:
         who, job = held = data.draw(st.sampled_from(self.held))
         self.held.remove(held)
-        ending = Ending(
-            job_id=job.job_id,
-            token=job.token,
-            kind=kind,
+        end = ending(
+            job.job_id,
+            job.token,
+            kind,
             result_type=1 if kind == "finished" else 2,
             again="" if kind == "crashed" else again,
             ttl=500 if kept else 0,
             accepted=acceptance(job.fields),
         )
         self.batches += 1
-        batch = FinishBatch(self.batches, new_batch_name(), [ending])
+        batch = FinishBatch(self.batches, new_batch_name(), [end])
         if who in self.given_up:
             with pytest.raises(HostFenced):
                 self.wait(self.store.exchange(who, batch, None, 0))
             return
         answers = [tuple(self.wait(self.store.exchange(who, batch, None, 0)).answers) for _ in range(replies_lost + 1)]
         assert len(set(answers)) == 1, "the same batch gets the same answers"
-        self.note(job.job_id.decode(), ending, answers[0][0], kept)
+        self.note(job.job_id.decode(), end, answers[0][0], kept)
 
     @rule(name=hosts, data=st.data(), counted_as=st.sampled_from(["", "drained"]))
     def hand_back(self, name: str, data: Any, counted_as: str) -> None:

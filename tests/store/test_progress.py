@@ -19,6 +19,7 @@ from farm_worker.beginnings import assign
 from farm_worker.endings import from_outcome
 from farm_worker.pool.progress import to_field
 from farm_worker.pool.protocol import Outcome
+from tests.support.outcomes import outcome
 
 pytestmark = pytest.mark.every_engine
 
@@ -120,7 +121,7 @@ def test_the_last_words_come_with_the_ending_and_go_with_the_next_attempt(
         started = await stores.jobs.exchange(who, None, StartBatch(new_batch_name(), 1, 0), 1)
         assignment = assign(started.started[0])
         assignment.progress = HALF
-        ending = from_outcome(assignment, _failed_to_be_retried())
+        ending = from_outcome(assignment, _failed_to_be_retried(assignment.token))
         await stores.jobs.exchange(who, FinishBatch(1, new_batch_name(), [ending]), None, 0)
         assert kept(redis_client) == to_field(HALF), "no beat was between, and it is there"
 
@@ -133,5 +134,5 @@ def test_the_last_words_come_with_the_ending_and_go_with_the_next_attempt(
     run(redis_url, body)
 
 
-def _failed_to_be_retried() -> Outcome:
-    return Outcome(sequence=1, kind="failed", started_at=1.0, ended_at=2.0, seconds=1.0, again="back")
+def _failed_to_be_retried(token: str) -> Outcome:
+    return outcome("failed", job_id=b"a", token=token, again="back")

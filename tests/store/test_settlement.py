@@ -11,10 +11,11 @@ from rq.job import Job
 
 from farm.keys import Keys, RqKeys
 from farm.store.connection import connect_async
-from farm.store.execution import Ending, ExecutionStore, StartBatch, new_batch_name
+from farm.store.execution import ExecutionStore, StartBatch, new_batch_name
 from farm.store.hosts import HostStore, Registration
 from farm_worker.settlement import settle_left
 from farm_worker.spool import Spool
+from tests.support.outcomes import ending
 
 pytestmark = pytest.mark.every_engine
 
@@ -34,11 +35,7 @@ class Machine:
         self.client.rpush(KEYS.inbox("one", who.identity), job.id)
         (started,) = (await self.store.exchange(who, None, StartBatch(new_batch_name(), 1, 0), 1)).started
         spool = Spool(self.folder)
-        ending = Ending(
-            job_id=started.job_id, token=started.token, kind="finished", result_type=1, ttl=500, queue="default",
-            started_at="1.0", ended_at="2.0",
-        )  # fmt: skip
-        spool.keep(who, None, [ending])
+        spool.keep(who, None, [ending(started.job_id, started.token, ttl=500, queue="default")])
         spool.close()
         return who
 

@@ -15,8 +15,11 @@ from rq.job import Job
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, Output, RunJob, encode
 from farm_worker.pool.spawn import start_interpreter
+from tests.support.outcomes import packed_hash
 
 PATIENCE_SECONDS = 20.0
+FENCE = b"1800000000000000"
+"""Of each start: what Redis adds to the hash then."""
 USER_MODULES = str(Path(__file__).parent / "user_modules")
 Wanted = TypeVar("Wanted")
 
@@ -91,11 +94,11 @@ class ChildHarness:
         return self._messages.pop(0)
 
     def start(self, job: Job, *, attempt: int = 1) -> int:
-        """Sends a job of real RQ as the host would: its hash after the start. Returns its sequence."""
+        """Sends a job of real RQ as the host would: its hash as it was before the start. Returns its sequence."""
         with redis.Redis.from_url(self._redis_url) as client:
-            client.hset(job.key, mapping={"status": "started", "worker_name": "host-1"})
+            record: dict[bytes, bytes] = client.hgetall(job.key) | {b"farm_fence": FENCE}
+            client.hset(job.key, mapping={"status": "started", "worker_name": "host-1", "farm_fence": FENCE})
             client.lrem(f"rq:queue:{job.origin}", 1, job.id)
-            record: dict[bytes, bytes] = client.hgetall(job.key)
         return self.start_record(job.id.encode(), record, queue=job.origin, attempt=attempt)
 
     def start_record(
@@ -109,8 +112,7 @@ class ChildHarness:
     def send_job(self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1) -> int:
         """Sends only the frame: without its token the process may not run it."""
         self._sequence += 1
-        fields = [part for item in record.items() for part in item]
-        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, fields))
+        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, packed_hash(record)))
         return self._sequence
 
     def send_frame(self, message: Message) -> None:

@@ -1,7 +1,5 @@
 """A pool of real processes for one app that a test writes, with jobs of plain RQ."""
 
-import base64
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,8 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize
 from tests.pool.conftest import Watched, pool_settings, until
+from tests.support.child_harness import FENCE
+from tests.support.outcomes import packed_hash, value
 
 
 class OwnPool:
@@ -47,9 +47,8 @@ class OwnPool:
     def job(self, function: str, *arguments: object, timeout: float = 180) -> Assignment:
         """A job of the app module."""
         job = self._queue.enqueue(f"userapp.{function}", *arguments, job_timeout=int(timeout))
-        record: dict[bytes, bytes] = self._client.hgetall(job.key)
-        fields = [part for pair in record.items() for part in pair]
-        return Assignment(job.id.encode(), "0" * 32, "default", 1, "rerun", timeout, fields)
+        packed = packed_hash(self._client.hgetall(job.key) | {b"farm_fence": FENCE})
+        return Assignment(job.id.encode(), "0" * 32, "default", 1, "rerun", timeout, packed)
 
     def _initialize(self, number: int) -> Initialize:
         return Initialize(
@@ -75,6 +74,4 @@ async def run(own: OwnPool, watched: Watched, function: str, *arguments: object)
     await until(lambda: watched.pool.dispatch(job, depth=1), "a process takes it")
     await until(lambda: len(watched.outcomes) > count, "it is done")
     outcome = watched.outcomes[-1][1]
-    if outcome.kind != "finished":
-        return outcome.summary
-    return pickle.loads(base64.b64decode(outcome.result)) if outcome.result else None
+    return value(outcome) if outcome.kind == "finished" else outcome.summary

@@ -15,6 +15,8 @@ import threading
 import time
 from collections import deque
 
+from farm.ending import pack_ending
+from farm.packed import unpack
 from farm_worker.pool.attendant import attend
 from farm_worker.pool.protocol import (
     TOKEN,
@@ -27,6 +29,7 @@ from farm_worker.pool.protocol import (
     Progress,
     Ready,
     RunJob,
+    RunJobs,
     encode,
 )
 from farm_worker.pool.stacks import keep_stacks
@@ -89,7 +92,8 @@ class Child:
         data = self.stream.recv(65536)
         if not data:
             sys.exit(0)
-        self.messages.extend(self.reader.feed(data))
+        for message in self.reader.feed(data):
+            self.messages.extend(message.jobs if isinstance(message, RunJobs) else [message])
 
     def next_token(self) -> int | None:
         while True:
@@ -114,8 +118,9 @@ class Child:
                 return job
 
     def work(self, job: RunJob) -> Outcome:  # noqa: C901, PLR0912  a table of verbs
-        fields = dict(zip(job.fields[::2], job.fields[1::2], strict=True))
-        outcome = self.outcome(job, b"%d" % len(fields.get(b"data", b"")))
+        flat = unpack(job.packed)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        result = b"%d" % len(fields.get(b"data", b""))
         verb, value = fields.get(b"do", b""), fields.get(b"value", b"").decode()
         if verb == b"sleep":
             time.sleep(float(value))
@@ -130,7 +135,7 @@ class Child:
             os.rename(value + ".part", value)
             time.sleep(600)
         elif verb == b"answer_and_die":
-            self.stream.sendall(encode(outcome))
+            self.stream.sendall(encode(self.outcome(job, result)))
             os.kill(os.getpid(), signal.SIGKILL)
         elif verb == b"dirty":
             self.dirty = True
@@ -158,18 +163,22 @@ class Child:
             self.ballast = bytearray(int(value))
             time.sleep(600)
         elif verb == b"echo":
-            outcome.result = fields[b"data"]
+            result = fields[b"data"]
         elif verb == b"say":
             for fraction, text in ((float("nan"), "at work"), (0.25, "a quarter"), (7.0, "x" * 5000)):
                 self.stream.sendall(encode(Progress(job.sequence, fraction, text)))
         elif verb == b"print":
             sys.stdout.write("x" * int(value))
             sys.stdout.flush()
-        return outcome
+        return self.outcome(job, result)
 
     def outcome(self, job: RunJob, result: bytes) -> Outcome:
         now = time.time()
-        return Outcome(sequence=job.sequence, kind="finished", started_at=now, ended_at=now, seconds=0.0, result=result)
+        packed = pack_ending(
+            job_id=job.job_id, token=job.token, kind="finished", ttl=500, started_at=now, ended_at=now, seconds=0.0,
+            result=result,
+        )  # fmt: skip
+        return Outcome(job.sequence, "finished", 0.0, packed)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,24 @@ import logging
 
 import pytest
 
-from farm.store.execution import Ending, StartedJob
+from farm.ending import Ending
+from farm.store.execution import StartedJob
 from farm_worker.job_log import LINES_PER_SECOND, JobLog
+from tests.support import outcomes
+from tests.support.outcomes import packed_hash
 
-JOB = StartedJob(b"odd \xff id", "t" * 32, "default", 1, "rerun", [])
+
+def started(job_id: bytes, attempt: int = 1, called: bytes = b"") -> StartedJob:
+    """As it comes from `start.lua`."""
+    packed = packed_hash({b"description": called + b"(7, 'secret')"})
+    return StartedJob(job_id, "t" * 32, "default", attempt, "rerun", b"", called, has_callbacks=False, packed=packed)
+
+
+JOB = started(b"odd \xff id")
 
 
 def ended(kind: str = "finished", summary: str = "") -> Ending:
-    return Ending(job_id=b"job", token="t" * 32, kind=kind, summary=summary)
+    return outcomes.ending(b"job", "t" * 32, kind, summary=summary)
 
 
 @pytest.fixture
@@ -59,7 +69,7 @@ def test_an_odd_id_is_shown_readably(lines: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_start_names_the_function_and_keeps_its_arguments_to_itself(lines: pytest.LogCaptureFixture) -> None:
-    JobLog("all").started(StartedJob(b"id", "t", "default", 2, "rerun", [b"description", b"shop.bill(7, 'secret')"]))
+    JobLog("all").started(started(b"id", attempt=2, called=b"shop.bill"))
     assert lines.messages == ["started id shop.bill queue=default attempt=2"]
 
 

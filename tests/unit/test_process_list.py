@@ -13,7 +13,8 @@ from farm.store.job_status import Progress
 from farm.store.process_view import RunnerView, runner_from_line
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.state import State
-from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList, function_name
+from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList
+from tests.support.outcomes import packed_hash
 
 WHO = "1-aa"
 PROGRESS = Progress(0.5, "half", datetime(2026, 1, 2, tzinfo=UTC))
@@ -31,9 +32,9 @@ def process(number: int = 1, job: Assignment | None = None, state: State = State
     return SimpleNamespace(number=number, state=state, assignments=assignments, begun=job, **(known | facts))
 
 
-def job(description: bytes = b"shop.bill(7)") -> Assignment:
-    fields = [b"description", description, b"data", b"\x80evil"]
-    return Assignment(b"a", "t" * 32, "calls", 2, "rerun", None, fields, begun_at=97.5)
+def job(called: bytes = b"shop.bill") -> Assignment:
+    packed = packed_hash({b"description": called + b"(7)", b"data": b"\x80evil"})
+    return Assignment(b"a", "t" * 32, "calls", 2, "rerun", None, packed, called, begun_at=97.5)
 
 
 def told(processes: ProcessList, listed: list[Any], now: float, identity: str = WHO) -> bool:
@@ -119,18 +120,18 @@ def test_the_list_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("description", "name"),
+    ("called", "name"),
     [
-        (b"shop.bill(7, rate=1)", "shop.bill"),
-        (b"farm.entrypoint({'text': 'hello'})", "farm.entrypoint"),
-        (b"Bill for May", "Bill for May"),
-        (b"\xff(", "\N{REPLACEMENT CHARACTER}"),
+        (b"shop.bill", "shop.bill"),
+        (b" shop.bill ", "shop.bill"),
+        (b"\xff", "\N{REPLACEMENT CHARACTER}"),
         (b"x" * 1000, "x" * 200),
+        (b" ", None),
         (b"", None),
     ],
 )
-def test_the_function_is_the_head_of_the_description(description: bytes, name: str | None) -> None:
-    assert function_name([b"description", description]) == name
+def test_the_function_is_what_the_job_calls_as_text(called: bytes, name: str | None) -> None:
+    assert job(called).function == name
 
 
 def test_a_copy_of_a_runner_is_told_beside_the_processes_and_anew_when_its_state_changes() -> None:

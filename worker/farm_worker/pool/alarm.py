@@ -70,12 +70,16 @@ class Alarm:
         if seconds > 0:
             now = time.monotonic()
             self._seconds = seconds
+            seconds = min(seconds, LONGEST_SECONDS)
             self._deadline = now + seconds
             self._asked = False
             self._armed = True
             # One that rings too early for this limit, as that of the job before may, costs less than setting it anew.
             if not now < self._rings_at <= self._deadline or now - self._set_at > TRUSTED_SECONDS:
                 self._set_timer(now, seconds)
+        elif not self._armed and self._rings_at:  # who has no limit may have a handler of their own for that signal
+            self._rings_at = 0.0
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def disarm(self) -> None:
         """Ends the limit. Its alarm may still ring, and does nothing then."""
@@ -101,7 +105,7 @@ class Alarm:
 
     def _set_timer(self, now: float, seconds: float) -> None:
         self._set_at = now
-        self._rings_at = now + min(seconds, LONGEST_SECONDS)
+        self._rings_at = now + seconds
         signal.setitimer(signal.ITIMER_REAL, self._rings_at - now)
 
     def _ring(self, _number: int, _frame: FrameType | None) -> None:
@@ -128,4 +132,7 @@ class Alarm:
     def _error(self) -> BaseException:
         if self.interrupted:
             return JobInterrupted()
-        return JobTimeoutException(f"Task exceeded maximum timeout value ({self._seconds} seconds)")
+        return JobTimeoutException(self._text())
+
+    def _text(self) -> str:
+        return f"Task exceeded maximum timeout value ({self._seconds} seconds)"

@@ -53,16 +53,24 @@ class Begun:
     seconds: float
     """How long the function ran."""
     watch: Watch
+    payload: bytes
+    """As it was before the call."""
 
 
 class Attempt:
     """Runs one job and its callbacks, once."""
 
-    def __init__(self, equipment: Equipment, message: RunJob, settle: Callable[[], None] = lambda: None) -> None:
-        """`settle` is called when the job's function was found and modules were imported for it."""
+    def __init__(
+        self, equipment: Equipment, message: RunJob, settle: Callable[[], None] = lambda: None, modules: int = 0
+    ) -> None:
+        """`settle` is called when the job's function was found and modules were imported for it.
+
+        `modules`: how many were imported before. 0: as many as there are when it runs.
+        """
         self.left_tasks = ""
         """What the job left on the event loop that could not be ended; empty if nothing."""
         self._settle = settle
+        self._modules = modules
         self._equipment = equipment
         self._message = message
         self._record = to_record(unpack(message.packed))
@@ -102,7 +110,7 @@ class Attempt:
     def take_over(self, begun: Begun, value: Any, error: BaseException | None) -> Outcome:
         """The ending of a job whose function was called the short way: it returned `value`, or raised `error`."""
         self._current, self._started_at, self._seconds = begun.current, begun.started_at, begun.seconds
-        self._job, self._watch, self._payload = begun.job, begun.watch, begun.job.data
+        self._job, self._watch, self._payload = begun.job, begun.watch, begun.payload
         enter_job(self._message.sequence, begun.current)
         try:
             return begun.context.run(self._end_call, begun.job, value, error)
@@ -170,7 +178,7 @@ class Attempt:
         equipment = self._equipment
         assert self._current is not None
         equipment.variable.set(self._message.job_id)
-        begun, modules = time.monotonic(), len(sys.modules)
+        begun, modules = time.monotonic(), self._modules or len(sys.modules)
         app = served_app()
         hooks = () if app is None else app.around_job_hooks
         around = Around(hooks, self._current, equipment.coroutines, equipment.alarm) if hooks else None

@@ -10,6 +10,7 @@ from typing import Any
 from rq.exceptions import DeserializationError
 from rq.job import Job, _current_job
 from rq.queue import Queue
+from rq.timeouts import JobTimeoutException
 
 from farm.context import ENTRYPOINT
 from farm.entry import served_app
@@ -25,6 +26,8 @@ def decode(job: Job) -> None:
     try:
         job.func_name  # noqa: B018 - decodes all of the call
     except DeserializationError as error:
+        if isinstance(error.__cause__, JobTimeoutException):  # it took too long: it may take less the next time
+            raise error.__cause__ from None
         serializer = job.serializer if isinstance(job.serializer, type) else type(job.serializer)
         reason = summarize(error.__cause__) if error.__cause__ is not None else "no reason given"
         raise DeserializationError(
@@ -64,7 +67,12 @@ def package_of(job: Job) -> str:
         name = job.func_name if not job.instance else type(job.instance).__module__
     except Exception:  # noqa: BLE001 - what the job's payload decodes to is the user's code
         return ""
-    package = str(name).partition(".")[0]
+    return package_in(str(name))
+
+
+def package_in(name: str) -> str:
+    """The top-level package of a dotted name. Empty for one of the farm's own."""
+    package = name.partition(".")[0]
     return "" if package == "farm" else package
 
 

@@ -1,15 +1,15 @@
 """Which jobs are plain, told from their hashes: by what many of them have in common, so that it is looked at once."""
 
-import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from rq.queue import Queue
+from rq.serializers import DefaultSerializer
 from rq.timeouts import JobTimeoutException
 
-from farm_worker.pool.record import OWN_FIELDS, SHARED_FIELDS, decompress, shared_attributes
+from farm_worker.pool.record import DATE_FIELDS, OWN_FIELDS, SHARED_FIELDS, decompress, shared_attributes, to_date
 
 MOST_KEPT = 200
 """Kinds of jobs that are remembered. Who has more of them gets no faster."""
@@ -17,6 +17,11 @@ MOST_KEPT = 200
 FENCE = b"farm_fence"
 LARGEST_PAYLOAD = 400_000
 """Packed: what is larger could unpack to more than fits the memory."""
+
+Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+"""A function's name, and its arguments."""
+_Pick = Callable[[Sequence[bytes]], tuple[bytes, ...]]
+"""Some of a flat hash."""
 
 _SPECIAL = frozenset(
     {
@@ -26,6 +31,7 @@ _SPECIAL = frozenset(
 )
 """A job with any of them does more than run its function."""
 _FIRST = (b"data", b"created_at", b"enqueued_at", FENCE)
+_NEEDED = (*_FIRST, b"status", b"origin", b"description")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,13 @@ class PlainRecords:
         except KeyError:
             traits = self._learn_traits(shape, shared)
         data, created_at, enqueued_at, fence = shape.first(fields)
-        if traits is None or len(data) > LARGEST_PAYLOAD:
+        if traits is None or len(data) > LARGEST_PAYLOAD or not shape.are_readable(fields):
             return None
         return PlainRecord(traits, data, created_at + enqueued_at, int(fence))
 
     def _learn_shape(self, names: tuple[bytes, ...]) -> "_Shape | None":
         known = set(names)
-        is_plain = known <= {*SHARED_FIELDS, *OWN_FIELDS, FENCE} and known.issuperset(_FIRST)
+        is_plain = known <= {*SHARED_FIELDS, *OWN_FIELDS, FENCE} and known.issuperset(_NEEDED)
         shape = _Shape(names) if is_plain and len(known) == len(names) else None
         _remember(self._shapes, names, shape)
         return shape
@@ -89,7 +95,7 @@ class PlainRecords:
     def _read_traits(self, shared: dict[bytes, bytes]) -> Traits | None:
         try:
             attributes = shared_attributes(shared, self._connection)
-        except (ValueError, TypeError, AssertionError):  # the long way says what is wrong
+        except Exception:  # noqa: BLE001 - the long way says what is wrong
             return None
         limit = attributes["timeout"] or Queue.DEFAULT_TIMEOUT
         return Traits(limit, attributes["result_ttl"])
@@ -101,15 +107,28 @@ class _Shape:
     def __init__(self, names: Sequence[bytes]) -> None:
         places = {name: 2 * number + 1 for number, name in enumerate(names)}
         self.names = [name for name in names if name in SHARED_FIELDS]
-        self.shared: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*map(places.__getitem__, self.names))
-        self.first: Callable[[Sequence[bytes]], tuple[bytes, ...]] = itemgetter(*map(places.__getitem__, _FIRST))
+        self.shared: _Pick = itemgetter(*map(places.__getitem__, self.names))
+        self.first: _Pick = itemgetter(*map(places.__getitem__, _FIRST))
+        self._dates: _Pick = itemgetter(*(places[name] for name in names if name in DATE_FIELDS))
+        self._description = places[b"description"]
         self.traits: dict[tuple[bytes, ...], Traits | None] = {}
 
+    def are_readable(self, fields: Sequence[bytes]) -> bool:
+        """Whether those that each job has for itself make sense: nobody may ever look at them, and they are to tell."""
+        try:
+            fields[self._description].decode()
+            for date in self._dates(fields):
+                if date:
+                    to_date(date)
+        except Exception:  # noqa: BLE001 - the long way says what is wrong
+            return False
+        return True
 
-def decode(data: bytes) -> tuple[str, tuple[Any, ...], dict[str, Any]] | None:
+
+def decode(data: bytes) -> Call | None:
     """The name and the arguments of a plain function, as RQ's default serializer reads them. None for anything else."""
     try:
-        name, instance, arguments, named = pickle.loads(decompress(data))  # noqa: S301  jobs are code
+        name, instance, arguments, named = DefaultSerializer.loads(decompress(data))
     except JobTimeoutException:
         raise
     except Exception:  # noqa: BLE001 - unpickling is the user's code; the long way says what is wrong

@@ -15,7 +15,8 @@ from farm.records import MAX_PAYLOAD_BYTES
 Record = dict[bytes, bytes]
 
 _DATES = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
-OWN_FIELDS = (b"data", b"description", *(name.encode() for name in _DATES))
+DATE_FIELDS = tuple(name.encode() for name in _DATES)
+OWN_FIELDS = (b"data", b"description", *DATE_FIELDS)
 """Of these each job has its own."""
 SHARED_FIELDS = frozenset(
     name.encode()
@@ -126,12 +127,12 @@ def _fill(job: Job, data: bytes, description: bytes, *dates: bytes) -> None:
     job.data = decompress(data)
     job.description = description.decode() or None
     for name, value in zip(_DATES, dates, strict=True):
-        setattr(job, name, _to_date(value) if value else None)
+        setattr(job, name, to_date(value) if value else None)
     job.created_at = job.created_at or datetime.now(UTC)
 
 
-def _to_date(value: bytes) -> datetime:
-    """RQ's own parser costs more than everything else in its `restore`."""
+def to_date(value: bytes) -> datetime:
+    """A time as RQ writes it. RQ's own parser costs more than everything else in its `restore`."""
     date = datetime.fromisoformat(value.decode())
     return date if date.tzinfo is not None else str_to_date(value)
 

@@ -23,7 +23,7 @@ class ThreadAlarm(Alarm):
         self.deadline = inf
         """Monotonic seconds; `inf` when nothing is armed."""
         self._asked = False
-        self._text = ""
+        self._seconds = 0.0
         self._thread = threading.get_ident()
         self._thrown = False
         self._lock = threading.Lock()
@@ -32,7 +32,7 @@ class ThreadAlarm(Alarm):
     def arm(self, seconds: float) -> None:
         """Starts a limit. 0 and less mean none."""
         if seconds > 0:
-            self._text = f"Task exceeded maximum timeout value ({seconds} seconds)"
+            self._seconds = seconds
             self._asked = False
             self.deadline = time.monotonic() + min(seconds, LONGEST_SECONDS)
             _timekeeper.mind(self.deadline)
@@ -59,14 +59,19 @@ class ThreadAlarm(Alarm):
                 self._end_block(time.monotonic())
 
     def _end_block(self, now: float) -> None:
-        if self.interrupt is not None and not self._asked and self.interrupt():
-            self._asked = True
+        if self.interrupt is not None and not self._asked and self._ask():
             self.deadline = now + STUBBORN_SECONDS
             _timekeeper.mind(self.deadline)
             return
         self.deadline = inf
         self._thrown = True
-        _raise_in(self._thread, JobInterrupted if self.interrupted else _timeout_of(self._text))
+        _raise_in(self._thread, JobInterrupted if self.interrupted else _timeout_of(self._text()))
+
+    def _ask(self) -> bool:
+        interrupt = self.interrupt
+        self._asked = True  # first: the thread may go on before the call returns, and asks why
+        self._asked = interrupt is not None and interrupt()
+        return self._asked
 
 
 class _Timekeeper:

@@ -1,17 +1,20 @@
 """RQ's job, for the many that nobody looks at: it is read when something first asks for any of it."""
 
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 
 from rq.job import Job
 
 _READ = "_farm_read"
+_reading = RLock()
+"""A job may be looked at by several threads of its own at once."""
 
 
 class UnreadJob(Job):
     """Becomes an ordinary `Job` at the first look, and before anything of it changes."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattribute__(self, name: str) -> Any:
         read(self)
         return getattr(self, name)
 
@@ -23,21 +26,21 @@ class UnreadJob(Job):
         read(self)
         delattr(self, name)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        read(self)
-        return self.__reduce_ex__(protocol)
-
 
 def unread_job(attributes: Callable[[], dict[str, Any]]) -> UnreadJob:
-    """`attributes`: reads them."""
+    """`attributes`: reads them. The job keeps this very dict."""
     job = UnreadJob.__new__(UnreadJob)
-    vars(job)[_READ] = attributes
+    object.__getattribute__(job, "__dict__")[_READ] = attributes
     return job
 
 
 def read(job: Job) -> None:
     """Makes an unread job an ordinary one. Does nothing to one that is."""
-    if type(job) is UnreadJob:
-        attributes = vars(job).pop(_READ)
-        object.__setattr__(job, "__class__", Job)  # not through its own `__setattr__`, which reads it
-        vars(job).update(attributes())
+    if type(job) is not UnreadJob:
+        return
+    with _reading:
+        unread = object.__getattribute__(job, "__dict__").get(_READ)
+        if unread is not None:
+            object.__setattr__(job, "__dict__", unread())
+        # Only now: a time limit may interrupt this anywhere, and whoever looks next finds either job whole.
+        object.__setattr__(job, "__class__", Job)

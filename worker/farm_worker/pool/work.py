@@ -11,25 +11,28 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
 from rq.job import Job, Retry, _current_job
 from rq.serializers import DefaultSerializer
 
-from farm.context import ENTRYPOINT, CurrentJob, enter_job, running_job, running_jobs
+from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
 from farm.ending import pack_plain_ending
 from farm.entry import served_app
 from farm.packed import unpack
+from farm.records import LONGEST_SECONDS
 from farm_worker.pool import result, stand_in
 from farm_worker.pool.attempt import Attempt, Begun, begin
-from farm_worker.pool.call import known_function, leave_fork, runs_as_rq_does
+from farm_worker.pool.call import known_function, leave_fork, package_in, runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
-from farm_worker.pool.plain_record import PlainRecord, PlainRecords, decode
+from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
 from farm_worker.pool.record import Watch, restore, time_fields, to_record
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
+
+_NOT_PLAIN = object()
 
 
 class Work:
@@ -43,12 +46,16 @@ class Work:
         self._may_be_plain = equipment.job_class is Job and equipment.serializer is None
         self._attempt: Attempt | None = None
         self._watch: Watch | None = None
-        """Of a plain job that was looked at."""
-        self._function = ""
+        self._payload = b""
+        """Both of a plain job that was looked at: as it was before."""
+        self._modules = 0
+        """How many were imported before the last job."""
+        self._decoded: Call | None = None
+        """What the job calls; None until that is known."""
 
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
-        self._attempt = None
+        self._attempt, self._decoded, self._modules = None, None, len(sys.modules)
         if self._may_be_plain and not stand_in.is_watched() and runs_as_rq_does(Job):
             app = served_app()
             fields = unpack(message.packed)
@@ -56,9 +63,8 @@ class Work:
                 outcome = self._run_plainly(message, fields, record)
                 if outcome is not None:
                     return outcome
-        attempt = self._attempt or Attempt(self._equipment, message, self._settle)
-        self._attempt = attempt
-        return attempt.run()
+        self._attempt = Attempt(self._equipment, message, self._settle, self._modules)
+        return self._attempt.run()
 
     @property
     def left_tasks(self) -> str:
@@ -67,7 +73,9 @@ class Work:
 
     def package(self) -> str:
         """The top-level package of the last job's function. Empty if it is not known."""
-        return self._function.partition(".")[0] if self._attempt is None else self._attempt.package()
+        if self._attempt is not None:
+            return self._attempt.package()
+        return "" if self._decoded is None else package_in(self._decoded[0])
 
     def send_webhooks(self, outcome: Outcome) -> None:
         """Sends the last job's webhooks. Plain jobs have none."""
@@ -75,9 +83,8 @@ class Work:
             self._attempt.send_webhooks(outcome)
 
     def _run_plainly(self, message: RunJob, fields: Sequence[bytes], record: PlainRecord) -> Outcome | None:
-        """None if the job has to go the long way from the start: nothing of it has run."""
+        """None if the job has to go the long way from the start: its function was not called."""
         equipment, sequence, started_at = self._equipment, message.sequence, time.time()
-        self._watch = None
         job = unread_job(partial(self._attributes, message, fields, started_at))
         current = CurrentJob(
             job,
@@ -89,51 +96,69 @@ class Work:
         )
         enter_job(sequence, current)
         context, alarm, value, error = copy_context(), equipment.alarm, None, None
-        begun, modules = time.monotonic(), len(sys.modules)
+        equipment.variable.set(message.job_id)
+        begun = time.monotonic()
         try:
-            alarm.begin_job(record.traits.limit)
-            call = decode(record.data)
-            if call is None or call[0] == ENTRYPOINT or (function := known_function(call[0])) is None:
-                return None
-            if len(sys.modules) != modules:
-                self._settle()
-            self._function = call[0]
-            equipment.variable.set(message.job_id)
-            value = context.run(self._call, function, call, job, current)
+            try:
+                alarm.begin_job(record.traits.limit)
+                value = context.run(self._call, record.data, job, current)
+            finally:
+                alarm.disarm()
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a job is a failed job
             error = raised
-        finally:
-            alarm.disarm()
-            del running_jobs[sequence]
+        if value is _NOT_PLAIN:
+            enter_later(sequence)
+            return None
+        del running_jobs[sequence]
         if os.getpid() != equipment.process.pid:
             leave_fork(error)
         seconds = time.monotonic() - begun
         is_over = error is None and type(job) is UnreadJob and not current.has_more and not equipment.coroutines.in_job
         if is_over and not isinstance(value, Retry):
             try:
-                return self._finished(message, record, value, started_at, seconds)
-            except result.ResultNotStorable as unstorable:
+                outcome = self._finished(message, record, value, context, started_at, seconds)
+            except BaseException as unstorable:  # noqa: BLE001 - to encode a result runs the user's code, too
                 error = unstorable
+            else:
+                current.finish()
+                return outcome
         read(job)
-        watch = self._watch
-        assert watch is not None
+        assert self._watch is not None
+        begun_job = Begun(job, current, context, started_at, seconds, self._watch, self._payload)
         self._attempt = Attempt(equipment, message, self._settle)
-        return self._attempt.take_over(Begun(job, current, context, started_at, seconds, watch), value, error)
+        return self._attempt.take_over(begun_job, value, error)
 
-    def _call(self, function: Callable[..., Any], call: tuple[str, Any, Any], job: Job, current: CurrentJob) -> Any:
+    def _call(self, data: bytes, job: Job, current: CurrentJob) -> Any:
+        """What the job's function returns; `_NOT_PLAIN` if the job is of another kind. Runs in the job's context."""
         running_job.set(current)
-        _current_job.set(job)
-        value = function(*call[1], **call[2])
-        is_coroutine = hasattr(value, "send") and asyncio.iscoroutine(value)  # the first is seen at once
-        return self._equipment.coroutines.run_job(value) if is_coroutine else value
+        call = decode(data)
+        if call is None or call[0] == ENTRYPOINT or not (function := known_function(call[0])):
+            return _NOT_PLAIN
+        self._decoded = call
+        if len(sys.modules) != self._modules:
+            self._settle()
+        token = _current_job.set(job)
+        try:
+            value = function(*call[1], **call[2])
+            is_coroutine = hasattr(value, "send") and asyncio.iscoroutine(value)  # the first is seen at once
+            return self._equipment.coroutines.run_job(value) if is_coroutine else value
+        finally:
+            _current_job.reset(token)
 
-    def _finished(self, message: RunJob, record: PlainRecord, value: Any, started_at: float, seconds: float) -> Outcome:
-        ended_at, traits = time.time(), record.traits
+    def _finished(
+        self, message: RunJob, record: PlainRecord, value: Any, context: Context, started_at: float, seconds: float
+    ) -> Outcome:
+        traits = record.traits
         ttl = self._equipment.result_ttl if traits.result_ttl is None else traits.result_ttl
-        encoded = b"" if value is None or not ttl else result.encode(value, DefaultSerializer)
-        fields = time_fields(started_at, ended_at)
+        encoded = context.run(result.encode, value, DefaultSerializer) if ttl and value is not None else b""
+        ended_at = time.time()
         packed = pack_plain_ending(
-            (message.job_id, message.token), ttl, (started_at, ended_at, seconds), fields, record.accepted, encoded
+            (message.job_id, message.token),
+            int(min(ttl, LONGEST_SECONDS)),
+            (started_at, ended_at, seconds),
+            time_fields(started_at, ended_at),
+            record.accepted,
+            encoded,
         )
         return Outcome(message.sequence, "finished", seconds, packed)
 
@@ -142,6 +167,10 @@ class Work:
         equipment, record = self._equipment, to_record(fields)
         job = restore(Job, message.job_id, record, equipment.connection, None)
         begin(job, started_at, equipment.process.host)
+        self._payload = job.data
+        if self._decoded is not None:  # what the function was given, not other objects that are like it
+            job._func_name, job._args, job._kwargs = self._decoded  # noqa: SLF001 - the public ones encode it anew
+            job._instance = None  # noqa: SLF001
         self._watch = Watch(job)
         return vars(job)
 
