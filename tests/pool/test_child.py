@@ -303,7 +303,7 @@ class TestEnd:
         wait_until(lambda: not psutil.pid_exists(pid), f"process {pid} is gone", 10)
 
 
-def test_webhooks_are_sent_after_the_outcome(child: ChildHarness, queue: Queue) -> None:
+def test_webhooks_are_sent_when_redis_has_the_outcome(child: ChildHarness, queue: Queue) -> None:
     requests: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -322,7 +322,11 @@ def test_webhooks_are_sent_after_the_outcome(child: ChildHarness, queue: Queue) 
         hooks = [Webhook(url, "finished", method="POST"), Webhook(url, "failed", method="POST")]
         try:
             job = queue.enqueue("jobs_under_test.fail", webhooks=hooks)
-            assert child.run(job).kind == "failed"
+            outcome = child.run(job)
+            assert outcome.kind == "failed"
+            assert not requests, "the outcome is known to the host alone"
+            fields = iter(outcome.fields)
+            queue.connection.hset(job.key, mapping=dict(zip(fields, fields, strict=True)))
             wait_until(lambda: len(requests) == 1, "the webhook was sent")
         finally:
             server.shutdown()

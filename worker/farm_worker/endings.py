@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from farm.ending import Ending, pack_ending
-from farm.records import LONGEST_SECONDS, failure_text
+from farm.records import LONGEST_SECONDS, failure_text, iso_now
 from farm_worker.beginnings import acceptance, field
 from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
@@ -99,6 +99,9 @@ def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") ->
             started_at=now - seconds,
             ended_at=now,
             seconds=seconds,
+            fields=()
+            if kind == "crashed"
+            else (b"ended_at", iso_now().encode()),  # of a crash Redis knows whether it ends
             accepted=acceptance(fields),
             has_dependencies=bool(field(fields, b"dependency_ids") or field(fields, b"dependency_id")),
             result_type=2,

@@ -195,7 +195,7 @@ local function crashed(job)
   local crashes = count_end(job.key, 'farm_crashes')
   add_evidence(job.key, job.evidence)
   if string.match(job.lease, '|([^|]*)|[^|]*$') == 'fail' then
-    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
+    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
     return failed(job, 'failed')
   end
   if crashes < tonumber(ARGV[8]) then
@@ -205,7 +205,7 @@ local function crashed(job)
     end
     return 'recovered'
   end
-  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
+  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
   failed(job, 'failed')
   count(job.queue, 'poisoned')
   announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
