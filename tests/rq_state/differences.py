@@ -179,18 +179,8 @@ CHOSEN: Sequence[Difference] = (
         ["a_process_dies_and_retries_are_left"],
     ),
     Difference(
-        "Not yet: callbacks of a stopped job.",
-        ["test:effects", "test:effects / *"],
-        [
-            "a_stopped_callback_raises",
-            "a_stopped_job_with_all_that_may_follow",
-            "a_stopped_job_is_enqueued_anew",
-            "an_execution_is_stopped",
-        ],
-    ),
-    Difference(
-        "Not yet: webhooks of a job whose process died.",
-        ["webhooks"],
+        "Failure callback and exception handlers hear of a job whose process died. RQ calls them for lost workers.",
+        ["test:effects / items"],
         ["a_process_is_killed_whose_job_must_not_run_twice", "exception_handlers_of_a_killed_process"],
     ),
 )

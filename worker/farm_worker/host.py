@@ -20,6 +20,7 @@ from farm.records import iso_now
 from farm.service_manager import Report
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
+from farm.store.follow_ups import FollowUpStore
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm.tasks import end
 from farm_settings import Settings
@@ -31,6 +32,7 @@ from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
 from farm_worker.embedding import Embedding, PromptObserver
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
+from farm_worker.follow_ups import FollowUps
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.hooks import Hooks
 from farm_worker.initialization import first_message
@@ -43,6 +45,7 @@ from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
 from farm_worker.published import HostRecord
 from farm_worker.reservations import Reservations
@@ -139,6 +142,7 @@ class Host:
         await self._register()
         self._make_runners()
         self._make_pool(await self._slots())
+        self._make_follow_ups()
         self._make_heartbeat()
         tasks = [asyncio.create_task(part) for part in self._parts()]
         limit = None
@@ -196,14 +200,7 @@ class Host:
             self._settings.pool,
             slots=slots,
             idle_target=min(slots, max(1, int(allowed_cpus()))) if idle is None else idle,
-            initialize=lambda number: first_message(
-                self._settings,
-                self._environment,
-                redis_url=self._redis_url,
-                host=self.name,
-                process=number,
-                runners=self._runners.paths,
-            ),
+            initialize=self._first_message,
             environment=self._environment,
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
@@ -218,6 +215,26 @@ class Host:
             lambda: self.pool.unborn_since,
         )
         self._desired = Desired(self.pool, self.stopping, self._stay_drained)
+
+    def _make_follow_ups(self) -> None:
+        self._follow_ups = FollowUps(
+            FollowUpStore(self._client, self._keys, self._rq_keys),
+            self._execution.contact,
+            self._settings,
+            self._first_message,
+            self._environment,
+            self._tell_end,
+        )
+
+    def _first_message(self, number: int) -> Initialize:
+        return first_message(
+            self._settings,
+            self._environment,
+            redis_url=self._redis_url,
+            host=self.name,
+            process=number,
+            runners=self._runners.paths,
+        )
 
     def _make_heartbeat(self) -> None:
         self._heartbeat = Heartbeat(
@@ -255,6 +272,7 @@ class Host:
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
+            self._follow_ups.run(),
         ]
 
     def _orders(self) -> Coroutine[Any, Any, None]:
@@ -308,6 +326,7 @@ class Host:
     async def _kill_all(self) -> None:
         """Nothing of a job may run once the leases are given up."""
         await self.pool.close(0.0)
+        await self._follow_ups.close()
         await self._runners.close(0.0)
         await self._orphans.end_all()
 
@@ -356,6 +375,8 @@ class Host:
     def _on_process_end(self, end: ProcessEnd, begun: Any, unbegun: Any) -> None:
         self._execution.process_ended(end, begun, unbegun)
         self._orphans.hurry()
+        if begun is not None:
+            self._follow_ups.hurry()
         if end.abnormal:
             _logger.warning("%s", end.report())
         else:
@@ -385,7 +406,7 @@ class Host:
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)
         pids = [part.pid for part in parts if part is not None and part.pid is not None]
-        return [*pids, *self._runners.pids, *self.pool.helper_pids]
+        return [*pids, *self._runners.pids, *self.pool.helper_pids, *self._follow_ups.pids]
 
 
 def _raise_error_of(tasks: Iterable[asyncio.Task[None]]) -> None:
