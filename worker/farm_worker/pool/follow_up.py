@@ -38,7 +38,7 @@ class FollowUp:
                 self._tell_of_failure(job)
         except BaseException:
             _logger.exception("following job %s up failed", self._message.job_id.decode("utf-8", "replace"))
-        return Outcome(sequence=self._message.sequence, kind="followed", seconds=time.monotonic() - begun)
+        return Outcome(sequence=self._message.sequence, kind="followed", seconds=time.monotonic() - begun, packed=b"")
 
     def package(self) -> str:
         """As of an attempt: nothing of the process's surroundings is kept for it."""

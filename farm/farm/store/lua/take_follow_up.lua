@@ -9,6 +9,7 @@
 -- GUARANTEE  Each is begun at least once as long as its job is kept, and as often as ARGV[3] says at most. It stays until
 --            it is done: one whose host or process is gone becomes due again. The job is not changed.
 -- include announce
+-- include follow_up
 local now = tonumber(redis.call('TIME')[1])
 local serves = {}
 for i = 5, #ARGV do
@@ -31,6 +32,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT
     if tonumber(runs) < tonumber(ARGV[3]) then
       local taken = table.concat({ kind, tonumber(runs) + 1, token, id }, '|')
       redis.call('ZADD', KEYS[1], now + ARGV[2], taken)
+      redis.call('EXPIRE', KEYS[1], FOLLOW_UPS_KEPT_SECONDS)
       return { taken, kind, token, id, queue, cmsgpack.pack(hash) }
     end
     announce(KEYS[2], ARGV[4], 'follow_up.given_up', 'job', id, 'queue', queue, 'kind', kind, 'times', runs)
