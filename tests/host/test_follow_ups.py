@@ -78,6 +78,16 @@ def test_no_job_waits_for_a_callback_that_hangs(farm: Farm) -> None:
     assert farm.redis.zcard(KEYS.follow_ups) == 1, "another host has it called"
 
 
+def test_a_host_that_ends_by_itself_calls_first(farm: Farm) -> None:
+    host = farm.host("one", burst=True, ready=False)
+
+    job = stopped(farm, "tell")
+
+    assert host.wait() == 0
+    assert calls(farm) == [job.id]
+    assert not farm.redis.exists(KEYS.follow_ups)
+
+
 def test_a_callback_that_takes_too_long_is_ended(farm: Farm) -> None:
     farm.host("one")
 

@@ -15,7 +15,7 @@ from farm.store.connection import REDIS_ERRORS
 from farm.store.follow_ups import TAKEN_SECONDS, FollowUp, FollowUpStore
 from farm_settings import Settings
 from farm_worker.beginnings import CALLBACK_TIMEOUT_SECONDS, field
-from farm_worker.contact import Contact
+from farm_worker.execution import Execution
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize, Outcome
@@ -29,6 +29,7 @@ BESIDE_CALLBACK_SECONDS = 120.0
 """For exception handlers and webhooks."""
 LONGEST_SECONDS = TAKEN_SECONDS - 60.0
 """After this the process is killed: somebody else may take it then."""
+CLOSE_SECONDS = 1.0
 
 _logger = logging.getLogger("farm.follow_ups")
 
@@ -39,7 +40,7 @@ class FollowUps:
     def __init__(
         self,
         store: FollowUpStore,
-        contact: Contact,
+        execution: Execution,
         settings: Settings,
         initialize: Callable[[int], Initialize],
         environment: Mapping[str, str] | None,
@@ -47,15 +48,18 @@ class FollowUps:
     ) -> None:
         """`initialize` makes the first message of a process, `on_end` hears how one ended."""
         self._store = store
-        self._contact = contact
+        self._execution = execution
         self._queues = settings.host.queues
         self._has_handlers = bool(settings.jobs.exception_handlers)
         self._on_end = on_end
         self._ready = asyncio.Event()
         self._over = asyncio.Event()
         self._is_done = False
+        self._current: FollowUp | None = None
         self._soon_until = 0.0
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._settled.set()
         # No template: a process is rare here, and one more image of the app would stay for the host's life.
         alone = {"start_method": "spawn", "executor": "process", "process_mode": "reuse"}
         self.pool = Pool(
@@ -77,6 +81,7 @@ class FollowUps:
     def hurry(self) -> None:
         """A process ended under a job, or was killed."""
         self._soon_until = time.monotonic() + SOON_SECONDS
+        self._settled.clear()
         self._wake.set()
 
     async def run(self) -> None:
@@ -85,21 +90,35 @@ class FollowUps:
         while True:
             self._wake.clear()
             try:
-                while (follow_up := await self._store.take(self._queues)) is not None:
-                    await self._follow(follow_up)
+                await self._take_all()
             except REDIS_ERRORS as error:
                 _logger.debug("no follow-ups: %s", error)
-                await self._contact.wait()
-            soon = time.monotonic() < self._soon_until
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._pause(soon), SOON_INTERVAL_SECONDS if soon else LOOK_SECONDS)
+                await self._execution.contact.wait()
+            if self._settled.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            else:
+                await asyncio.sleep(SOON_INTERVAL_SECONDS)
+
+    async def settle(self) -> None:
+        """Returns when the jobs of this host that ended without their process were followed up."""
+        await self._settled.wait()
 
     async def close(self) -> None:
-        """Kills what runs: another host has it done."""
-        await self.pool.close(0.0)
+        """Kills what runs: the next host to ask has it done. An idle process closes what prewarm opened."""
+        await self.pool.close(0.0 if self._current else CLOSE_SECONDS)
+        if self._current is not None:
+            with suppress(*REDIS_ERRORS):
+                await self._store.release(self._current)
 
-    async def _pause(self, soon: bool) -> None:
-        await (asyncio.Event() if soon else self._wake).wait()
+    async def _take_all(self) -> None:
+        is_all_written = not self._execution.unsettled or time.monotonic() >= self._soon_until
+        while (follow_up := await self._store.take(self._queues)) is not None:
+            self._current = follow_up
+            await self._follow(follow_up)
+            self._current = None
+        if is_all_written:
+            self._settled.set()
 
     async def _follow(self, follow_up: FollowUp) -> None:
         if self._calls_something(follow_up):

@@ -59,6 +59,8 @@ from farm_worker.tenure import Tenure
 
 CANCEL_PARTS_SECONDS = 2.0
 """For what goes on all the time, to hear that it is over."""
+FOLLOW_UP_SECONDS = 5.0
+"""For what is called of jobs that ended without their process. What takes longer is begun anew, by another host."""
 GOODBYE_SECONDS = 5.0
 """Of what is left at the end of a stop: to leave in good order, whatever became of the processes."""
 
@@ -219,7 +221,7 @@ class Host:
     def _make_follow_ups(self) -> None:
         self._follow_ups = FollowUps(
             FollowUpStore(self._client, self._keys, self._rq_keys),
-            self._execution.contact,
+            self._execution,
             self._settings,
             self._first_message,
             self._environment,
@@ -309,7 +311,10 @@ class Host:
         _logger.info("draining (%s): takes no new jobs, still running: %d", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
         drain = Drain(self._settings, self._execution, self._runners, self.stopping, self._publish_now)
-        return await drain.run()
+        limit = await drain.run()
+        if not self.stopping.at_once:
+            await limit.spend("following jobs up", self._follow_ups.settle(), limit.left(FOLLOW_UP_SECONDS))
+        return limit
 
     async def _end(self, tasks: list[asyncio.Task[None]], limit: StopLimit) -> None:
         """Closes all that is open, and leaves, in the time that is left."""
