@@ -17,6 +17,7 @@ import pytest
 from rq import Queue
 from rq.webhook import Webhook
 
+from farm.packed import unpack
 from farm_worker.pool.protocol import InitializeFailed, Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.waiting import wait_until
@@ -325,7 +326,7 @@ def test_webhooks_are_sent_when_redis_has_the_outcome(child: ChildHarness, queue
             outcome = child.run(job)
             assert outcome.kind == "failed"
             assert not requests, "the outcome is known to the host alone"
-            fields = iter(outcome.fields)
+            fields = iter(unpack(outcome.packed)[7])
             queue.connection.hset(job.key, mapping=dict(zip(fields, fields, strict=True)))
             wait_until(lambda: len(requests) == 1, "the webhook was sent")
         finally:
