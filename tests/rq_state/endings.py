@@ -198,7 +198,7 @@ def webhooks(stage: Stage) -> None:
     stage.enqueue("say", "not kept", job_id="gone", webhooks=hooks, result_ttl=0)
     stage.enqueue("fail_until", 1, webhooks=hooks, retry=Retry(max=1))
     stage.enqueue("ask_again", 9, 1, webhooks=hooks)
-    stage.enqueue("add", 1, job_id="repeated", webhooks=hooks, repeat=Repeat(times=1))
+    stage.enqueue("add", 1, job_id="repeated", webhooks=hooks, repeat=Repeat(times=1, interval=100))
     stage.enqueue("add", 1, job_id="unreachable", webhooks=[Webhook("http://127.0.0.1:1/", "finished")])
     stage.run()
 
