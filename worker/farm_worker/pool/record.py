@@ -170,6 +170,10 @@ class Watch:
         self._job = job
         self._before = vars(job).copy()
 
+    def follow(self, job: Job) -> None:
+        """What it watched is in `job` now."""
+        self._job = job
+
     def untouched(self) -> bool:
         """True when no attribute was replaced, and none is of a kind that could have been changed in place."""
         job = self._job

@@ -121,6 +121,7 @@ class Work:
         read(job)
         watch = self._watch
         assert watch is not None
+        watch.follow(job)
         self._attempt = Attempt(equipment, message, self._settle)
         return self._attempt.take_over(Begun(job, current, context, started_at, seconds, watch), value, error)
 
