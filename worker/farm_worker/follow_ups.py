@@ -15,6 +15,7 @@ from farm.store.connection import REDIS_ERRORS
 from farm.store.follow_ups import TAKEN_SECONDS, FollowUp, FollowUpStore
 from farm_settings import Settings
 from farm_worker.beginnings import CALLBACK_TIMEOUT_SECONDS, field
+from farm_worker.drain import StopLimit
 from farm_worker.execution import Execution
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -29,6 +30,8 @@ BESIDE_CALLBACK_SECONDS = 120.0
 """For exception handlers and webhooks."""
 LONGEST_SECONDS = TAKEN_SECONDS - 60.0
 """After this the process is killed: somebody else may take it then."""
+SETTLE_SECONDS = 5.0
+"""What takes longer when a host stops is begun anew, by another host."""
 CLOSE_SECONDS = 1.0
 
 _logger = logging.getLogger("farm.follow_ups")
@@ -73,13 +76,10 @@ class FollowUps:
             on_change=self._ready.set,
         )
 
-    @property
-    def pids(self) -> list[int]:
-        """Its process, while there is one."""
-        return [process.pid for process in self.pool.processes if process.pid]
-
-    def hurry(self) -> None:
-        """A process ended under a job, or was killed."""
+    def hurry(self, begun: Assignment | None) -> None:
+        """A process ended, under this job if there was one."""
+        if begun is None:
+            return
         self._soon_until = time.monotonic() + SOON_SECONDS
         self._settled.clear()
         self._wake.set()
@@ -100,9 +100,10 @@ class FollowUps:
             else:
                 await asyncio.sleep(SOON_INTERVAL_SECONDS)
 
-    async def settle(self) -> None:
-        """Returns when the jobs of this host that ended without their process were followed up."""
-        await self._settled.wait()
+    async def settle(self, limit: StopLimit) -> None:
+        """The host stops: those of its own jobs are called before, unless that takes too long."""
+        if not self._settled.is_set():
+            await limit.spend("following jobs up", self._wait_settled(), limit.left(SETTLE_SECONDS))
 
     async def close(self) -> None:
         """Kills what runs: the next host to ask has it done. An idle process closes what prewarm opened."""
@@ -110,6 +111,9 @@ class FollowUps:
         if self._current is not None:
             with suppress(*REDIS_ERRORS):
                 await self._store.release(self._current)
+
+    async def _wait_settled(self) -> None:
+        await self._settled.wait()
 
     async def _take_all(self) -> None:
         is_all_written = not self._execution.unsettled or time.monotonic() >= self._soon_until

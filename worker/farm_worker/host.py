@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
 from farm.store.follow_ups import FollowUpStore
 from farm.store.hosts import BeatAnswer, HostStore, Registration
-from farm.tasks import end
+from farm.tasks import end, raise_error_of
 from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.audit import Audit
@@ -59,8 +59,6 @@ from farm_worker.tenure import Tenure
 
 CANCEL_PARTS_SECONDS = 2.0
 """For what goes on all the time, to hear that it is over."""
-FOLLOW_UP_SECONDS = 5.0
-"""For what is called of jobs that ended without their process. What takes longer is begun anew, by another host."""
 GOODBYE_SECONDS = 5.0
 """Of what is left at the end of a stop: to leave in good order, whatever became of the processes."""
 
@@ -144,14 +142,13 @@ class Host:
         await self._register()
         self._make_runners()
         self._make_pool(await self._slots())
-        self._make_follow_ups()
         self._make_heartbeat()
         tasks = [asyncio.create_task(part) for part in self._parts()]
         limit = None
         try:
             await self._until_stopped(tasks)
             limit = await self._drain()
-            _raise_error_of(tasks)
+            raise_error_of(tasks)
         finally:
             await self._end(tasks, limit or StopLimit(ENDING_SECONDS))
 
@@ -213,19 +210,13 @@ class Host:
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
-            lambda: [*self.pool.reserve_pids, *(process.pid for process in self.pool.processes if process.pid)],
-            lambda: self.pool.unborn_since,
+            lambda: [*self.pool.reserve_pids, *self.pool.pids, *self._follow_ups.pool.pids],
+            lambda: min(self.pool.unborn_since, self._follow_ups.pool.unborn_since),
         )
         self._desired = Desired(self.pool, self.stopping, self._stay_drained)
-
-    def _make_follow_ups(self) -> None:
+        store = FollowUpStore(self._client, self._keys, self._rq_keys)
         self._follow_ups = FollowUps(
-            FollowUpStore(self._client, self._keys, self._rq_keys),
-            self._execution,
-            self._settings,
-            self._first_message,
-            self._environment,
-            self._tell_end,
+            store, self._execution, self._settings, self._first_message, self._environment, self._tell_end
         )
 
     def _first_message(self, number: int) -> Initialize:
@@ -302,7 +293,7 @@ class Host:
         stop = asyncio.create_task(self.stopping.wait())
         try:
             done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            _raise_error_of(done - {stop})
+            raise_error_of(done - {stop})
         finally:
             stop.cancel()
 
@@ -313,7 +304,7 @@ class Host:
         drain = Drain(self._settings, self._execution, self._runners, self.stopping, self._publish_now)
         limit = await drain.run()
         if not self.stopping.at_once:
-            await limit.spend("following jobs up", self._follow_ups.settle(), limit.left(FOLLOW_UP_SECONDS))
+            await self._follow_ups.settle(limit)
         return limit
 
     async def _end(self, tasks: list[asyncio.Task[None]], limit: StopLimit) -> None:
@@ -380,8 +371,7 @@ class Host:
     def _on_process_end(self, end: ProcessEnd, begun: Any, unbegun: Any) -> None:
         self._execution.process_ended(end, begun, unbegun)
         self._orphans.hurry()
-        if begun is not None:
-            self._follow_ups.hurry()
+        self._follow_ups.hurry(begun)
         if end.abnormal:
             _logger.warning("%s", end.report())
         else:
@@ -411,11 +401,4 @@ class Host:
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)
         pids = [part.pid for part in parts if part is not None and part.pid is not None]
-        return [*pids, *self._runners.pids, *self.pool.helper_pids, *self._follow_ups.pids]
-
-
-def _raise_error_of(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Of a part that ended by itself: only an error does that."""
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            task.result()
+        return [*pids, *self._runners.pids, *self.pool.helper_pids, *self._follow_ups.pool.pids]
