@@ -29,7 +29,7 @@ OWN_CLASSES = Variant(
 
 
 class Stage(Protocol):
-    """Where a scenario is played. Nothing runs until `start`."""
+    """Where a scenario is played. Nothing runs before `start`, and after `settle` once something is enqueued."""
 
     redis: redis.Redis
     webhooks: str
@@ -46,7 +46,7 @@ class Stage(Protocol):
         """From now on jobs run."""
 
     def settle(self) -> None:
-        """Waits until nothing is left to run. From then on nothing runs."""
+        """Waits until nothing is left to run."""
 
     def run(self) -> None:
         """`start` and `settle`."""

@@ -1,4 +1,4 @@
-"""The two stages: a process that runs stock RQ workers in bursts, and a farm whose coordinator stands still between."""
+"""The two stages: RQ workers that run in bursts, and a farm that stands still while jobs are enqueued."""
 
 import json
 import signal
@@ -39,12 +39,16 @@ class EitherStage:
         return Queue(self.variant.queue, connection=self.redis, serializer=serializer)
 
     def enqueue(self, function: str, *arguments: Any, **options: Any) -> Job:
+        self.hold()
         options.setdefault("job_id", function.replace(".", "_"))
         return self.queue.enqueue(f"state_jobs.{function}", *arguments, **options)
 
     def run(self) -> None:
         self.start()
         self.settle()
+
+    def hold(self) -> None:
+        """Nothing runs from now on, until `start`."""
 
     def start(self) -> None:
         raise NotImplementedError
@@ -115,27 +119,34 @@ class StockStage(EitherStage):
 
 
 class FarmStage(EitherStage):
-    """Jobs run on a host. Nothing is placed while the coordinator stands still."""
+    """Jobs run on a host."""
 
     def __init__(self, farm: Farm, webhooks: str) -> None:
         super().__init__(farm.redis, webhooks)
         self._farm = farm
         self._hosts: set[Variant] = set()
-        self._coordinator = farm.coordinator(leader_ttl=60)
+        self._is_held = False
+        farm.coordinator(leader_ttl=60)
         farm.wait_for_leader()
-        self._pause()
 
     def play(self, scenario: Scenario) -> None:
+        self.start()
         if scenario.variant not in self._hosts:
             self._start_host(scenario.variant)
+        self.settle()
+        self.hold()
         super().play(scenario)
 
+    def hold(self) -> None:
+        if not self._is_held:
+            self._send(signal.SIGSTOP)
+
     def start(self) -> None:
-        self._coordinator.send(signal.SIGCONT)
+        if self._is_held:
+            self._send(signal.SIGCONT)
 
     def settle(self) -> None:
         wait_until(self._is_settled, "nothing is left to run", SETTLE_SECONDS)
-        self._pause()
 
     def _start_host(self, variant: Variant) -> None:
         settings = {
@@ -150,8 +161,11 @@ class FarmStage(EitherStage):
         self._farm.host(f"of-{variant.queue}", queues=variant.queue, standby_coordinator=False, **settings)
         self._hosts.add(variant)
 
-    def _pause(self) -> None:
-        self._coordinator.send(signal.SIGSTOP)
+    def _send(self, number: signal.Signals) -> None:
+        """To coordinator and hosts. Their processes go on."""
+        for member in self._farm.members:
+            member.send(number)
+        self._is_held = number == signal.SIGSTOP
 
     def _is_settled(self) -> bool:
         """No job waits, runs, or is on its way: each is in exactly one of these places until it is over."""

@@ -90,6 +90,7 @@ def test_what_stands_in_redis_is_the_same(gate: Gate, scenario: Scenario, monkey
     with suppress(AssertionError):
         wait_until(lambda: not any(wrong()), "both left the same", PATIENCE_SECONDS)
     unlisted, missing = wrong()
+    gate.farm.start()
     assert not unlisted, "not the same, RQ's first:\n" + "\n".join(
         f"{path}\n  {ours[0]!r}\n  {ours[1]!r}" for path, ours in unlisted.items()
     )
