@@ -50,6 +50,7 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
     group: bytes = b"",
     summary: str = "",
     evidence: str = "",
+    unattended: bool = False,
 ) -> bytes:
     """One job of `finish.lua`, where the names are explained.
 
@@ -59,12 +60,12 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
     `error`: RQ's `return_value` and `exc_string`. `result_type`: RQ's `Result.Type`, 0 writes no result, -1 leaves a
     failed job out of the failed registry, too. `again`: where the job goes next: `` nowhere, `back` or `front` of its
     queue, `scheduled` after `delay` seconds. `evidence`: of a crash, one line for the job's field `farm_evidence`, see
-    `store.evidence`.
+    `store.evidence`. `unattended`: it ended without its process, so what RQ calls at a job's end is still to be called.
     """
     # Times as text: Lua would round them.
     began, ended = f"{started_at:.6f}", f"{ended_at:.6f}"
     usual = (job_id, token, kind, ttl, began, ended, seconds, fields, accepted, result)
-    rest = (has_dependencies, result_type, error, again, delay, rate_limit_key, group, summary, evidence)
+    rest = (has_dependencies, result_type, error, again, delay, rate_limit_key, group, summary, evidence, unattended)
     return pack((*usual, *rest), len(result) + len(error))
 
 

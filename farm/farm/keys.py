@@ -84,6 +84,11 @@ class Keys:
         return f"{self.prefix}:dependents"
 
     @property
+    def follow_ups(self) -> str:
+        """zset, TTL: `<kind>|<begun>|<token>|<id>` → when it is due: what is to be called of jobs that ended alone."""
+        return f"{self.prefix}:follow_ups"
+
+    @property
     def mended(self) -> str:
         """hash, permanent: kind of what was left over → how many the coordinator has mended."""
         return f"{self.prefix}:mended"

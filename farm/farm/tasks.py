@@ -1,7 +1,7 @@
 """Ending tasks for certain."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 CANCEL_AGAIN_SECONDS = 0.1
@@ -18,3 +18,10 @@ async def end(tasks: Collection["asyncio.Task[Any]"]) -> None:
         for task in running:
             task.cancel()
         _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)
+
+
+def raise_error_of(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Of a part that ended by itself: only an error does that."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            task.result()

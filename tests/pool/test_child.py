@@ -16,6 +16,7 @@ import pytest
 from rq import Queue
 from rq.webhook import Webhook
 
+from farm.packed import unpack
 from farm_worker.pool.protocol import InitializeFailed, Outcome, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import value
@@ -299,7 +300,7 @@ class TestEnd:
         wait_until(lambda: not psutil.pid_exists(pid), f"process {pid} is gone", 10)
 
 
-def test_webhooks_are_sent_after_the_outcome(child: ChildHarness, queue: Queue) -> None:
+def test_webhooks_are_sent_when_redis_has_the_outcome(child: ChildHarness, queue: Queue) -> None:
     requests: list[bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -318,7 +319,11 @@ def test_webhooks_are_sent_after_the_outcome(child: ChildHarness, queue: Queue) 
         hooks = [Webhook(url, "finished", method="POST"), Webhook(url, "failed", method="POST")]
         try:
             job = queue.enqueue("jobs_under_test.fail", webhooks=hooks)
-            assert child.run(job).kind == "failed"
+            outcome = child.run(job)
+            assert outcome.kind == "failed"
+            assert not requests, "the outcome is known to the host alone"
+            fields = iter(unpack(outcome.packed)[7])
+            queue.connection.hset(job.key, mapping=dict(zip(fields, fields, strict=True)))
             wait_until(lambda: len(requests) == 1, "the webhook was sent")
         finally:
             server.shutdown()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from farm.ending import Ending, pack_ending
-from farm.records import LONGEST_SECONDS, failure_text
+from farm.records import LONGEST_SECONDS, failure_text, iso_now
 from farm_worker.beginnings import acceptance, field
 from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
@@ -99,6 +99,7 @@ def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") ->
             started_at=now - seconds,
             ended_at=now,
             seconds=seconds,
+            fields=_end_time(kind),
             accepted=acceptance(fields),
             has_dependencies=bool(field(fields, b"dependency_ids") or field(fields, b"dependency_id")),
             result_type=2,
@@ -106,6 +107,7 @@ def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") ->
             rate_limit_key=field(fields, b"rate_limit_key"),
             summary=summary,
             evidence=evidence,
+            unattended=True,
         ),
         recorded=assignment.recorded,
         fields=_host_fields(assignment, is_over=kind != "crashed"),
@@ -115,6 +117,11 @@ def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") ->
         called=assignment.called,
         summary=summary,
     )
+
+
+def _end_time(kind: str) -> Sequence[bytes]:
+    """A field of the job's hash. Of a crash Redis knows whether it is the job's end."""
+    return () if kind == "crashed" else (b"ended_at", iso_now().encode())
 
 
 def _host_fields(assignment: Assignment, *, is_over: bool) -> list[bytes]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from farm.records import iso_now
 from farm.service_manager import Report
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
+from farm.store.follow_ups import FollowUpStore
 from farm.store.hosts import BeatAnswer, HostStore, Registration
-from farm.tasks import end
+from farm.tasks import end, raise_error_of
 from farm_settings import Settings
 from farm_worker import identity
 from farm_worker.audit import Audit
@@ -31,6 +32,7 @@ from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
 from farm_worker.embedding import Embedding, PromptObserver
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
+from farm_worker.follow_ups import FollowUps
 from farm_worker.heartbeat import Heartbeat
 from farm_worker.hooks import Hooks
 from farm_worker.initialization import first_message
@@ -43,6 +45,7 @@ from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
 from farm_worker.pool.pool import Pool
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
 from farm_worker.published import HostRecord
 from farm_worker.reservations import Reservations
@@ -145,7 +148,7 @@ class Host:
         try:
             await self._until_stopped(tasks)
             limit = await self._drain()
-            _raise_error_of(tasks)
+            raise_error_of(tasks)
         finally:
             await self._end(tasks, limit or StopLimit(ENDING_SECONDS))
 
@@ -196,14 +199,7 @@ class Host:
             self._settings.pool,
             slots=slots,
             idle_target=min(slots, max(1, int(allowed_cpus()))) if idle is None else idle,
-            initialize=lambda number: first_message(
-                self._settings,
-                self._environment,
-                redis_url=self._redis_url,
-                host=self.name,
-                process=number,
-                runners=self._runners.paths,
-            ),
+            initialize=self._first_message,
             environment=self._environment,
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
@@ -214,10 +210,24 @@ class Host:
         )
         self._execution.attach(self.pool)
         self._orphans = Orphans(
-            lambda: [*self.pool.reserve_pids, *(process.pid for process in self.pool.processes if process.pid)],
-            lambda: self.pool.unborn_since,
+            lambda: [*self.pool.reserve_pids, *self.pool.pids, *self._follow_ups.pool.pids],
+            lambda: min(self.pool.unborn_since, self._follow_ups.pool.unborn_since),
         )
         self._desired = Desired(self.pool, self.stopping, self._stay_drained)
+        store = FollowUpStore(self._client, self._keys, self._rq_keys)
+        self._follow_ups = FollowUps(
+            store, self._execution, self._settings, self._first_message, self._environment, self._tell_end
+        )
+
+    def _first_message(self, number: int) -> Initialize:
+        return first_message(
+            self._settings,
+            self._environment,
+            redis_url=self._redis_url,
+            host=self.name,
+            process=number,
+            runners=self._runners.paths,
+        )
 
     def _make_heartbeat(self) -> None:
         self._heartbeat = Heartbeat(
@@ -255,6 +265,7 @@ class Host:
             Audit(self._store, lambda: self._tenure.who, self._execution).run(),
             keep_events(self._store, self._execution.contact, self.name, self._events),
             self._orphans.run(),
+            self._follow_ups.run(),
         ]
 
     def _orders(self) -> Coroutine[Any, Any, None]:
@@ -282,7 +293,7 @@ class Host:
         stop = asyncio.create_task(self.stopping.wait())
         try:
             done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            _raise_error_of(done - {stop})
+            raise_error_of(done - {stop})
         finally:
             stop.cancel()
 
@@ -291,7 +302,10 @@ class Host:
         _logger.info("draining (%s): takes no new jobs, still running: %d", self.stopping.reason, self.pool.busy)
         self._heartbeat.draining = True
         drain = Drain(self._settings, self._execution, self._runners, self.stopping, self._publish_now)
-        return await drain.run()
+        limit = await drain.run()
+        if not self.stopping.at_once:
+            await self._follow_ups.settle(limit)
+        return limit
 
     async def _end(self, tasks: list[asyncio.Task[None]], limit: StopLimit) -> None:
         """Closes all that is open, and leaves, in the time that is left."""
@@ -308,6 +322,7 @@ class Host:
     async def _kill_all(self) -> None:
         """Nothing of a job may run once the leases are given up."""
         await self.pool.close(0.0)
+        await self._follow_ups.close()
         await self._runners.close(0.0)
         await self._orphans.end_all()
 
@@ -356,6 +371,7 @@ class Host:
     def _on_process_end(self, end: ProcessEnd, begun: Any, unbegun: Any) -> None:
         self._execution.process_ended(end, begun, unbegun)
         self._orphans.hurry()
+        self._follow_ups.hurry(begun)
         if end.abnormal:
             _logger.warning("%s", end.report())
         else:
@@ -385,11 +401,4 @@ class Host:
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)
         pids = [part.pid for part in parts if part is not None and part.pid is not None]
-        return [*pids, *self._runners.pids, *self.pool.helper_pids]
-
-
-def _raise_error_of(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Of a part that ended by itself: only an error does that."""
-    for task in tasks:
-        if task.done() and not task.cancelled():
-            task.result()
+        return [*pids, *self._runners.pids, *self.pool.helper_pids, *self._follow_ups.pool.pids]

@@ -188,6 +188,7 @@ class ExecutionStore:
             keys.dependents,
             keys.quarantine,
             keys.quarantine_reasons,
+            keys.follow_ups,
         ]
 
     def _finish_arguments(self, who: Registration, batch: FinishBatch) -> list[Argument]:

@@ -135,7 +135,7 @@ class MendingStore:
     async def _mend_started(self, leader: LeaderScripts, ids: Sequence[bytes]) -> int:
         keys, limit = self._keys, self._max_host_losses
         names = [keys.identities, keys.lost, keys.quarantine, keys.quarantine_reasons, keys.events]
-        names += [keys.dependents, keys.mended]
+        names += [keys.dependents, keys.mended, keys.follow_ups]
         arguments: list[Argument] = [
             *self._prefixes,
             keys.counts(""),

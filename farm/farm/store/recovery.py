@@ -77,7 +77,7 @@ class RecoveryStore:
         host, _, identity = member.rpartition(":")
         keys = self._keys
         names = [keys.lost, keys.inbox(host, identity), keys.running(host, identity), keys.receipts(host, identity)]
-        names += [keys.quarantine, keys.quarantine_reasons, keys.events, keys.dependents]
+        names += [keys.quarantine, keys.quarantine_reasons, keys.events, keys.dependents, keys.follow_ups]
         arguments: list[Argument] = [
             member,
             host,

@@ -28,6 +28,8 @@ class Assignment:
     """What its description says that it calls."""
     expires_at: float = 0.0
     """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
+    follow_up: str = ""
+    """Not a job to run, but one that ended, `stopped` or `failed`, without its process: see `pool.follow_up`."""
     alone: bool = False
     """It ended a process before: it gets one to itself, and none of it is used again."""
     callback_timeout: float = 0.0
@@ -75,4 +77,5 @@ class Assignment:
             self.packed,
             self.expires_at,
             self.must_not_run_twice,
+            self.follow_up,
         )

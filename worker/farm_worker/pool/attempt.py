@@ -28,7 +28,8 @@ from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, 
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
-from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, time_fields, to_record
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, stamp, time_fields, to_record
+from farm_worker.pool.webhooks import send_webhooks
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
 """RQ's `Result.Type`."""
@@ -125,11 +126,12 @@ class Attempt:
         return "" if self._job is None else package_of(self._job)
 
     def send_webhooks(self, outcome: Outcome) -> None:
-        """Sends the job's webhooks, each with its own timeout. RQ logs what goes wrong."""
+        """Sends the job's webhooks once Redis has the outcome, which the host was told."""
         if outcome.kind == "interrupted":
             return
         if self._job is not None and self._job.webhooks and (outcome.repeat or not outcome.again):
-            self._job.send_webhooks(outcome.kind, exc_string=self._error_text)
+            ended_at, connection = stamp(self._ended_at), self._equipment.connection
+            send_webhooks(self._job, outcome.kind, ended_at, self._error_text, connection)
 
     def _restore(self) -> Job:
         equipment, message = self._equipment, self._message

@@ -130,6 +130,11 @@ class Pool:
         return self._settings.executor == "thread"
 
     @property
+    def pids(self) -> Sequence[int]:
+        """Of the processes, as far as they are born."""
+        return [process.pid for process in self._staff.processes if process.pid]
+
+    @property
     def helper_pids(self) -> Sequence[int]:
         """Processes of the pool that run no jobs: the template."""
         return self._starter.pids

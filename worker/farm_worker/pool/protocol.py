@@ -75,6 +75,8 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
     must_end: bool = False
     """It has to be over by then, as it must not run twice."""
+    follow_up: str = ""
+    """`stopped` or `failed`: the job ended without its process. It is not run: what follows such an end is called."""
 
 
 class RunJobs(msgspec.Struct, tag="jobs", array_like=True):

@@ -27,6 +27,7 @@ from farm_worker.pool import result, stand_in
 from farm_worker.pool.attempt import Attempt, Begun, begin
 from farm_worker.pool.call import known_function, leave_fork, package_in, runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
+from farm_worker.pool.follow_up import FollowUp
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
 from farm_worker.pool.record import Watch, restore, time_fields, to_record
@@ -44,7 +45,7 @@ class Work:
         self._settle = settle
         self._records = PlainRecords(equipment.connection)
         self._may_be_plain = equipment.job_class is Job and equipment.serializer is None
-        self._attempt: Attempt | None = None
+        self._attempt: Attempt | FollowUp | None = None
         self._watch: Watch | None = None
         self._payload = b""
         """Both of a plain job that was looked at: as it was before."""
@@ -56,6 +57,9 @@ class Work:
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
         self._attempt, self._decoded, self._modules = None, None, len(sys.modules)
+        if message.follow_up:
+            self._attempt = FollowUp(self._equipment, message)
+            return self._attempt.run()
         if self._may_be_plain and not stand_in.is_watched() and runs_as_rq_does(Job):
             app = served_app()
             fields = unpack(message.packed)

@@ -1,7 +1,7 @@
 -- Records how jobs ended: RQ's terminal bookkeeping for a batch of jobs of one host.
 --
 -- KEYS   1 identities  2 running  3 receipts  4 inbox  5 the bell of room  6 RQ worker hash  7 RQ worker executions
---        8 events  9 dependents  10 quarantine  11 quarantine reasons
+--        8 events  9 dependents  10 quarantine  11 quarantine reasons  12 follow-ups
 --        and, by name, the keys of the batch's jobs, their queues, registries and rate limits
 -- ARGV   1 host  2 identity  3 slot of the receipt  4 batch  5 now, ISO 8601  6 RQ's prefix  7 prefix of the counts
 --        8 MAX_CRASHES  9 MessagePack: an array of jobs, each an array in the order of `read_job` below, of which the end
@@ -17,6 +17,7 @@
 -- include give_back
 -- include crashes
 -- include release_dependents
+-- include follow_up
 local host, identity = ARGV[1], ARGV[2]
 local rq_prefix, counts_prefix, now_iso = ARGV[6], ARGV[7], ARGV[5]
 if redis.call('HGET', KEYS[1], host) ~= identity then
@@ -195,7 +196,7 @@ local function crashed(job)
   local crashes = count_end(job.key, 'farm_crashes')
   add_evidence(job.key, job.evidence)
   if string.match(job.lease, '|([^|]*)|[^|]*$') == 'fail' then
-    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
+    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
     return failed(job, 'failed')
   end
   if crashes < tonumber(ARGV[8]) then
@@ -205,13 +206,16 @@ local function crashed(job)
     end
     return 'recovered'
   end
-  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1)
+  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
   failed(job, 'failed')
   count(job.queue, 'poisoned')
   announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
     'reason', job.summary)
   return 'poisoned'
 end
+
+-- Ended without its process, for good: what is called of it is written down with its outcome.
+local followed = { failed = 'failed', poisoned = 'failed', stopped = 'stopped' }
 
 local waiting = { queued = true, scheduled = true, deferred = true, rate_limited = true, ready_to_enqueue = true }
 
@@ -267,6 +271,9 @@ local function record(job)
   else
     answer = failed(job, job.kind)
   end
+  if job.unattended and followed[answer] then
+    note_follow_up(KEYS[12], followed[answer], job.token, job.id, now)
+  end
   if job.rate_limit_key ~= '' and redis.call('HGET', job.key, 'status') ~= 'queued' then
     local base = rq_prefix .. ':rl:' .. job.rate_limit_key
     redis.call('ZREM', base .. ':allowed', job.id)
@@ -321,7 +328,7 @@ local function read_job(record, number)
     started_at = record[5], ended_at = record[6], seconds = record[7], fields = record[8], accepted = record[9],
     result = record[10], has_dependencies = record[11], result_type = record[12] or 1, error = record[13] or '',
     again = record[14] or '', delay = record[15] or 0, rate_limit_key = record[16] or '', group = record[17] or '',
-    summary = record[18] or '', evidence = record[19] or '' }
+    summary = record[18] or '', evidence = record[19] or '', unattended = record[20] }
 end
 
 local function read_jobs()

@@ -1,6 +1,7 @@
 -- Gives back jobs that count as started and that nobody runs.
 --
 -- KEYS   1 coordinator  2 identities  3 lost  4 quarantine  5 quarantine reasons  6 events  7 dependents  8 mended
+--        9 follow-ups
 --        and, by name, the jobs' hashes, queues, registries, results and execution records, the queues' counts, and the
 --        hosts' inboxes and running
 -- ARGV   1 own value  2 RQ's prefix  3 prefix of the hosts' keys  4 prefix of the counts  5 MAX_HOST_LOSSES  6 ON_LOST
@@ -18,6 +19,7 @@
 -- include crashes
 -- include release_dependents
 -- include fail_job
+-- include follow_up
 -- include end_lost_run
 -- include whereabouts
 -- include leftover_rules
@@ -57,7 +59,7 @@ for i = 9, #ARGV do
     if on_lost ~= 'fail' and on_lost ~= 'rerun' then on_lost = ARGV[6] end
     forget_executions(id, queue, worker)
     local evidence = cjson.encode({ at = now_iso, host = worker, reason = 'host_lost' })
-    if not end_lost_run({ prefix = prefix, counts = ARGV[4], dependents = KEYS[7], events = KEYS[6], id = id,
+    if not end_lost_run({ prefix = prefix, counts = ARGV[4], dependents = KEYS[7], events = KEYS[6], follow_ups = KEYS[9], id = id,
       queue = queue, host = worker, token = '', on_lost = on_lost, limit = limit, evidence = evidence,
       lost_text = ARGV[8], poisoned_text = ARGV[7], now = now, now_iso = now_iso }) then
       back(id)

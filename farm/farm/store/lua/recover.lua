@@ -1,7 +1,7 @@
 -- Gives back one page of what a lost host held.
 --
 -- KEYS   1 coordinator  2 lost  3 inbox  4 running  5 receipts  6 quarantine  7 quarantine reasons  8 events
---        9 dependents
+--        9 dependents  10 follow-ups
 --        and, by name, the jobs' hashes, queues, registries, results and execution records, and the queues' counts
 -- ARGV   1 own value  2 member of lost  3 host  4 RQ's prefix  5 prefix of the counts  6 MAX_HOST_LOSSES
 --        7 how many at most  8 recovered so far  9 text for a poisoned job  10 text for one that must not run twice
@@ -20,6 +20,7 @@
 -- include crashes
 -- include release_dependents
 -- include fail_job
+-- include follow_up
 -- include end_lost_run
 if not redis.call('ZSCORE', KEYS[2], ARGV[2]) then
   return { 0, 0, 0, 0, 0 }
@@ -69,7 +70,7 @@ local function end_lease(id, lease)
     return count(lease.queue, 'dropped')
   end
   local evidence = { at = now_iso, host = host, reason = 'host_lost', attempt = lease.attempt, silent = silent }
-  if end_lost_run({ prefix = rq_prefix, counts = ARGV[5], dependents = KEYS[9], events = KEYS[8], id = id,
+  if end_lost_run({ prefix = rq_prefix, counts = ARGV[5], dependents = KEYS[9], events = KEYS[8], follow_ups = KEYS[10], id = id,
     queue = lease.queue, host = host, token = lease.token, on_lost = lease.on_lost, limit = tonumber(ARGV[6]),
     evidence = cjson.encode(evidence), lost_text = ARGV[10], poisoned_text = poisoned_texts[id] or ARGV[9], now = now,
     now_iso = now_iso }) then
