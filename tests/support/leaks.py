@@ -28,6 +28,7 @@ PERMANENT_KEYS = (
     "farm:mended",
     "farm:bell",
     "farm:bell:*",
+    "farm:room",
     "farm:quarantine",
     "farm:quarantine:reasons",
     "farm:counts:*",

@@ -26,7 +26,7 @@ _ERRORS: dict[str, type[redis.ResponseError]] = {
 
 
 class Line:
-    """Connects when it is used, and anew after it was lost: nothing is sent twice by itself."""
+    """Connects when it is used, and anew after it was lost: nothing is sent twice by itself. Ends with its client."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         """`client`: whose address and name it has."""
@@ -59,14 +59,16 @@ class Line:
         """Hangs up."""
         if self._wire is not None:
             self._wire.close()
-            self._wire = None
 
     async def _connect(self) -> "_Wire":
+        pool = cast("Any", self._client.connection_pool)
         async with self._connecting:
-            if self._wire is None or self._wire.is_lost:
-                connection = cast("Any", self._client.connection_pool).make_connection()
-                await connection.connect()
-                self._wire = _Wire(connection)
+            if self._wire is not None and self._wire.is_lost:
+                await self._wire.connection.disconnect(nowait=True)
+                await pool.release(self._wire.connection)
+                self._wire = None
+            if self._wire is None:
+                self._wire = _Wire(await _connection_of(pool))
             return self._wire
 
 
@@ -75,11 +77,12 @@ class _Wire(asyncio.Protocol):
 
     def __init__(self, connection: Any) -> None:
         self.is_lost = False
-        self._connection = connection  # kept: what it refers to would else be closed with it
+        self.connection = connection
         self._reader = hiredis.Reader(replyError=_error)
         self._asked: deque[tuple[int, list[Any], asyncio.Future[list[Any]]]] = deque()
         self._loop = asyncio.get_running_loop()
         self._transport = connection._writer.transport  # noqa: SLF001 - there is no other way to it
+        self._before = self._transport.get_protocol()
         self._transport.set_protocol(self)
 
     async def ask(self, commands: Sequence[Command], seconds: float) -> list[Any]:
@@ -108,6 +111,7 @@ class _Wire(asyncio.Protocol):
             self._lose(redis.InvalidResponse(str(error)))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._before.connection_lost(exc)  # redis-py waits for it when it closes the connection
         self._lose(redis.ConnectionError(str(exc or "the server closed the connection")))
 
     def _take(self, reply: Any) -> None:
@@ -128,6 +132,13 @@ class _Wire(asyncio.Protocol):
             answered = self._asked.popleft()[2]
             if not answered.done():
                 answered.set_exception(error)
+
+
+async def _connection_of(pool: Any) -> Any:
+    try:
+        return await pool.get_connection()
+    except TypeError:  # redis-py before 5.3 wants the name of a command, and does nothing with it
+        return await pool.get_connection("EVALSHA")
 
 
 def _error(text: str) -> Exception:
