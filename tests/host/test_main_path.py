@@ -17,7 +17,7 @@ PUBLISHED = {
     *("state", "reason", "load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "idle"),
     "idle_processes",
     *("prefetch", "capacity", "assigned", "queues", "labels", "identity", "pid", "hostname", "boot_id", "version"),
-    *("pid_namespace", "started_at", "beat_at"),
+    *("pid_namespace", "started_at", "beat_at", "dequeue_strategy"),
 }
 
 pytestmark = pytest.mark.usefixtures("logs_of_shared_farm")

@@ -44,6 +44,7 @@ class Written:
     group: bytes
     summary: bytes
     evidence: bytes
+    unattended: bool
 
 
 def written(ended: Outcome | Ending) -> Written:
