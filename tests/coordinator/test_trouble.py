@@ -25,11 +25,16 @@ def test_waiting_that_works_again_ends_the_trouble(caplog: pytest.LogCaptureFixt
             await asyncio.sleep(0)
             return True
 
+        async def room(self, seconds: float) -> bool:
+            raise AssertionError("nobody waits for room")
+
+        def close(self) -> None: ...
+
     async def scenario() -> None:
         bell = Bell()
-        async with Waking(bell, Trouble()):  # type: ignore[arg-type]
+        async with Waking(bell, Trouble()) as waking:  # type: ignore[arg-type]
             while bell.rings < 5:
-                await asyncio.sleep(0.01)
+                await waking.sleep((), 0.01, for_room=False)
 
     asyncio.run(scenario())
     said = [record.message for record in caplog.records]
@@ -51,7 +56,7 @@ def test_a_placer_tells_of_each_contact() -> None:
             looks += 1
             if looks == 3:
                 raise redis.ConnectionError("away")
-            return SimpleNamespace(placed=0, prefetching=False, more=True)
+            return SimpleNamespace(placed=0, prefetch=0, more=True)
 
         placer.run_once = look  # type: ignore[method-assign, assignment]
         with pytest.raises(redis.ConnectionError):

@@ -54,8 +54,9 @@ class Pool:
     """Ten idle processes that never end a job."""
 
     processes: Sequence[Any] = ()
-    busy = starting = 0
+    busy = starting = idle = 0
     ready = idle_target = 0
+    slots = 10
 
     def __init__(self) -> None:
         self.given: list[Assignment] = []
@@ -65,6 +66,8 @@ class Pool:
         return 10 * self.has_room
 
     def want(self, count: int) -> None: ...
+
+    def look(self) -> None: ...
 
     def dispatch(self, assignment: Assignment, depth: int) -> bool:
         if self.has_room:

@@ -114,7 +114,7 @@ class Placer:
 
     async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
         """One call, but for hosts that change the order of their queues with each job."""
-        if all(host.dequeue_strategy == "default" for host in hosts):
+        if all(host.dequeue_strategy in {"", "default"} for host in hosts):
             return await self._store.place(leader, hosts, order, self._suspect_after)
         placed = Placed({}, {}, ())
         for index in order:

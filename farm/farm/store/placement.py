@@ -44,8 +44,9 @@ class HostView:
     """In the host's own order."""
     boot_id: str = ""
     reason: str = ""
-    dequeue_strategy: str = "default"
-    """`default`: the first queue before the others; `round_robin`, `random`."""
+    dequeue_strategy: str = ""
+    """`default`: the first queue before the others; `round_robin`, `random`. Empty: of an older host, which takes
+    nothing by itself."""
 
     @property
     def room(self) -> int:
@@ -196,7 +197,7 @@ def _host_view(name: str, identity: str, beat_age: float, record: list[Any]) -> 
         queues=tuple(queue for queue in queues.split(",") if queue),
         boot_id=boot_id,
         reason=reason,
-        dequeue_strategy=strategy or "default",
+        dequeue_strategy=strategy,
     )
 
 
