@@ -1,5 +1,8 @@
 """Reserved queues: which host may take their jobs by itself, and what it gets."""
 
+from dataclasses import dataclass
+from itertools import takewhile
+
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
@@ -177,54 +180,67 @@ def test_a_key_of_the_wrong_type_stops_no_host(reserved: str, redis_client: redi
     assert take(reserved, 4).taken == (1 if broken == "the index" else 0)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(
+@dataclass(frozen=True)
+class Scene:
+    """What a host holds, and what waits in the queues that it serves."""
+
+    capacity: int
+    inbox: int
+    running: int
+    waiting: tuple[int, int, int]
+    own: tuple[bool, bool, bool]
+    """Which of the queues are reserved for it."""
+
+    @property
+    def jobs(self) -> list[list[str]]:
+        return [
+            [f"{queue}{number}" for number in range(count)] for queue, count in zip("pqr", self.waiting, strict=True)
+        ]
+
+    def expected(self, most: int) -> list[str]:
+        """What it takes."""
+        able = takewhile(lambda pair: pair[1] or not pair[0], zip(self.jobs, self.own, strict=True))
+        room = max(0, min(most, self.capacity - self.inbox - self.running))
+        return [job_id for ids, _ in able for job_id in ids][:room]
+
+    def plant(self, client: redis.Redis) -> None:
+        lead(client)
+        identity = plant_host(client, "a", capacity=self.capacity)
+        for number in range(self.inbox):
+            client.rpush(KEYS.inbox("a", identity), f"placed{number}")
+        for number in range(self.running):
+            client.hset(KEYS.running("a", identity), f"running{number}", "t|default|1|1|rerun|1")
+        for queue, ids in zip("pqr", self.jobs, strict=True):
+            plant_jobs(client, queue, *ids)
+
+
+scenes = st.builds(
+    Scene,
     capacity=st.integers(0, 6),
     inbox=st.integers(0, 4),
     running=st.integers(0, 4),
-    most=st.integers(1, 8),
-    waiting=st.lists(st.integers(0, 5), min_size=3, max_size=3),
-    owned=st.lists(st.booleans(), min_size=3, max_size=3),
+    waiting=st.tuples(*[st.integers(0, 5)] * 3),
+    own=st.tuples(*[st.booleans()] * 3),
 )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(scene=scenes, most=st.integers(1, 8))
 def test_never_more_than_the_capacity_and_never_out_of_order(
-    redis_client: redis.Redis,
-    redis_url: str,
-    capacity: int,
-    inbox: int,
-    running: int,
-    most: int,
-    waiting: list[int],
-    owned: list[bool],
+    redis_client: redis.Redis, redis_url: str, scene: Scene, most: int
 ) -> None:
     redis_client.flushall()
-    lead(redis_client)
-    queues = ("p", "q", "r")
-    identity = plant_host(redis_client, "a", capacity=capacity)
-    placed = [f"placed-{number}" for number in range(inbox)]
-    for job_id in placed:
-        redis_client.rpush(KEYS.inbox("a", identity), job_id)
-    for number in range(running):
-        redis_client.hset(KEYS.running("a", identity), f"running-{number}", "t|default|1|1|rerun|1")
-    jobs = {
-        queue: [f"{queue}{number}" for number in range(count)] for queue, count in zip(queues, waiting, strict=True)
-    }
-    for queue, ids in jobs.items():
-        plant_jobs(redis_client, queue, *ids)
-    reserve(redis_url, {queue: "a" for queue, is_own in zip(queues, owned, strict=True) if is_own} or {"other": "a"})
-    expected: list[str] = []
-    for queue, is_own in zip(queues, owned, strict=True):
-        if jobs[queue] and not is_own:
-            break
-        expected += jobs[queue]
-    expected = expected[: max(0, min(most, capacity - inbox - running))]
+    scene.plant(redis_client)
+    owners = {queue: "a" for queue, is_own in zip("pqr", scene.own, strict=True) if is_own}
+    reserve(redis_url, {"other": "a", **owners})
 
-    taken = take(redis_url, most, *queues).taken
+    taken = take(redis_url, most, *"pqr").taken
 
-    assert inbox_ids(redis_client, "a") == placed + expected
+    expected = scene.expected(most)
+    assert inbox_ids(redis_client, "a") == [f"placed{number}" for number in range(scene.inbox)] + expected
     assert taken == len(expected)
-    left = [job_id for queue in queues for job_id in queue_ids(redis_client, queue)]
-    assert expected + left == [job_id for queue in queues for job_id in jobs[queue]]
-    redis_client.flushall()
+    left = [job_id for queue in "pqr" for job_id in queue_ids(redis_client, queue)]
+    assert expected + left == [job_id for ids in scene.jobs for job_id in ids]
 
 
 def test_reserving_tells_the_hosts_that_got_something_once_and_has_an_end(
