@@ -129,14 +129,56 @@ def test_one_of_many_hosts_wins_the_campaign_while_nobody_leads(redis_url: str, 
     run(redis_url, body)
 
 
-def test_a_beat_rings_the_coordinator_only_while_there_is_room(redis_url: str, redis_client: redis.Redis) -> None:
+def test_a_beat_rings_for_room_only_while_there_is_some(redis_url: str, redis_client: redis.Redis) -> None:
     async def body(store: HostStore) -> None:
         who = await registered(store)
         await store.beat(who, RECORD | {"capacity": 0}, "idle", campaigns=False)
-        assert redis_client.llen(KEYS.bell) == 0
+        assert redis_client.llen(KEYS.room) == 0
+        redis_client.rpush(KEYS.inbox("one", who.identity), "a", "b")
+        await store.beat(who, RECORD, "busy", campaigns=False)
+        assert redis_client.llen(KEYS.room) == 0, "it holds as much as it may"
+        redis_client.delete(KEYS.inbox("one", who.identity))
         for _ in range(3):
             await store.beat(who, RECORD, "idle", campaigns=False)
-        assert redis_client.llen(KEYS.bell) == 1
+        assert redis_client.llen(KEYS.room) == 1
+
+    run(redis_url, body)
+
+
+def test_a_beat_rings_the_coordinator_when_the_state_changed_and_not_again(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def body(store: HostStore) -> None:
+        who = await registered(store)
+        for state in ("available", "draining", "available"):
+            await store.beat(who, RECORD | {"state": state}, "idle", campaigns=False)
+            assert redis_client.llen(KEYS.bell) == 1, state
+            redis_client.delete(KEYS.bell)
+            await store.beat(who, RECORD | {"state": state}, "idle", campaigns=False)
+            assert redis_client.llen(KEYS.bell) == 0, f"it was {state} before"
+
+    run(redis_url, body)
+
+
+def test_a_beat_says_which_queues_are_reserved_for_this_registration(redis_url: str, redis_client: redis.Redis) -> None:
+    async def body(store: HostStore) -> None:
+        who = await registered(store)
+        owners = {"mine": f"one|{who.identity}", "of-an-older-one": "one|0-old", "of-another": f"two|{who.identity}"}
+        redis_client.hset(KEYS.reserved, mapping=owners)
+        redis_client.expire(KEYS.reserved, 60)
+        answer = await store.beat(who, RECORD, "idle", campaigns=False)
+        assert answer.reserved == {"mine"}
+
+    run(redis_url, body)
+
+
+def test_a_beat_goes_on_where_the_key_of_the_reserved_queues_is_of_the_wrong_type(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def body(store: HostStore) -> None:
+        redis_client.set(KEYS.reserved, "x", ex=60)
+        answer = await store.beat(await registered(store), RECORD, "idle", campaigns=False)
+        assert answer.reserved == frozenset()
 
     run(redis_url, body)
 

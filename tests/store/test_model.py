@@ -58,7 +58,13 @@ class Farm(RuleBasedStateMachine):
         self.leader = LeaderScripts(self.client, KEYS, LEADER)
         self.host_store = HostStore(self.client, KEYS, RQ_KEYS, host_timeout=LONG)
         self.store = ExecutionStore(
-            self.client, KEYS, RQ_KEYS, max_crashes=MAX_CRASHES, on_lost="rerun", on_lost_of_queues={}
+            self.client,
+            KEYS,
+            RQ_KEYS,
+            max_crashes=MAX_CRASHES,
+            on_lost="rerun",
+            on_lost_of_queues={},
+            queues=QUEUES,
         )
         self.placement = PlacementStore(self.client, KEYS, RQ_KEYS)
         self.recovery = RecoveryStore(self.client, KEYS, RQ_KEYS)
@@ -142,6 +148,11 @@ class Farm(RuleBasedStateMachine):
             inbox, running = self.redis.llen(self.inbox(who)), self.redis.hlen(self.running(who))
             assert inbox + running <= CAPACITY
 
+    @rule(queue=queues, name=st.none() | hosts)
+    def reserve(self, queue: str, name: str | None) -> None:
+        views = {host.name: host for host in self.wait(self.placement.survey()).hosts}
+        self.wait(self.placement.reserve(self.leader, {queue: views.get(name or "")}))
+
     @rule(name=hosts)
     def lose_a_host(self, name: str) -> None:
         who = self.who[name]
@@ -179,6 +190,27 @@ class Farm(RuleBasedStateMachine):
         self.wait(self.upkeep.release_scheduled(self.leader, QUEUES))
 
     # --- the hosts
+
+    @rule(name=hosts, most=st.integers(1, 3))
+    def take(self, name: str, most: int) -> None:
+        who = self.who[name]
+        before = {queue: self.waiting(queue) for queue in QUEUES}
+        inbox, running = self.redis.lrange(self.inbox(who), 0, -1), self.redis.hlen(self.running(who))
+        taken = self.wait(self.store.exchange(who, None, None, 0, most)).taken
+        expected: list[str] = []
+        for queue in QUEUES:
+            owner = (self.redis.hget(KEYS.reserved, queue) or b"").decode()
+            if before[queue] and owner != f"{who.host}|{who.identity}":
+                break
+            expected += before[queue]
+        capacity = 0
+        if self.redis.hget(KEYS.identities, name) == who.identity.encode():
+            capacity = int(self.redis.hget(KEYS.host(name), "capacity") or 0)
+        expected = expected[: max(0, min(most, capacity - len(inbox) - running))]
+        assert taken == len(expected)
+        assert self.redis.lrange(self.inbox(who), 0, -1) == inbox + [job_id.encode() for job_id in expected]
+        after = [job_id for queue in QUEUES for job_id in self.waiting(queue)]
+        assert expected + after == [job_id for queue in QUEUES for job_id in before[queue]]
 
     @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
     def start(self, name: str, limit: int, replies_lost: int) -> None:

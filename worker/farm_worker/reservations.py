@@ -14,6 +14,10 @@ from farm.tasks import end
 from farm_worker.execution import Execution
 
 WAIT_SECONDS = 2.0
+FIRST_PAUSE_SECONDS = 0.01
+LONGEST_PAUSE_SECONDS = 1.0
+"""After nothing was taken of what came. Mostly somebody else has it, and the next job is ours again; if it is still
+there (suspended, full), asking at once would go on for as long."""
 
 
 class Reservations:
@@ -55,6 +59,7 @@ class Reservations:
         client = connect_async(self._redis_url, name="farm-host-queue")
         line = Line(client)
         key = self._rq_keys.queue(queue)
+        pause = FIRST_PAUSE_SECONDS
         try:
             while queue in self._queues:
                 await self._execution.until_idle()
@@ -64,7 +69,10 @@ class Reservations:
                     await self._execution.contact.wait_to_listen()
                     continue
                 if came and not await self._execution.take():
-                    await asyncio.sleep(WAIT_SECONDS / 2)  # suspended, full, or it was others' to take: they were told
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                else:
+                    pause = FIRST_PAUSE_SECONDS
         finally:
             line.close()
             await client.aclose()

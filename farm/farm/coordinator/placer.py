@@ -19,6 +19,8 @@ SLOWEST_PACE_SECONDS = 0.02
 meanwhile: a host without inbox would wait for its next job."""
 SHARE_OF_PREFETCH = 0.3
 """What hosts may have used up of it until the next round."""
+REPEAT_SECONDS = 60.0
+"""What is reserved is said again after so long: Redis may have lost it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Placer:
         self._turns = Turns()
         self._reserved: dict[str, tuple[str, str] | None] = {}
         """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
+        self._reserved_at = float("-inf")
+        """When all of it was last said."""
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -58,6 +62,7 @@ class Placer:
 
     async def run(self, leader: LeaderScripts, waking: Waking, on_contact: Callable[[], None]) -> None:
         """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
+        self._reserved_at = float("-inf")  # it may be another Redis by now
         while True:
             started = time.monotonic()
             outcome = await self.run_once(leader)
@@ -97,14 +102,18 @@ class Placer:
         before = {queue: host[0] for queue, host in self._reserved.items() if host is not None}
         chosen = reservations(list(hosts.values()), empty, before)
         wanted = {queue: hosts[name] for queue, name in chosen.items()}
+        repeat = time.monotonic() - self._reserved_at > REPEAT_SECONDS
         changes: dict[str, HostView | None] = {
-            queue: host for queue, host in wanted.items() if self._reserved.get(queue) != (host.name, host.identity)
+            queue: host
+            for queue, host in wanted.items()
+            if repeat or self._reserved.get(queue) != (host.name, host.identity)
         }
         changes |= {queue: None for queue in empty if queue not in wanted and self._is_void(queue, hosts)}
         if changes:
             await self._store.reserve(leader, changes)
             for queue, host in changes.items():
                 self._reserved[queue] = None if host is None else (host.name, host.identity)
+            self._reserved_at = time.monotonic() if repeat else self._reserved_at
         return frozenset(wanted)
 
     def _is_void(self, queue: str, hosts: Mapping[str, HostView]) -> bool:

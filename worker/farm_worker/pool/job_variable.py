@@ -22,8 +22,9 @@ class JobVariable:
         self._written = b""
 
     def set(self, job_id: bytes) -> None:
-        """An id with a zero byte, which no variable can have, is left out."""
+        """With a zero byte in its id, which no variable can have, a job has none."""
         if b"\0" in job_id:
+            os.environb.pop(NAME, None)
             return
         if self._environment.get(NAME) is not self._written or len(job_id) >= ROOM or not self._address:
             self._make_room(job_id)

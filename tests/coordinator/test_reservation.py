@@ -1,0 +1,119 @@
+"""Which host may take the next jobs of an empty queue by itself."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.coordinator.reservation import CLEARLY, MOST_QUEUES, may_take, reservations
+from farm.store.placement import HostView
+
+HOST = HostView(
+    name="a",
+    identity="1-a",
+    beat_age=0.5,
+    state="available",
+    load=0.0,
+    threshold=0.75,
+    slots=2,
+    busy=0,
+    assigned=0,
+    held=0,
+    capacity=4,
+    prefetch=2,
+    queues=("default",),
+)
+
+
+def host(name: str, **fields) -> HostView:
+    return replace(HOST, name=name, identity=f"1-{name}", **fields)
+
+
+def test_a_queue_is_reserved_for_the_host_with_the_least_load() -> None:
+    hosts = [host("a", load=0.5), host("b", load=0.2), host("c", load=0.3)]
+
+    assert reservations(hosts, ["default"], {}) == {"default": "b"}
+
+
+def test_of_equal_load_the_one_with_fewer_jobs_is_chosen_and_then_the_first_by_name() -> None:
+    assert reservations([host("a", held=1), host("b")], ["default"], {}) == {"default": "b"}
+    assert reservations([host("b"), host("a")], ["default"], {}) == {"default": "a"}
+
+
+def test_a_host_keeps_a_queue_until_another_has_clearly_less_load() -> None:
+    before = {"default": "b"}
+
+    assert reservations([host("a", load=0.2), host("b", load=0.2 + CLEARLY * 0.9)], ["default"], before) == before
+    assert reservations([host("a", load=0.2), host("b", load=0.2 + CLEARLY * 1.1)], ["default"], before) == {
+        "default": "a"
+    }
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"state": "full"},
+        {"state": "draining"},
+        {"state": "unhealthy"},
+        {"state": "starting"},
+        {"held": 2},
+        {"capacity": 0},
+        {"capacity": 1, "held": 1},
+        {"slots": 0},
+        {"dequeue_strategy": "round_robin"},
+        {"dequeue_strategy": "random"},
+    ],
+    ids=str,
+)
+def test_a_host_where_a_job_would_not_begin_at_once_or_in_turn_is_given_nothing_though_it_had_it(
+    fields: dict[str, object],
+) -> None:
+    unable = host("a", **fields)
+
+    assert not may_take(unable)
+    assert reservations([unable], ["default"], {"default": "a"}) == {}
+    assert reservations([unable, host("b", load=0.7)], ["default"], {"default": "a"}) == {"default": "b"}
+
+
+def test_a_queue_that_no_host_serves_is_reserved_for_nobody() -> None:
+    assert reservations([host("a")], ["other"], {"other": "a"}) == {}
+    assert reservations([], ["default"], {"default": "a"}) == {}
+
+
+def test_a_host_has_so_many_queues_at_most_and_the_next_host_gets_the_others() -> None:
+    queues = tuple(f"queue-{number}" for number in range(MOST_QUEUES + 3))
+
+    alone = reservations([host("a", queues=queues)], queues, {})
+    both = reservations([host("a", queues=queues), host("b", queues=queues, load=0.5)], queues, {})
+
+    assert list(alone) == list(queues[:MOST_QUEUES])
+    assert [both[queue] for queue in queues] == ["a"] * MOST_QUEUES + ["b"] * 3
+
+
+@given(
+    st.lists(
+        st.builds(
+            host,
+            st.sampled_from("abcdef"),
+            state=st.sampled_from(["available", "full", "draining"]),
+            load=st.floats(0, 1),
+            slots=st.integers(0, 3),
+            held=st.integers(0, 4),
+            capacity=st.integers(0, 4),
+            queues=st.sets(st.sampled_from(["p", "q", "r"])).map(tuple),
+            dequeue_strategy=st.sampled_from(["default", "random"]),
+        ),
+        unique_by=lambda one: one.name,
+    ),
+    st.dictionaries(st.sampled_from(["p", "q", "r"]), st.sampled_from("abcdefg")),
+)
+def test_each_queue_has_one_able_host_if_there_is_any_and_nothing_moves_while_nothing_changes(
+    hosts: list[HostView], before: dict[str, str]
+) -> None:
+    chosen = reservations(hosts, ["p", "q", "r"], before)
+
+    for queue in ("p", "q", "r"):
+        able = {one.name for one in hosts if may_take(one) and queue in one.queues}
+        assert chosen.get(queue) in (able or {None})
+    assert reservations(hosts, ["p", "q", "r"], chosen) == chosen
