@@ -18,6 +18,7 @@ from farm_worker.job_log import JobLog
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
+from farm_worker.recall import recall
 from farm_worker.spool import Spool
 from tests.support.outcomes import packed_hash
 
@@ -281,7 +282,7 @@ def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
         execution.max_jobs = 1
         pool.processes = [SimpleNamespace(assignments=[assignment()], begun=None, unread_since=lambda: float("inf"))]
         execution.placed(2)
-        recalling = asyncio.create_task(execution.recall(publish))
+        recalling = asyncio.create_task(recall(execution, publish))
         while not store.handed_back:
             await asyncio.sleep(0.05)
         recalling.cancel()

@@ -9,7 +9,7 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import inf
 
@@ -29,6 +29,7 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.taking import Taking, answer
 
 _logger = logging.getLogger("farm.execution")
 
@@ -67,10 +68,8 @@ class Execution:
         self._inbox_since = 0.0
         self._failures = 0
         self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        """Set while a job that comes now would begin at once."""
-        self._takers: list[asyncio.Future[int]] = []
-        """Who waits for what is taken from reserved queues."""
+        self.taking = Taking(self._idle_room, self._wake)
+        """From reserved queues."""
 
     def attach(self, pool: Pool) -> None:
         """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
@@ -112,7 +111,7 @@ class Execution:
         if inbox and not self.inbox:
             self._inbox_since = time.monotonic()
         self.inbox = inbox
-        self._idle.set()
+        self.taking.look()
         if inbox:
             self._wake.set()
 
@@ -126,23 +125,10 @@ class Execution:
         peak, self._peak = self._peak, self.pool.busy
         return peak
 
-    async def until_idle(self) -> None:
-        """Returns once a job that comes would begin at once."""
-        while not (self.accepting and self._idle_room() > 0):
-            self._idle.clear()
-            await self._idle.wait()
-
-    async def take(self) -> int:
-        """Takes what has come into reserved queues, as far as processes idle, and starts it. Returns how many jobs."""
-        taker: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._takers.append(taker)
-        self._wake.set()
-        return await taker
-
     def wake(self) -> None:
         """Something changed: a process is ready, a job ended."""
         self._wake.set()
-        self._idle.set()
+        self.taking.look()
 
     def outcomes_arrived(self, outcomes: Sequence[tuple[Assignment, Outcome]]) -> None:
         """Processes said how jobs ended."""
@@ -172,24 +158,6 @@ class Execution:
             self._wake.clear()
             while await self._step():
                 pass
-
-    async def recall(self, publish: Callable[[], Awaitable[None]]) -> None:
-        """Every 0.1 s: what was dealt and not begun in time goes back, so that a long job never traps short ones."""
-        while True:
-            await asyncio.sleep(prefetch.RECALL_SECONDS / 2)
-            now = time.monotonic()
-            inbox_is_late = self._inbox_is_late(now) if self.accepting else bool(self.inbox)
-            if not inbox_is_late and not self._is_any_late(now):
-                continue
-            for job in self.running():
-                self.durations.observe_running(job.queue, now - (job.begun_at or now), now)
-            # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
-            await publish()
-            if self.accepting:
-                late = self._late(time.monotonic())
-                await self.hand_back(late, inbox=self.inbox if inbox_is_late else 0, counted_as="recalled")
-            else:
-                await self.hand_back_all(counted_as="recalled")
 
     def stop_job(self, job_id: bytes) -> bool:
         """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""
@@ -293,26 +261,26 @@ class Execution:
         self.pool.look()
         self._deal_held()
         await self._back.give_waiting()
-        takers, self._takers = self._takers, []
-        take = self._idle_room() if takers and self.accepting else 0
+        takers = self.taking.takers()
+        take = self._idle_room() if takers else 0
         who, finish, start = self._who, self._outcomes.next_batch(), self._next_start(take)
         if who is None or (finish is None and start is None):
-            _answer(takers, 0)
+            answer(takers, 0)
             return False
         try:
             exchange = await self._store.exchange(who, finish, start, self.inbox, take if start else 0)
         except HostFenced:
-            _answer(takers, 0)
+            answer(takers, 0)
             self._refused(who)
             return False
         except REDIS_ERRORS as error:
-            _answer(takers, 0)
+            answer(takers, 0)
             self._failures += 1
             self.keep_outcomes()
             await self.contact.ride_out(error, self._failures - 1)
             return True
         self._failures = 0
-        _answer(takers, exchange.taken)
+        answer(takers, exchange.taken)
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
@@ -351,7 +319,9 @@ class Execution:
         self._start_over.set()
 
     def _idle_room(self) -> int:
-        """How many jobs would begin at once."""
+        """How many jobs would begin at once, if they came now."""
+        if not self.accepting:
+            return 0
         free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.busy)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
@@ -402,24 +372,20 @@ class Execution:
         self._held.clear()
         return back
 
-    def _inbox_is_late(self, now: float) -> bool:
+    def inbox_is_late(self, now: float) -> bool:
         """Ids wait, and no process has room for them or is about to have."""
         waits = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS
         return waits and self._room(now) <= 0 and not self.pool.starting
 
-    def _is_any_late(self, now: float) -> bool:
+    def is_any_late(self, now: float) -> bool:
+        """Whether a job was dealt and not begun in time."""
         sent_before = now - prefetch.RECALL_SECONDS if self.accepting else inf
         held_since = self._held[0].dispatched_at if self._held else inf
         return held_since < sent_before or any(one.unread_since() < sent_before for one in self.pool.processes)
 
-    def _late(self, now: float) -> list[Assignment]:
+    def late(self, now: float) -> list[Assignment]:
+        """Those, taken back."""
         late = self.pool.take_back(prefetch.RECALL_SECONDS)
         while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
             late.append(self._held.popleft())
         return late
-
-
-def _answer(takers: Sequence[asyncio.Future[int]], taken: int) -> None:
-    for taker in takers:
-        if not taker.done():
-            taker.set_result(taken)

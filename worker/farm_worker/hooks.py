@@ -137,3 +137,9 @@ class Hooks:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 return
+
+
+def on_lost_of_queues(hooks: Hooks | None) -> dict[str, str]:
+    """Queue → what the app says becomes of its jobs when their host is lost, of the queues that it says it of."""
+    queues = hooks.app.queues if hooks else {}
+    return {queue: options["on_lost"] for queue, options in queues.items() if "on_lost" in options}

@@ -34,7 +34,7 @@ from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
 from farm_worker.follow_ups import FollowUps
 from farm_worker.heartbeat import Heartbeat
-from farm_worker.hooks import Hooks
+from farm_worker.hooks import Hooks, on_lost_of_queues
 from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
 from farm_worker.job_output import JobOutput
@@ -48,6 +48,7 @@ from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
 from farm_worker.published import HostRecord
+from farm_worker.recall import recall
 from farm_worker.reservations import Reservations
 from farm_worker.runners import Runners
 from farm_worker.service_report import HostReport
@@ -90,8 +91,7 @@ class Host:
         self._embedding = embedding or Embedding()
         self._hooks = hooks
         self._environment = environment
-        self._keys = Keys(settings.redis.prefix)
-        self._rq_keys = RqKeys(settings.redis.rq_prefix)
+        self._keys, self._rq_keys = Keys(settings.redis.prefix), RqKeys(settings.redis.rq_prefix)
         self._client = connect_async(redis_url, name="farm-host")
         self._store = HostStore(self._client, self._keys, self._rq_keys, settings.lease.host_timeout)
         self._standby = StandbyCoordinator(coordinator_environment)
@@ -103,11 +103,7 @@ class Host:
             self._rq_keys,
             max_crashes=settings.lease.max_crashes,
             on_lost=settings.lease.on_lost,
-            on_lost_of_queues={
-                queue: options["on_lost"]
-                for queue, options in (hooks.app.queues if hooks else {}).items()
-                if "on_lost" in options
-            },
+            on_lost_of_queues=on_lost_of_queues(hooks),
             queues=settings.host.queues,
         )
         self._tenure = Tenure(self._store, settings.host.name, self._on_beat)
@@ -257,7 +253,7 @@ class Host:
             self._tenure.run(self._heartbeat, self._execution),
             self._warm_up(),
             self._execution.run(),
-            self._execution.recall(self._publish_now),
+            recall(self._execution, self._publish_now),
             self._reservations.run(self._reserved),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution, self._reservations).run(),
             self._orders(),

@@ -62,13 +62,13 @@ class Reservations:
         pause = FIRST_PAUSE_SECONDS
         try:
             while queue in self._queues:
-                await self._execution.until_idle()
+                await self._execution.taking.until_idle()
                 try:
                     came = await wait_for_job(line, key, WAIT_SECONDS)
                 except REDIS_ERRORS:
                     await self._execution.contact.wait_to_listen()
                     continue
-                if came and not await self._execution.take():
+                if came and not await self._execution.taking.take():
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 else:

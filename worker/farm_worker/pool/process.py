@@ -5,7 +5,6 @@ import time
 from collections import deque
 from functools import partial
 from math import inf
-from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.autopsy import Causes, describe_end
@@ -14,6 +13,7 @@ from farm_worker.pool.control import ControlLine
 from farm_worker.pool.escalation import Escalation
 from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.lines import Lines
+from farm_worker.pool.listener import Listener
 from farm_worker.pool.progress import heard
 from farm_worker.pool.protocol import (
     Born,
@@ -28,7 +28,7 @@ from farm_worker.pool.protocol import (
     Progress,
     Ready,
 )
-from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.pool.reasons import Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.said import Said
 from farm_worker.pool.starter import Group, Started, Starter, reap_child
@@ -41,19 +41,6 @@ longer than CLOSE_TIMEOUT, which is what a process has to end for any other caus
 _TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
 """Before such a kill the process is asked what it was doing."""
 _KILLED = -9
-
-
-class Listener(Protocol):
-    """Who is told what a process does: the pool."""
-
-    def on_created(self, process: "ProcessHandle") -> None: ...
-    def on_started(self, process: "ProcessHandle") -> None: ...
-    def on_ready(self, process: "ProcessHandle") -> None: ...
-    def on_outcomes(self, process: "ProcessHandle", outcomes: list[tuple[Assignment, Outcome]]) -> None: ...
-    def on_output(self, process: "ProcessHandle", assignment: Assignment | None, output: Output) -> None: ...
-    def on_end(
-        self, process: "ProcessHandle", end: ProcessEnd, begun: Assignment | None, unbegun: list[Assignment]
-    ) -> None: ...
 
 
 class ProcessHandle:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from math import inf
 
 from farm_settings import PoolSettings
-from farm_worker.pool.process import Listener, ProcessHandle
+from farm_worker.pool.listener import Listener
+from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import WarmUps, lifespan

@@ -1,0 +1,28 @@
+"""What was dealt to this host and not begun in time goes back, so that a long job never traps short ones."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from farm_worker.execution import Execution
+from farm_worker.prefetch import RECALL_SECONDS
+
+
+async def recall(execution: Execution, publish: Callable[[], Awaitable[None]]) -> None:
+    """Looks every 0.1 s, until cancelled. `publish` tells Redis what this host can take."""
+    while True:
+        await asyncio.sleep(RECALL_SECONDS / 2)
+        now = time.monotonic()
+        inbox_is_late = execution.inbox_is_late(now) if execution.accepting else bool(execution.inbox)
+        if not inbox_is_late and not execution.is_any_late(now):
+            continue
+        for job in execution.running():
+            execution.durations.observe_running(job.queue, now - (job.begun_at or now), now)
+        # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
+        await publish()
+        if execution.accepting:
+            late = execution.late(time.monotonic())
+            inbox = execution.inbox if inbox_is_late else 0
+            await execution.hand_back(late, inbox=inbox, counted_as="recalled")
+        else:
+            await execution.hand_back_all(counted_as="recalled")
