@@ -72,7 +72,8 @@ def pid_of_leader(client: redis.Redis) -> int:
 def test_jobs_are_placed_by_the_event_of_their_enqueue(
     redis_client: redis.Redis, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    plant_host(redis_client, "a", queues="default,low", capacity=1000, slots=1000)
+    # With its slot in use it takes nothing by itself, as there is nobody who would.
+    plant_host(redis_client, "a", queues="default,low", capacity=1000, slots=1)
     with Beating(redis_client, "a"), coordinators(environment, tmp_path):
         wait_until(lambda: leads(redis_client), "a coordinator leads")
         Queue("low", connection=redis_client).enqueue(print)

@@ -36,7 +36,7 @@ local now = tonumber(redis.call('TIME')[1])
 local counts, succeeded, unsuccessful, working_time = {}, 0, 0, 0
 -- What is done once for all jobs of the batch: entries of registries by their key, leases that are over, and whether any
 -- job has dependents at all.
-local entries, ended, any_dependents = {}, {}, false
+local entries, ended, is_over, any_dependents = {}, {}, {}, false
 
 local function count(queue, what)
   local counted = counts[queue] or {}
@@ -302,7 +302,7 @@ local function queue_of(lease)
 end
 
 local function finish(job, lease)
-  if not lease or string.sub(lease, 1, #job.token + 1) ~= job.token .. '|' then
+  if not lease or is_over[job.id] or string.sub(lease, 1, #job.token + 1) ~= job.token .. '|' then
     local origin = redis.pcall('HGET', job.key, 'origin')
     if type(origin) == 'string' then
       count(origin, 'refused')
@@ -318,6 +318,7 @@ local function finish(job, lease)
     answer = unreadable(job, type(answer) == 'table' and answer.err or tostring(answer))
   end
   ended[#ended + 1] = job.id
+  is_over[job.id] = true
   return answer
 end
 

@@ -65,8 +65,7 @@ local LAST_WHOLE = 9007199254740991
 -- Asked for each field of each job: one look is quicker than comparing with them all.
 local read = { status = true, origin = true, data = true, timeout = true, description = true,
   success_callback_name = true, failure_callback_name = true, farm_on_lost = true, farm_crashes = true,
-  farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true, ttl = true,
-  ended_at = true }
+  farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true }
 local on_lost_of = {}
 for i = 11, #ARGV, 2 do
   on_lost_of[ARGV[i]] = ARGV[i + 1]
@@ -160,9 +159,8 @@ local function begin(id)
   local lease = table.concat({ batch .. string.format('%08x', #jobs), queue, runs, now, on_lost, sequence + #jobs }, '|')
   redis.call('HSET', key, 'status', 'started', 'started_at', ARGV[5], 'last_heartbeat', ARGV[5], 'worker_name', host,
     'farm_fence', fence)
-  if told.ttl or (told.ended_at or '') ~= '' then
-    redis.call('PERSIST', key) -- what was never given a time to live, and has never ended, has none
-  end
+  -- No field tells: a record that was enqueued anew, under its old id or from the failed registry, keeps its time to live.
+  redis.call('PERSIST', key)
   if told.farm_progress then
     redis.call('HDEL', key, 'farm_progress') -- of an attempt before this one
   end
