@@ -12,7 +12,7 @@ from tests.support.coordinated import KEYS, RQ_KEYS, call, lead, leader, plant_h
 
 def test_an_empty_queue_is_reserved_and_watched_by_nobody_else(redis_url: str, redis_client: redis.Redis) -> None:
     lead(redis_client)
-    plant_host(redis_client, "a", queues="p,q", capacity=12)
+    plant_host(redis_client, "a", queues="p,q", capacity=12, dequeue_strategy="default")
     plant_jobs(redis_client, "q", *map(str, range(9)))
 
     async def work(client: redis.asyncio.Redis) -> frozenset[str]:
@@ -29,7 +29,7 @@ def test_what_redis_lost_of_the_reserved_queues_is_said_again_after_a_while_and_
     redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lead(redis_client)
-    plant_host(redis_client, "a")
+    plant_host(redis_client, "a", dequeue_strategy="default")
 
     async def work(client: redis.asyncio.Redis) -> None:
         one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)

@@ -23,6 +23,7 @@ HOST = HostView(
     capacity=4,
     prefetch=2,
     queues=("default",),
+    dequeue_strategy="default",
 )
 
 

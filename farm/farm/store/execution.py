@@ -136,6 +136,8 @@ class ExecutionStore:
         if start is not None:
             _, inbox, dropped, *jobs = replies[-1]
             started = [_started(job) for job in jobs]
+        if taken and not started:
+            inbox = max(inbox, taken)  # the server did not know the script, and took after it had started
         return Exchange(answers, started, dropped, inbox, taken)
 
     async def hand_back(
