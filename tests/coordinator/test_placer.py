@@ -25,6 +25,19 @@ def test_an_empty_queue_is_reserved_and_watched_by_nobody_else(redis_url: str, r
     assert redis_client.hgetall(KEYS.reserved) == {b"p": b"a|1-a", b"q": b"a|1-a"}
 
 
+@pytest.mark.parametrize(("capacity", "wants_room"), [(0, True), (2, False)])
+def test_room_is_waited_for_where_no_host_could_take_a_job_that_comes(
+    redis_url: str, redis_client: redis.Redis, capacity: int, wants_room: bool
+) -> None:
+    lead(redis_client)
+    plant_host(redis_client, "a", capacity=capacity, dequeue_strategy="default")
+
+    async def work(client: redis.asyncio.Redis) -> bool:
+        return (await Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0).run_once(leader(client))).lacks_room
+
+    assert call(redis_url, work) is wants_room
+
+
 def test_what_redis_lost_of_the_reserved_queues_is_said_again_after_a_while_and_no_sooner(
     redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,8 @@ class Round:
     """Jobs that hosts may hold beside those that they run."""
     watch: frozenset[str]
     """Empty queues for whose jobs there is room."""
+    lacks_room: bool = True
+    """Whether a host that gets room is news: jobs wait for it, or would if they came now."""
 
 
 class Placer:
@@ -72,7 +74,7 @@ class Placer:
                 await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
             self._started = started
             if not outcome.more:
-                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS, for_room=outcome.backlog)
+                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS, for_room=outcome.lacks_room)
 
     async def run_once(self, leader: LeaderScripts) -> Round:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
@@ -89,7 +91,9 @@ class Placer:
         if survey.suspended:
             return outcome
         taking = await self._reserve(leader, survey, placed)
-        return replace(outcome, watch=outcome.watch - taking)
+        watch = outcome.watch - taking
+        served = {queue for host in survey.hosts for queue in host.queues}
+        return replace(outcome, watch=watch, lacks_room=outcome.backlog or not served <= watch | taking)
 
     async def _reserve(self, leader: LeaderScripts, survey: Survey, placed: Placed) -> frozenset[str]:
         """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
