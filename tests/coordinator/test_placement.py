@@ -9,27 +9,11 @@ from hypothesis import strategies as st
 
 from farm.coordinator.placement import LEAST_COST, cost_of_a_job, plan, takes_jobs
 from farm.store.placement import HostView
-
-HOST = HostView(
-    name="a",
-    identity="1-a",
-    beat_age=0.5,
-    state="available",
-    load=0.0,
-    threshold=0.75,
-    slots=4,
-    busy=0,
-    assigned=0,
-    held=0,
-    capacity=4,
-    prefetch=0,
-    queues=("default",),
-    boot_id="machine-a",
-)
+from tests.support.host_views import IDLE, host_view
 
 
 def host(name: str, **fields) -> HostView:
-    return replace(HOST, **{"name": name, "boot_id": f"machine-{name}"} | fields)
+    return host_view(name, **{"boot_id": f"machine-{name}"} | fields)
 
 
 def names(hosts: list[HostView], order: list[int]) -> str:
@@ -73,7 +57,7 @@ def test_a_host_gets_only_jobs_of_its_own_queues() -> None:
 
 
 def test_a_broken_queue_is_not_planned_for() -> None:
-    assert plan([HOST], {"default": -1}) == []
+    assert plan([IDLE], {"default": -1}) == []
 
 
 @pytest.mark.parametrize(
@@ -90,14 +74,14 @@ def test_a_broken_queue_is_not_planned_for() -> None:
     ],
 )
 def test_which_hosts_take_jobs(fields: dict[str, object], expected: bool) -> None:
-    assert takes_jobs(replace(HOST, **fields), suspect_after=3.0) is expected
+    assert takes_jobs(replace(IDLE, **fields), suspect_after=3.0) is expected
 
 
 def test_a_job_costs_a_slots_share_until_measured_to_cost_less() -> None:
-    assert cost_of_a_job(HOST) == 0.25
-    assert cost_of_a_job(replace(HOST, busy=2, load=0.9)) == 0.25
-    assert cost_of_a_job(replace(HOST, busy=2, load=0.1)) == 0.05
-    assert cost_of_a_job(replace(HOST, busy=2, load=0.0)) == LEAST_COST
+    assert cost_of_a_job(IDLE) == 0.25
+    assert cost_of_a_job(replace(IDLE, busy=2, load=0.9)) == 0.25
+    assert cost_of_a_job(replace(IDLE, busy=2, load=0.1)) == 0.05
+    assert cost_of_a_job(replace(IDLE, busy=2, load=0.0)) == LEAST_COST
 
 
 host_views = st.builds(

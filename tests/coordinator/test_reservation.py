@@ -1,34 +1,16 @@
 """Which host may take the next jobs of an empty queue by itself."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.coordinator.reservation import CLEARLY, MOST_QUEUES, may_take, reservations
 from farm.store.placement import HostView
-
-HOST = HostView(
-    name="a",
-    identity="1-a",
-    beat_age=0.5,
-    state="available",
-    load=0.0,
-    threshold=0.75,
-    slots=2,
-    busy=0,
-    assigned=0,
-    held=0,
-    capacity=4,
-    prefetch=2,
-    queues=("default",),
-    dequeue_strategy="default",
-)
+from tests.support.host_views import host_view
 
 
 def host(name: str, **fields) -> HostView:
-    return replace(HOST, name=name, identity=f"1-{name}", **fields)
+    return host_view(name, **{"slots": 2, "prefetch": 2, "dequeue_strategy": "default"} | fields)
 
 
 def test_a_queue_is_reserved_for_the_host_with_the_least_load() -> None:

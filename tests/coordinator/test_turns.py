@@ -2,25 +2,11 @@
 
 from farm.coordinator.turns import Turns
 from farm.store.placement import HostView, Placed
+from tests.support.host_views import host_view
 
 
 def host(strategy: str) -> HostView:
-    return HostView(
-        name="a",
-        identity="1-a",
-        beat_age=0.5,
-        state="available",
-        load=0.0,
-        threshold=0.75,
-        slots=1,
-        busy=0,
-        assigned=0,
-        held=0,
-        capacity=1,
-        prefetch=0,
-        queues=("one", "two", "three"),
-        dequeue_strategy=strategy,
-    )
+    return host_view(slots=1, capacity=1, queues=("one", "two", "three"), dequeue_strategy=strategy)
 
 
 def placed(queue: str) -> Placed:

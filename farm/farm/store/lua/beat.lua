@@ -13,6 +13,7 @@
 -- GUARANTEE  Renews only a lease that is current: after a refusal nothing was written, and the host must register anew.
 --            A lease that nobody took away is current however old it is: what it holds is still its own. Rings the bell
 --            of room when the host has some, and the coordinator when the host became able to take other jobs than before.
+-- include ring
 local host, identity = ARGV[1], ARGV[2]
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 0 }
@@ -43,11 +44,6 @@ if has_worker == 1 then
   redis.call('EXPIRE', KEYS[12], ARGV[8])
 end
 
-local function ring(bell)
-  if redis.pcall('LLEN', bell) == 0 then
-    redis.call('LPUSH', bell, '1')
-  end
-end
 if tonumber(ARGV[9]) > assigned then
   ring(KEYS[10])
 end

@@ -13,6 +13,7 @@
 -- GUARANTEE  An outcome is written only for a lease that this host holds now, with its token; then the lease is gone. The
 --            same batch sent again gets the same answers and writes nothing. A job is never recreated.
 -- include announce
+-- include ring
 -- include quarantine
 -- include give_back
 -- include crashes
@@ -396,7 +397,5 @@ if redis.call('EXISTS', KEYS[6]) == 1 then
 end
 redis.call('HSET', KEYS[3], ARGV[3], cmsgpack.pack({ batch = ARGV[4], answers = answers }))
 redis.call('EXPIRE', KEYS[3], 86400)
-if redis.pcall('LLEN', KEYS[5]) == 0 then
-  redis.call('LPUSH', KEYS[5], '1')
-end
+ring(KEYS[5])
 return { 'ok', redis.call('LLEN', KEYS[4]), unpack(answers) }

@@ -9,6 +9,7 @@
 --            capacity, nothing moves while RQ is suspended. A host takes only from queues that are reserved for its
 --            current identity, and from none while a queue before it has jobs. Rings the coordinator when it leaves jobs
 --            behind, or could not begin one more.
+-- include ring
 local host, identity = ARGV[1], ARGV[2]
 if redis.call('HGET', KEYS[1], host) ~= identity or redis.call('EXISTS', KEYS[6]) == 1 then
   return 0
@@ -49,7 +50,7 @@ for i = 4, #ARGV do
     end
   end
 end
-if (is_any_left or taken >= most) and redis.pcall('LLEN', KEYS[7]) == 0 then
-  redis.call('LPUSH', KEYS[7], '1')
+if is_any_left or taken >= most then
+  ring(KEYS[7])
 end
 return taken
