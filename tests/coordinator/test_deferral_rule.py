@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from farm.coordinator.deferral import NO_HOST, describe_hosts, is_deferred, why_nothing_can_be_placed
-from tests.coordinator.test_placement import HOST
+from tests.support.host_views import IDLE
 
 
 def hosts(*states: str):
-    return [replace(HOST, name=f"h{number}", state=state) for number, state in enumerate(states)]
+    return [replace(IDLE, name=f"h{number}", state=state) for number, state in enumerate(states)]
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_a_deferral_begins_after_a_second_without_placing_and_survives_replaceme
 
 
 def test_hosts_are_named_with_their_loads() -> None:
-    assert describe_hosts([replace(HOST, name="a", load=0.91234), replace(HOST, name="b", load=1)]) == "a=0.912,b=1.000"
+    assert describe_hosts([replace(IDLE, name="a", load=0.91234), replace(IDLE, name="b", load=1)]) == "a=0.912,b=1.000"
