@@ -9,7 +9,8 @@ import redis
 from rq import Callback, Queue
 from rq.job import Job
 
-from farm.store.execution import START_PAYLOAD_BYTES, StartedJob
+from farm.store.execution import START_PAYLOAD_BYTES
+from farm.store.started import StartedJob
 from farm_worker.beginnings import assign, field
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run, status
 

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
+from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
 from farm.store.line import Line
 
 Argument = str | bytes | int | float
@@ -142,6 +143,24 @@ class AsyncScripts:
             elif isinstance(reply, Exception):
                 raise reply
         return replies
+
+    async def run_after(
+        self, wait: Sequence[Argument], seconds: float, name: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> tuple[Any, Any]:
+        """The reply of a command that blocks for `seconds` at most, and what a script returns that runs right after it.
+
+        Redis has both from the start: between them there is no message. Needs a line. The server's error about the
+        wait is returned; raises redis-py's other errors.
+        """
+        assert self._line is not None
+        digest = source(name, await self._server_flags())[1]
+        script = ("EVALSHA", digest, len(keys), *keys, *arguments)
+        waited, reply = await self._line.ask(wait, script, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS)
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            return waited, await self.run(name, keys, arguments)
+        if isinstance(reply, Exception):
+            raise reply
+        return waited, reply
 
     async def _server_flags(self) -> bool:
         known = _flags_of.get(self._client)
