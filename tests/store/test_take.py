@@ -16,6 +16,7 @@ from farm.store.hosts import Registration
 from farm.store.leadership import NotLeader
 from farm.store.placement import PlacementStore
 from farm.store.queue_watch import QueueWatch, Taken, TakeRequest
+from farm.store.started import StartedJob
 from tests.support.coordinated import (
     KEYS,
     LEADER,
@@ -39,7 +40,7 @@ def take(url: str, may_hold: int, *queues: str, who: Registration = WHO, name: s
 
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", queues or ("default",), ["rerun"])
-        return await watch.ask(TakeRequest(who, name or new_batch_name(), may_hold))
+        return await watch.ask(TakeRequest(who, name or new_batch_name(), may_hold), lambda _: None)
 
     return call(url, work)
 
@@ -67,7 +68,9 @@ def reserved(redis_client: redis.Redis, redis_url: str) -> str:
 
 def running_ids(client: redis.Redis, identity: str = "1-a") -> list[str]:
     """What the host holds, in the order of starting."""
-    leases = {job_id: Lease.parse(lease.decode()) for job_id, lease in client.hgetall(KEYS.running("a", identity)).items()}
+    leases = {
+        job_id: Lease.parse(lease.decode()) for job_id, lease in client.hgetall(KEYS.running("a", identity)).items()
+    }
     return [job_id.decode() for job_id in sorted(leases, key=lambda job_id: leases[job_id].sequence)]
 
 
@@ -88,9 +91,11 @@ def test_a_host_takes_from_the_head_and_starts_in_the_same_exchange(reserved: st
 
 
 def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis_client: redis.Redis) -> None:
+    begun: list[StartedJob] = []
+
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
-        waits = asyncio.create_task(watch.wait(TakeRequest(WHO, new_batch_name(), 4), 30))
+        waits = asyncio.create_task(watch.wait(TakeRequest(WHO, new_batch_name(), 4), 30, begun.extend))
         while not redis_client.info("clients")["blocked_clients"]:
             await asyncio.sleep(0)
         plant_jobs(redis_client, "default", "1")
@@ -101,6 +106,7 @@ def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis
     taken = call(reserved, work)
 
     assert taken.came
+    assert begun == taken.started
     assert [job.job_id for job in taken.started] == [b"1"]
     assert queue_ids(redis_client) == []
 
@@ -108,7 +114,7 @@ def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis
 def test_a_wait_in_vain_brings_nothing(reserved: str) -> None:
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
-        return await watch.wait(TakeRequest(WHO, new_batch_name(), 4), 0.01)
+        return await watch.wait(TakeRequest(WHO, new_batch_name(), 4), 0.01, lambda _: None)
 
     assert call(reserved, work) == Taken(came=False, count=0, started=[])
 

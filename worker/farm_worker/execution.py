@@ -133,6 +133,7 @@ class Execution:
         self._hold(started[:room])
         self._back.add(*map(assign, started[room:]))
         self._deal_held()
+        self.pool.flush()
         if len(self._back):
             self._wake.set()
 

@@ -6,6 +6,7 @@ A queue is watched while a process idles here.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS, connect_async
@@ -83,21 +84,20 @@ class Reservations:
         request = TakeRequest(who, new_batch_name(), execution.may_hold)
         execution.taking.under_way.add(request.name)
         try:
-            taken = await self._answer(watch, request)
+            return await self._answer(watch, request)
         except HostFenced:
             execution.refused(who)
             return None
         finally:
             execution.taking.under_way.discard(request.name)
-        execution.took(who, taken.started)
-        return taken
 
     async def _answer(self, watch: QueueWatch, request: TakeRequest) -> Taken:
         """Of a request that may have been heard, whatever became of the reply: it is asked again under its name."""
+        begin = partial(self._execution.took, request.who)
         try:
-            return await watch.wait(request, WAIT_SECONDS)
+            return await watch.wait(request, WAIT_SECONDS, begin)
         except REDIS_ERRORS:
             while True:
                 await self._execution.contact.wait_to_listen()
                 with suppress(*REDIS_ERRORS):
-                    return await watch.ask(request)
+                    return await watch.ask(request, begin)

@@ -6,8 +6,8 @@ than all that Redis does.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -38,11 +38,12 @@ class TakeRequest:
 class Taken:
     """What became of a request."""
 
-    came: bool
+    came: bool = False
     """Whether there was anything in the queue."""
-    count: int
+    count: int = 0
     """Ids that were taken; some of them may not have been jobs that can be started."""
-    started: Sequence[StartedJob]
+    started: Sequence[StartedJob] = ()
+    fenced: bool = False
 
 
 class QueueWatch:
@@ -66,23 +67,39 @@ class QueueWatch:
         self._queues = queues
         self._on_lost = on_lost
 
-    async def wait(self, request: TakeRequest, seconds: float) -> Taken:
-        """What comes in so many seconds. A queue with jobs that this host can't take is no wait."""
+    async def wait(self, request: TakeRequest, seconds: float, begin: Callable[[Sequence[StartedJob]], None]) -> Taken:
+        """What comes in so many seconds. A queue with jobs that this host can't take is no wait.
+
+        `begin` gets the jobs as soon as they are here.
+        """
         key = self._rq_keys.queue(self._queue)
-        wait = ("BLMOVE", key, key, "LEFT", "LEFT", seconds)
-        came, reply = await self._scripts.run_after(
-            wait, seconds, "take", self._take_keys(request.who), self._take_arguments(request)
+        answer: list[Taken] = []
+
+        def heard(reply: list[Any]) -> None:
+            taken = _taken(reply)
+            answer.append(taken)
+            begin(taken.started)
+
+        came = await self._scripts.run_after(
+            ("BLMOVE", key, key, "LEFT", "LEFT", seconds),
+            seconds,
+            "take",
+            self._take_keys(request.who),
+            self._take_arguments(request),
+            heard,
         )
         if isinstance(came, Exception):
             if not isinstance(came, redis.ResponseError) or not is_full(came):
                 raise came
             await asyncio.sleep(POLL_SECONDS)
-        return _taken(request, reply, came=came is not None)
+        return _checked(answer[0], request.who, came=came is not None)
 
-    async def ask(self, request: TakeRequest) -> Taken:
+    async def ask(self, request: TakeRequest, begin: Callable[[Sequence[StartedJob]], None]) -> Taken:
         """What a request brought whose reply was lost; what is there now if it never came to Redis."""
         keys, arguments = self._take_keys(request.who), self._take_arguments(request)
-        return _taken(request, await self._scripts.run("take", keys, arguments), came=True)
+        taken = _taken(await self._scripts.run("take", keys, arguments))
+        begin(taken.started)
+        return _checked(taken, request.who, came=True)
 
     def close(self) -> None:
         """Hangs up."""
@@ -122,9 +139,14 @@ class QueueWatch:
         ]
 
 
-def _taken(request: TakeRequest, reply: list[Any], *, came: bool) -> Taken:
+def _taken(reply: list[Any]) -> Taken:
     if reply[0] == b"fenced":
-        who = request.who
-        raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+        return Taken(fenced=True)
     _, count, _, *jobs = reply
-    return Taken(came, int(count), [read_started(job) for job in jobs])
+    return Taken(count=int(count), started=[read_started(job) for job in jobs])
+
+
+def _checked(taken: Taken, who: Registration, *, came: bool) -> Taken:
+    if taken.fenced:
+        raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+    return replace(taken, came=came)

@@ -7,7 +7,7 @@ Redis still drains; older ones and fakeredis refuse the line, so it is added onl
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -145,22 +145,33 @@ class AsyncScripts:
         return replies
 
     async def run_after(
-        self, wait: Sequence[Argument], seconds: float, name: str, keys: Sequence[str], arguments: Sequence[Argument]
-    ) -> tuple[Any, Any]:
-        """The reply of a command that blocks for `seconds` at most, and what a script returns that runs right after it.
+        self,
+        wait: Sequence[Argument],
+        seconds: float,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        heard: Callable[[Any], None],
+    ) -> Any:
+        """Runs a script right after a command that blocks for `seconds` at most, and returns the reply of that one.
 
-        Redis has both from the start: between them there is no message. Needs a line. The server's error about the
-        wait is returned; raises redis-py's other errors.
+        Redis has both from the start: between them there is no message. `heard` is told what the script returns, as
+        soon as it is here. Needs a line. An error about the wait is returned; raises redis-py's other errors.
         """
         assert self._line is not None
         digest = source(name, await self._server_flags())[1]
+
+        def hear(replies: list[Any]) -> None:
+            if not isinstance(replies[1], Exception):
+                heard(replies[1])
+
         script = ("EVALSHA", digest, len(keys), *keys, *arguments)
-        waited, reply = await self._line.ask(wait, script, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS)
+        waited, reply = await self._line.ask(wait, script, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS, heard=hear)
         if isinstance(reply, redis.exceptions.NoScriptError):
-            return waited, await self.run(name, keys, arguments)
-        if isinstance(reply, Exception):
+            heard(await self.run(name, keys, arguments))
+        elif isinstance(reply, Exception):
             raise reply
-        return waited, reply
+        return waited
 
     async def _server_flags(self) -> bool:
         known = _flags_of.get(self._client)
