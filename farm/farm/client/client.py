@@ -52,7 +52,7 @@ class Client:
         self.connection = connection if connection is not None else connect(self.url)
         keys, rq_keys = Keys(self.settings.redis.prefix), RqKeys(self.settings.redis.rq_prefix)
         lease = self.settings.lease
-        self.enqueue_store = EnqueueStore(self.connection, rq_keys)
+        self.enqueue_store = EnqueueStore(self.connection, rq_keys, is_ours=connection is None)
         self._requeueing = RequeueStore(self.connection, rq_keys)
         reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout)
         self._jobs = Jobs(self.connection, reader, self._requeueing, self.url)

@@ -8,7 +8,7 @@ Redis still drains; older ones and fakeredis refuse the line, so it is added onl
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
+from farm.store import direct
 from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
 from farm.store.line import Line
 
@@ -54,18 +55,20 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 class Scripts:
     """Calls scripts on a synchronous client; loads and sends again a script that the server forgot.
 
-    With `on_full_server=False` they are refused by a server that is full, as other writes are.
+    With `on_full_server=False` they are refused by a server that is full, as other writes are. `is_ours`: the client
+    was made by `connect`, so its connections can be used without it.
     """
 
-    def __init__(self, client: redis.Redis, *, on_full_server: bool = True) -> None:
+    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, is_ours: bool = False) -> None:
         self._client = client
+        self._ask: Callable[..., Any] = partial(direct.ask, client) if is_ours else client.execute_command
         self._on_full_server = on_full_server
         self._flags = None if on_full_server else False
 
     def run(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
         try:
-            return self._client.evalsha(self._source(name)[1], len(keys), *keys, *arguments)
+            return self._ask("EVALSHA", self._source(name)[1], len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return self._client.evalsha(self._load(name), len(keys), *keys, *arguments)
 
