@@ -157,7 +157,8 @@ class ClientQueue:
 
         Raises InvalidCall and DuplicateJob before anything is written, RedisError when Redis does not answer.
         """
-        return self.enqueue_many([Call(function, args, kwargs)])[0]
+        (written,) = self._client.write(self._enqueuer, [(Call(function, args, kwargs), self._options)])
+        return self._client.handle_of(written, self._serializer)
 
     def enqueue_many(self, calls: ManyCalls) -> list[JobHandle[Any]]:
         """Enqueues all of them or none, in one round trip. A call is a Call, or `(function, args, kwargs)`.

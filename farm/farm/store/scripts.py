@@ -8,7 +8,7 @@ Redis still drains; older ones and fakeredis refuse the line, so it is added onl
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
-from farm.store import direct
 from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
+from farm.store.direct import Direct
 from farm.store.line import Line
 
 Argument = str | bytes | int | float
@@ -61,7 +61,7 @@ class Scripts:
 
     def __init__(self, client: redis.Redis, *, on_full_server: bool = True, is_ours: bool = False) -> None:
         self._client = client
-        self._ask: Callable[..., Any] = partial(direct.ask, client) if is_ours else client.execute_command
+        self._ask: Callable[..., Any] = Direct(client).ask if is_ours else client.execute_command
         self._on_full_server = on_full_server
         self._flags = None if on_full_server else False
 
