@@ -7,7 +7,8 @@ from farm.coordinator.deferral import NO_HOST, describe_hosts, is_deferred, why_
 from farm.coordinator.placer import Placer
 from farm.store.deferral import DeferralStore
 from farm.store.leadership import LeaderScripts
-from farm.store.placement import HostView, PlacementStore, Survey
+from farm.store.placement import PlacementStore
+from farm.store.survey import HostView, Survey
 
 LOG = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Deferrer:
         if self._deferred is None:  # what the leader before had marked
             self._deferred = await self._store.deferred_queues(list(survey.waiting))
         for queue in sorted(self._deferred | survey.waiting.keys()):
-            live = [host for host in survey.hosts if queue in host.queues and host.beat_age < self._suspect_after]
+            live = [host for host in survey.live_hosts(self._suspect_after) if queue in host.queues]
             reason = await self._why_nothing_can_be_placed(queue, survey, live)
             if reason is None:
                 await self._allow(leader, queue, survey.waiting.get(queue, 0))

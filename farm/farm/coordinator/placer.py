@@ -10,7 +10,8 @@ from farm.coordinator.reservation import reservations
 from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
-from farm.store.placement import MAX_PLAN, UNREADABLE, HostView, Placed, PlacementStore, Survey
+from farm.store.placement import MAX_PLAN, Placed, PlacementStore
+from farm.store.survey import UNREADABLE, HostView, Survey
 
 SAFETY_POLL_SECONDS = 1.0
 PACE_SECONDS = 0.002
@@ -65,6 +66,7 @@ class Placer:
     async def run(self, leader: LeaderScripts, waking: Waking, on_contact: Callable[[], None]) -> None:
         """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
         self._reserved_at = float("-inf")  # it may be another Redis by now
+        self._store.begin()
         while True:
             started = time.monotonic()
             outcome = await self.run_once(leader)
@@ -80,7 +82,7 @@ class Placer:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
         survey = await self._store.survey()
         self.queues = tuple(survey.waiting)
-        hosts = [host for host in survey.hosts if takes_jobs(host, self._suspect_after)]
+        hosts = [host for host in survey.hosts if takes_jobs(host, survey.now, self._suspect_after)]
         order = [] if survey.suspended else plan(hosts, survey.waiting)
         placed = Placed({}, {}, ())
         if order:
@@ -92,16 +94,14 @@ class Placer:
             return outcome
         taking = await self._reserve(leader, survey, placed)
         watch = outcome.watch - taking
-        served = {queue for host in survey.hosts for queue in host.queues}
+        served = _queues_of(survey.hosts)
         return replace(outcome, watch=watch, lacks_room=outcome.backlog or not served <= watch | taking)
 
     async def _reserve(self, leader: LeaderScripts, survey: Survey, placed: Placed) -> frozenset[str]:
         """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
-        hosts = {
-            host.name: replace(host, held=host.held + placed.on_host.get(host.name, 0))
-            for host in survey.hosts
-            if host.beat_age < self._suspect_after
-        }
+        hosts = {host.name: host for host in survey.live_hosts(self._suspect_after)}
+        for name, number in placed.on_host.items():
+            hosts[name] = replace(hosts[name], held=hosts[name].held + number)
         empty = [queue for queue, length in survey.waiting.items() if length == placed.from_queue.get(queue, 0)]
         before = {queue: host[0] for queue, host in self._reserved.items() if host is not None}
         chosen = reservations(list(hosts.values()), empty, before)
@@ -127,6 +127,9 @@ class Placer:
 
     async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
         """One call, but for hosts that change the order of their queues with each job."""
+        chosen = sorted(set(order))  # of a large farm few get something
+        position = {index: number for number, index in enumerate(chosen)}
+        hosts, order = [hosts[index] for index in chosen], [position[index] for index in order]
         if all(host.dequeue_strategy in {"", "default"} for host in hosts):
             return await self._store.place(leader, hosts, order, self._suspect_after)
         placed = Placed({}, {}, ())
@@ -162,4 +165,9 @@ def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan:
 
 
 def _empty_queues(hosts: Sequence[HostView], left: Mapping[str, int]) -> frozenset[str]:
-    return frozenset(queue for host in hosts for queue in host.queues if left.get(queue, 0) == 0)
+    return frozenset(queue for queue in _queues_of(hosts) if left.get(queue, 0) == 0)
+
+
+def _queues_of(hosts: Sequence[HostView]) -> set[str]:
+    """Many hosts have the same list."""
+    return {queue for queues in {host.queues for host in hosts} for queue in queues}
