@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable
 from farm.keys import RqKeys
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.line import Line
-from farm.store.waking import wait_for_job
+from farm.store.waking import BLOCK_SECONDS, wait_for_job
 from farm.tasks import end
 from farm_worker.execution import Execution
 
-WAIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
 """After nothing was taken of what came. Mostly somebody else has it, and the next job is ours again; if it is still
@@ -64,7 +63,7 @@ class Reservations:
             while queue in self._queues:
                 await self._execution.taking.until_idle()
                 try:
-                    came = await wait_for_job(line, key, WAIT_SECONDS)
+                    came = await wait_for_job(line, key, BLOCK_SECONDS)
                 except REDIS_ERRORS:
                     await self._execution.contact.wait_to_listen()
                     continue

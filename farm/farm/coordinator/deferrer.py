@@ -7,7 +7,6 @@ from farm.coordinator.deferral import NO_HOST, describe_hosts, is_deferred, why_
 from farm.coordinator.placer import Placer
 from farm.store.deferral import DeferralStore
 from farm.store.leadership import LeaderScripts
-from farm.store.placement import PlacementStore
 from farm.store.survey import HostView, Survey
 
 LOG = logging.getLogger(__name__)
@@ -21,14 +20,12 @@ class Deferrer:
     def __init__(
         self,
         store: DeferralStore,
-        placement: PlacementStore,
         placer: Placer,
         suspect_after: float,
         max_deferral: float | None,
         max_deferral_action: str,
     ) -> None:
         self._store = store
-        self._placement = placement
         self._placer = placer
         self._suspect_after = suspect_after
         self._max_deferral = max_deferral
@@ -39,7 +36,7 @@ class Deferrer:
 
     async def run_once(self, leader: LeaderScripts) -> None:
         """Looks at every queue once. Raises NotLeader and redis-py's errors."""
-        survey = await self._placement.survey()
+        survey = await self._placer.next_look()
         if self._deferred is None:  # what the leader before had marked
             self._deferred = await self._store.deferred_queues(list(survey.waiting))
         for queue in sorted(self._deferred | survey.waiting.keys()):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.pulse import seconds_to_pulse
 from farm.coordinator.reservation import reservations
 from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
@@ -54,10 +55,23 @@ class Placer:
         self._started = 0.0
         """When the round before began."""
         self._turns = Turns()
+        self._look: asyncio.Future[Survey] | None = None
+        """The next one, if somebody waits for it."""
         self._reserved: dict[str, tuple[str, str] | None] = {}
         """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
         self._reserved_at = float("-inf")
         """When all of it was last said."""
+
+    async def next_look(self) -> Survey:
+        """What the next look sees: the placer looks each second at least, unless Redis is away."""
+        if self._look is None:
+            self._look = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._look)
+
+    def _tell_look(self, survey: Survey) -> None:
+        look, self._look = self._look, None
+        if look is not None:
+            look.set_result(survey)
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -76,11 +90,13 @@ class Placer:
                 await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
             self._started = started
             if not outcome.more:
-                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS, for_room=outcome.lacks_room)
+                seconds = seconds_to_pulse(asyncio.get_running_loop().time(), SAFETY_POLL_SECONDS)
+                await waking.sleep(outcome.watch, seconds, for_room=outcome.lacks_room)
 
     async def run_once(self, leader: LeaderScripts) -> Round:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
         survey = await self._store.survey()
+        self._tell_look(survey)
         self.queues = tuple(survey.waiting)
         hosts = [host for host in survey.hosts if takes_jobs(host, survey.now, self._suspect_after)]
         order = [] if survey.suspended else plan(hosts, survey.waiting)

@@ -1,5 +1,6 @@
 """The duty that does what RQ's own workers and scheduler do beside running jobs."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ REGISTRIES_INTERVAL_SECONDS = 5.0
 class Upkeep:
     """Scheduled jobs on time, dependents of long pages, leftovers and old entries of registries."""
 
-    interval = 0.5
+    interval = 1.0
 
     def __init__(self, store: UpkeepStore, placer: Placer) -> None:
         self._store = store
@@ -24,9 +25,7 @@ class Upkeep:
 
     async def run_once(self, leader: LeaderScripts) -> None:
         """Everything that is due once. Raises NotLeader and redis-py's errors."""
-        await self._release_dependents(leader)
-        for queues in self._pages():
-            await self._release_scheduled(leader, queues)
+        await asyncio.gather(self._release_dependents(leader), self._release_scheduled(leader))
         if time.monotonic() - self._registries_at >= REGISTRIES_INTERVAL_SECONDS:
             for queues in self._pages():
                 await self._store.release_ready(leader, queues)
@@ -38,11 +37,12 @@ class Upkeep:
         for start in range(0, len(queues), QUEUES_AT_ONCE):
             yield queues[start : start + QUEUES_AT_ONCE]
 
-    async def _release_scheduled(self, leader: LeaderScripts, queues: tuple[str, ...]) -> None:
-        for _ in range(PAGES_AT_ONCE):
-            _, more, _ = await self._store.release_scheduled(leader, queues)
-            if not more:
-                return
+    async def _release_scheduled(self, leader: LeaderScripts) -> None:
+        for queues in self._pages():
+            for _ in range(PAGES_AT_ONCE):
+                _, more, _ = await self._store.release_scheduled(leader, queues)
+                if not more:
+                    break
 
     async def _expire_registries(self, leader: LeaderScripts, queues: tuple[str, ...]) -> None:
         for _ in range(PAGES_AT_ONCE):

@@ -8,6 +8,7 @@ import redis.asyncio
 
 from farm.keys import Keys, RqKeys
 from farm.store.leadership import LeaderScripts
+from farm.store.line import Line
 from farm.store.survey import UNREADABLE, HostView, Survey, SurveyReader
 
 MAX_PLAN = 500
@@ -40,8 +41,8 @@ class Placed:
 class PlacementStore:
     """Looks at the farm, and places. A look after a placement asks the hosts that got something."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
-        self._reader = SurveyReader(client, keys, rq_keys)
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, line: Line | None = None) -> None:
+        self._reader = SurveyReader(client, line or Line(client), keys, rq_keys)
         self._keys = keys
         self._rq_keys = rq_keys
         self._reserved_for: dict[str, str] = {}

@@ -81,8 +81,8 @@ class Survey:
 class SurveyReader:
     """Looks, and remembers what it saw. One look at a time."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
-        self._scripts = AsyncScripts(client, Line(client))
+    def __init__(self, client: redis.asyncio.Redis, line: Line, keys: Keys, rq_keys: RqKeys) -> None:
+        self._scripts = AsyncScripts(client, line)
         self._keys = keys
         self._rq_keys = rq_keys
         self._queues: tuple[str, ...] = ()
