@@ -28,8 +28,7 @@ class Upkeep:
         await asyncio.gather(self._release_dependents(leader), self._release_scheduled(leader))
         if time.monotonic() - self._registries_at >= REGISTRIES_INTERVAL_SECONDS:
             for queues in self._pages():
-                await self._store.release_ready(leader, queues)
-                await self._expire_registries(leader, queues)
+                await asyncio.gather(self._store.release_ready(leader, queues), self._expire_registries(leader, queues))
             self._registries_at = time.monotonic()
 
     def _pages(self) -> Iterator[tuple[str, ...]]:
