@@ -61,6 +61,7 @@ class Coordinator:
     ) -> None:
         self._client = client = connect_async(url, name=f"farm-coordinator-{name}")
         self._line = Line(client, gathers=True)
+        """For all that is asked each second, whoever asks."""
         self._keys = keys
         self._rq_keys = rq_keys
         self._lease = lease

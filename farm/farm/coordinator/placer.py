@@ -90,7 +90,7 @@ class Placer:
                 await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
             self._started = started
             if not outcome.more:
-                seconds = seconds_to_pulse(asyncio.get_running_loop().time(), SAFETY_POLL_SECONDS)
+                seconds = seconds_to_pulse(SAFETY_POLL_SECONDS)
                 await waking.sleep(outcome.watch, seconds, for_room=outcome.lacks_room)
 
     async def run_once(self, leader: LeaderScripts) -> Round:

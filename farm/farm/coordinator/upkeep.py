@@ -10,12 +10,15 @@ from farm.store.upkeep import QUEUES_AT_ONCE, UpkeepStore
 
 PAGES_AT_ONCE = 20
 REGISTRIES_INTERVAL_SECONDS = 5.0
+REST_SECONDS = 1.0
+BUSY_REST_SECONDS = 0.5
+"""While dependents are left to release."""
 
 
 class Upkeep:
     """Scheduled jobs on time, dependents of long pages, leftovers and old entries of registries."""
 
-    interval = 1.0
+    interval = REST_SECONDS
 
     def __init__(self, store: UpkeepStore, placer: Placer) -> None:
         self._store = store
@@ -30,6 +33,7 @@ class Upkeep:
             for queues in self._pages():
                 await asyncio.gather(self._store.release_ready(leader, queues), self._expire_registries(leader, queues))
             self._registries_at = time.monotonic()
+        self.interval = BUSY_REST_SECONDS if any(cursor != "0" for cursor in self._cursors.values()) else REST_SECONDS
 
     def _pages(self) -> Iterator[tuple[str, ...]]:
         queues = self._placer.queues
