@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.coordinator.placement import LEAST_COST, cost_of_a_job, plan, takes_jobs
-from farm.store.placement import HostView
+from farm.store.survey import HostView
 from tests.support.host_views import IDLE, host_view
 
 
@@ -68,13 +68,13 @@ def test_a_broken_queue_is_not_planned_for() -> None:
         ({"state": "draining"}, False),
         ({"state": "unhealthy"}, False),
         ({"state": "starting"}, False),
-        ({"beat_age": 3.0}, False),
+        ({"beat_at": 1000.0 - 3.0}, False),
         ({"held": 4}, False),
         ({"held": 9}, False),
     ],
 )
 def test_which_hosts_take_jobs(fields: dict[str, object], expected: bool) -> None:
-    assert takes_jobs(replace(IDLE, **fields), suspect_after=3.0) is expected
+    assert takes_jobs(replace(IDLE, **fields), now=1000.0, suspect_after=3.0) is expected
 
 
 def test_a_job_costs_a_slots_share_until_measured_to_cost_less() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.coordinator.reservation import CLEARLY, MOST_QUEUES, may_take, reservations
-from farm.store.placement import HostView
+from farm.store.survey import HostView
 from tests.support.host_views import host_view
 
 

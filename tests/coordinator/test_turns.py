@@ -1,7 +1,8 @@
 """In which order a host is asked for its queues, where that changes from job to job."""
 
 from farm.coordinator.turns import Turns
-from farm.store.placement import HostView, Placed
+from farm.store.placement import Placed
+from farm.store.survey import HostView
 from tests.support.host_views import host_view
 
 

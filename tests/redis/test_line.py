@@ -55,6 +55,50 @@ def test_commands_of_one_message_are_answered_in_their_order(redis_url: str) -> 
     use(redis_url, work)
 
 
+async def in_one_moment(line: Line, count: int) -> list[object]:
+    """What so many get who ask at once, some of them a few turns of the loop later."""
+
+    async def ask(number: int) -> object:
+        return await line.ask_one("ECHO", number)
+
+    async def ask_in_a_task(number: int) -> object:
+        return await asyncio.create_task(ask(number))
+
+    asked = [ask_in_a_task(number) if number % 2 else ask(number) for number in range(count)]
+    return list(await asyncio.gather(*asked, return_exceptions=True))
+
+
+def test_what_is_asked_at_one_moment_on_a_line_that_gathers_is_one_message(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    def sends() -> int:
+        return int(redis_client.info("stats")["total_reads_processed"])
+
+    async def work(line: Line) -> None:
+        line = Line(line._client, gathers=True)
+        await line.ask_one("PING")
+        before = sends()
+        assert await in_one_moment(line, 20) == [str(number).encode() for number in range(20)]
+        assert sends() - before == 2, "one is the question for the number"
+
+    use(redis_url, work)
+
+
+def test_what_a_line_has_gathered_is_not_sent_after_it_was_lost(redis_url: str, redis_client: redis.Redis) -> None:
+    async def work(line: Line) -> None:
+        line = Line(line._client, gathers=True)
+        await line.ask_one("PING")
+        pushes = [asyncio.create_task(line.ask_one("RPUSH", "test:list", number)) for number in range(3)]
+        await asyncio.sleep(0)
+        line.close()
+        answers = await asyncio.gather(*pushes, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [redis.ConnectionError] * 3
+        assert await line.ask_one("RPUSH", "test:list", "a") == 1
+        assert redis_client.lrange("test:list", 0, -1) == [b"a"]
+
+    use(redis_url, work)
+
+
 def test_many_who_ask_at_once_get_their_own_replies(redis_url: str) -> None:
     async def work(line: Line) -> None:
         async def ask(number: int) -> None:

@@ -23,10 +23,9 @@ def test_a_host_in_a_state_that_is_not_known_here_gets_nothing(redis_client: red
     plant_host(redis_client, "a", state="resting", capacity=1)
     plant_host(redis_client, "b", state="available", capacity=1)
 
-    async def hosts(client):
-        return (await PlacementStore(client, KEYS, RQ_KEYS).survey()).hosts
+    survey = call(redis_url, lambda client: PlacementStore(client, KEYS, RQ_KEYS).survey())
 
-    assert [host.name for host in call(redis_url, hosts) if takes_jobs(host, suspect_after=3.0)] == ["b"]
+    assert [host.name for host in survey.hosts if takes_jobs(host, survey.now, suspect_after=3.0)] == ["b"]
 
 
 def test_a_host_of_an_earlier_version_that_says_less_gets_jobs(redis_client: redis.Redis, redis_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -23,6 +23,7 @@ from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, new_ba
 from farm.store.hosts import HostStore, Registration
 from farm.store.leadership import LeaderScripts
 from farm.store.placement import PlacementStore
+from farm.store.queue_watch import TakeRequest
 from farm.store.recovery import RecoveryStore, SilentHost
 from farm.store.started import StartedJob
 from farm.store.upkeep import UpkeepStore
@@ -67,6 +68,7 @@ class Farm(RuleBasedStateMachine):
             on_lost_of_queues={},
             queues=QUEUES,
         )
+        self.watch = self.store.watch(self.client, QUEUES[0])
         self.placement = PlacementStore(self.client, KEYS, RQ_KEYS)
         self.recovery = RecoveryStore(self.client, KEYS, RQ_KEYS)
         self.upkeep = UpkeepStore(self.client, KEYS, RQ_KEYS)
@@ -192,26 +194,40 @@ class Farm(RuleBasedStateMachine):
 
     # --- the hosts
 
-    @rule(name=hosts, most=st.integers(1, 3))
-    def take(self, name: str, most: int) -> None:
-        who = self.who[name]
+    @rule(name=hosts, may_hold=st.integers(1, 4), replies_lost=st.integers(0, 2))
+    def take(self, name: str, may_hold: int, replies_lost: int) -> None:
+        who, request = self.who[name], TakeRequest(self.who[name], new_batch_name(), may_hold)
+        if who in self.given_up:
+            with pytest.raises(HostFenced):
+                self.wait(self.watch.ask(request, lambda _: None))
+            return
         before = {queue: self.waiting(queue) for queue in QUEUES}
-        inbox, running = self.redis.lrange(self.inbox(who), 0, -1), self.redis.hlen(self.running(who))
-        taken = self.wait(self.store.exchange(who, None, None, 0, most)).taken
+        expected = self.to_take(who, may_hold, before)
+        answers = [self.wait(self.watch.ask(request, lambda _: None)) for _ in range(replies_lost + 1)]
+        assert answers[0].count == len(expected)
+        tokens = [[job.token for job in answer.started] for answer in answers]
+        assert all(each == tokens[0] for each in tokens), "the same request brings the same jobs"
+        after = [job_id for queue in QUEUES for job_id in self.waiting(queue)]
+        assert expected + after == [job_id for queue in QUEUES for job_id in before[queue]]
+        self.note_started(who, answers[-1].started)
+
+    def to_take(self, who: Registration, may_hold: int, waiting: dict[str, list[str]]) -> list[str]:
         expected: list[str] = []
         for queue in QUEUES:
             owner = (self.redis.hget(KEYS.reserved, queue) or b"").decode()
-            if before[queue] and owner != f"{who.host}|{who.identity}":
+            if waiting[queue] and owner != f"{who.host}|{who.identity}":
                 break
-            expected += before[queue]
-        capacity = 0
-        if self.redis.hget(KEYS.identities, name) == who.identity.encode():
-            capacity = int(self.redis.hget(KEYS.host(name), "capacity") or 0)
-        expected = expected[: max(0, min(most, capacity - len(inbox) - running))]
-        assert taken == len(expected)
-        assert self.redis.lrange(self.inbox(who), 0, -1) == inbox + [job_id.encode() for job_id in expected]
-        after = [job_id for queue in QUEUES for job_id in self.waiting(queue)]
-        assert expected + after == [job_id for queue in QUEUES for job_id in before[queue]]
+            expected += waiting[queue]
+        capacity, state = self.redis.hmget(KEYS.host(who.host), "capacity", "state")
+        room = min(may_hold, int(capacity or 0)) - self.redis.hlen(self.running(who))
+        is_free = state == b"available" and not self.redis.llen(self.inbox(who))
+        return expected[: max(0, room)] if is_free else []
+
+    def note_started(self, who: Registration, started: Sequence[StartedJob]) -> None:
+        for job in started:
+            self.held.append((who, job))
+            assert fence_of(job) > self.fences.get(job.job_id, 0), "it grows with each start, of a record made anew too"
+            self.fences[job.job_id] = fence_of(job)
 
     @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
     def start(self, name: str, limit: int, replies_lost: int) -> None:
@@ -225,10 +241,7 @@ class Farm(RuleBasedStateMachine):
         assert all(each == tokens[0] for each in tokens), "the same batch brings the same jobs"
         fences = [[fence_of(job) for job in answer.started] for answer in answers]
         assert all(each == fences[0] for each in fences), "the same start has the same fence token"
-        for job in answers[-1].started:
-            self.held.append((self.who[name], job))
-            assert fence_of(job) > self.fences.get(job.job_id, 0), "it grows with each start, of a record made anew too"
-            self.fences[job.job_id] = fence_of(job)
+        self.note_started(self.who[name], answers[-1].started)
 
     @precondition(lambda self: self.held)
     @rule(

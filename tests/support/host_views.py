@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from farm.store.placement import HostView
+from farm.store.survey import HostView
 
 IDLE = HostView(
     name="a",
     identity="1-a",
-    beat_age=0.5,
+    beat_at=999.5,
     state="available",
     load=0.0,
     threshold=0.75,

@@ -3,12 +3,9 @@
 from farm.store.bells import RESERVED
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.line import Line
-from farm.store.waking import wait_for_bell
+from farm.store.waking import BLOCK_SECONDS, wait_for_bell
 from farm_worker.execution import Execution
 from farm_worker.reservations import Reservations
-
-WAIT_SECONDS = 2.0
-"""Longer than one beat, shorter than the answer timeout of a client: a lost connection is noticed."""
 
 
 class Bell:
@@ -27,7 +24,7 @@ class Bell:
         try:
             while True:
                 try:
-                    rung = await wait_for_bell(line, self._key, WAIT_SECONDS)
+                    rung = await wait_for_bell(line, self._key, BLOCK_SECONDS)
                     if rung:  # what was rung before it may be lost, so each ring may mean that something was placed
                         self._execution.placed(max(1, self._execution.inbox))
                     if rung == RESERVED:

@@ -68,6 +68,8 @@ class Execution:
         self._inbox_since = 0.0
         self._failures = 0
         self._wake = asyncio.Event()
+        self.stirred = asyncio.Event()
+        """Jobs may have come or gone since somebody cleared it."""
         self.taking = Taking(self._idle_room)
         """From reserved queues."""
 
@@ -114,6 +116,7 @@ class Execution:
         self.taking.look()
         if inbox:
             self._wake.set()
+            self.stirred.set()
 
     @property
     def who(self) -> Registration | None:
@@ -134,6 +137,7 @@ class Execution:
         self._back.add(*map(assign, started[room:]))
         self._deal_held()
         self.pool.flush()
+        self.stirred.set()
         if len(self._back):
             self._wake.set()
 
@@ -179,7 +183,8 @@ class Execution:
             await self._wake.wait()
             self._wake.clear()
             while await self._step():
-                pass
+                self.stirred.set()
+            self.stirred.set()
 
     def stop_job(self, job_id: bytes) -> bool:
         """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""

@@ -9,20 +9,27 @@ from farm_worker.prefetch import RECALL_SECONDS
 
 
 async def recall(execution: Execution, publish: Callable[[], Awaitable[None]]) -> None:
-    """Looks every 0.1 s, until cancelled. `publish` tells Redis what this host can take."""
+    """Looks every 0.1 s while the host holds jobs, until cancelled. `publish` tells Redis what this host can take."""
     while True:
-        await asyncio.sleep(RECALL_SECONDS / 2)
-        now = time.monotonic()
-        inbox_is_late = execution.inbox_is_late(now) if execution.accepting else bool(execution.inbox)
-        if not inbox_is_late and not execution.is_any_late(now):
-            continue
-        for job in execution.running():
-            execution.durations.observe_running(job.queue, now - (job.begun_at or now), now)
-        # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
-        await publish()
-        if execution.accepting:
-            late = execution.late(time.monotonic())
-            inbox = execution.inbox if inbox_is_late else 0
-            await execution.hand_back(late, inbox=inbox, counted_as="recalled")
-        else:
-            await execution.hand_back_all(counted_as="recalled")
+        await execution.stirred.wait()
+        execution.stirred.clear()
+        while execution.inbox or execution.unsettled:
+            await asyncio.sleep(RECALL_SECONDS / 2)
+            await _recall_late(execution, publish)
+
+
+async def _recall_late(execution: Execution, publish: Callable[[], Awaitable[None]]) -> None:
+    now = time.monotonic()
+    inbox_is_late = execution.inbox_is_late(now) if execution.accepting else bool(execution.inbox)
+    if not inbox_is_late and not execution.is_any_late(now):
+        return
+    for job in execution.running():
+        execution.durations.observe_running(job.queue, now - (job.begun_at or now), now)
+    # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
+    await publish()
+    if execution.accepting:
+        late = execution.late(time.monotonic())
+        inbox = execution.inbox if inbox_is_late else 0
+        await execution.hand_back(late, inbox=inbox, counted_as="recalled")
+    else:
+        await execution.hand_back_all(counted_as="recalled")

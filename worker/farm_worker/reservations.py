@@ -12,10 +12,10 @@ from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore, new_batch_name
 from farm.store.queue_watch import QueueWatch, Taken, TakeRequest
+from farm.store.waking import BLOCK_SECONDS
 from farm.tasks import end
 from farm_worker.execution import Execution
 
-WAIT_SECONDS = 2.0
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
 """After nothing was taken of what came. Mostly somebody else has it, and the next job is ours again; if it is still
@@ -95,7 +95,7 @@ class Reservations:
         """Of a request that may have been heard, whatever became of the reply: it is asked again under its name."""
         begin = partial(self._execution.took, request.who)
         try:
-            return await watch.wait(request, WAIT_SECONDS, begin)
+            return await watch.wait(request, BLOCK_SECONDS, begin)
         except REDIS_ERRORS:
             while True:
                 await self._execution.contact.wait_to_listen()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ from farm.coordinator.freeze import Freeze
 from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
 from farm.coordinator.memory_watch import MemoryWatch
 from farm.coordinator.placer import Placer
+from farm.coordinator.pulse import sleep_to_pulse
 from farm.coordinator.reconciler import Reconciler
 from farm.coordinator.recoverer import Recoverer
 from farm.coordinator.trouble import Trouble
@@ -22,6 +22,7 @@ from farm.store.connection import connect_async, drop_idle_connections
 from farm.store.deferral import DeferralStore
 from farm.store.events import announce
 from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader, Standing
+from farm.store.line import Line
 from farm.store.memory import memory_use
 from farm.store.placement import PlacementStore
 from farm.store.reconcile import LeftoverReader, MendingStore
@@ -59,6 +60,8 @@ class Coordinator:
         name: str,
     ) -> None:
         self._client = client = connect_async(url, name=f"farm-coordinator-{name}")
+        self._line = Line(client, gathers=True)
+        """For all that is asked each second, whoever asks."""
         self._keys = keys
         self._rq_keys = rq_keys
         self._lease = lease
@@ -67,10 +70,10 @@ class Coordinator:
         self._trouble = Trouble(lambda: drop_idle_connections(client))
         self._stopping = asyncio.Event()
         self._standing: Standing | None = None
-        self._leadership_store = LeadershipStore(client, keys, rq_keys)
+        self._leadership_store = LeadershipStore(client, keys, rq_keys, self._line)
         self._freeze = Freeze(lease.host_timeout, lease.suspect_after)
         self._leadership = Leadership(self._leadership_store, name, lease.leader_ttl, self._freeze)
-        self._placer = Placer(PlacementStore(client, keys, rq_keys), lease.suspect_after)
+        self._placer = Placer(PlacementStore(client, keys, rq_keys, self._line), lease.suspect_after)
 
     def stop(self) -> None:
         """Makes `run` return soon. May be called from a signal handler of the loop."""
@@ -113,7 +116,7 @@ class Coordinator:
     async def _lead(self) -> None:
         """Does all duties until the lead is lost."""
         LOG.info("%s leads (epoch %s)", self._name, self._leadership.value.partition(":")[0])
-        leader = LeaderScripts(self._client, self._keys, self._leadership.value)
+        leader = LeaderScripts(self._client, self._keys, self._leadership.value, self._line)
         wake_ups = WakeUps(self._client, self._keys, self._rq_keys)
         async with Waking(wake_ups, self._trouble) as waking:
             work = [self._leadership.keep(), self._place(leader, waking)]
@@ -128,20 +131,19 @@ class Coordinator:
         return [
             Deferrer(
                 DeferralStore(client, keys, rq_keys),
-                PlacementStore(client, keys, rq_keys),
                 self._placer,
                 lease.suspect_after,
                 self._admission.max_deferral,
                 self._admission.max_deferral_action,
             ),
             Recoverer(
-                RecoveryStore(client, keys, rq_keys),
+                RecoveryStore(client, keys, rq_keys, self._line),
                 self._leadership_store,
                 self._freeze,
                 lease.host_timeout,
                 lease.max_host_losses,
             ),
-            Upkeep(UpkeepStore(client, keys, rq_keys), self._placer),
+            Upkeep(UpkeepStore(client, keys, rq_keys, self._line), self._placer),
             Reconciler(
                 LeftoverReader(client, keys, rq_keys),
                 MendingStore(keys, rq_keys, lease.max_host_losses, lease.on_lost),
@@ -168,7 +170,7 @@ class Coordinator:
                 self._trouble.end(activity)
             except REDIS_TROUBLE as error:
                 await self._trouble.back_off(activity, error)
-            await asyncio.sleep(duty.interval * random.uniform(0.9, 1.0))  # noqa: S311  duties drift apart
+            await sleep_to_pulse(duty.interval)
 
     async def _announce_unreadable(self, queue: str) -> None:
         await announce(

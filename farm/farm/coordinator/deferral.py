@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from farm.store.placement import HostView
+from farm.store.survey import HostView
 
 PATIENCE_SECONDS = 1.0
 """Nothing could be placed for so long: only then is it a deferral, and not the moment between two jobs."""

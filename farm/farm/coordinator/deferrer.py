@@ -7,7 +7,7 @@ from farm.coordinator.deferral import NO_HOST, describe_hosts, is_deferred, why_
 from farm.coordinator.placer import Placer
 from farm.store.deferral import DeferralStore
 from farm.store.leadership import LeaderScripts
-from farm.store.placement import HostView, PlacementStore, Survey
+from farm.store.survey import HostView, Survey
 
 LOG = logging.getLogger(__name__)
 
@@ -20,14 +20,12 @@ class Deferrer:
     def __init__(
         self,
         store: DeferralStore,
-        placement: PlacementStore,
         placer: Placer,
         suspect_after: float,
         max_deferral: float | None,
         max_deferral_action: str,
     ) -> None:
         self._store = store
-        self._placement = placement
         self._placer = placer
         self._suspect_after = suspect_after
         self._max_deferral = max_deferral
@@ -38,11 +36,11 @@ class Deferrer:
 
     async def run_once(self, leader: LeaderScripts) -> None:
         """Looks at every queue once. Raises NotLeader and redis-py's errors."""
-        survey = await self._placement.survey()
+        survey = await self._placer.next_look()
         if self._deferred is None:  # what the leader before had marked
             self._deferred = await self._store.deferred_queues(list(survey.waiting))
         for queue in sorted(self._deferred | survey.waiting.keys()):
-            live = [host for host in survey.hosts if queue in host.queues and host.beat_age < self._suspect_after]
+            live = [host for host in survey.live_hosts(self._suspect_after) if queue in host.queues]
             reason = await self._why_nothing_can_be_placed(queue, survey, live)
             if reason is None:
                 await self._allow(leader, queue, survey.waiting.get(queue, 0))

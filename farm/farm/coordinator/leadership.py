@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable
 
 from farm.coordinator.freeze import Freeze, boot_clock
+from farm.coordinator.pulse import sleep_to_pulse
 from farm.store.leadership import REDIS_TROUBLE, LeadershipStore, NotLeader, Standing
 
 RENEWALS_PER_TTL = 3
@@ -47,7 +48,7 @@ class Leadership:
         held_until = boot_clock() + self._leader_ttl
         value = self._value
         while True:
-            await asyncio.sleep(self._leader_ttl / RENEWALS_PER_TTL)
+            await sleep_to_pulse(self._leader_ttl / RENEWALS_PER_TTL)
             sent_at = boot_clock()
             try:
                 async with asyncio.timeout(self._leader_ttl):

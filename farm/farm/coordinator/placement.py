@@ -4,7 +4,8 @@ import heapq
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from farm.store.placement import MAX_PLAN, HostView
+from farm.store.placement import MAX_PLAN
+from farm.store.survey import HostView
 
 PLACEABLE_STATES = frozenset({"available", "full"})
 """A full host may still hold what it holds (ADMISSION=hold); its capacity says how much that is."""
@@ -13,9 +14,9 @@ LEAST_COST = 0.001
 """Of one job, as a share of a host: keeps hosts with unmeasurably small jobs taking turns."""
 
 
-def takes_jobs(host: HostView, suspect_after: float) -> bool:
-    """Whether anything may be placed on the host now."""
-    return host.state in PLACEABLE_STATES and host.beat_age < suspect_after and host.room > 0
+def takes_jobs(host: HostView, now: float, suspect_after: float) -> bool:
+    """Whether anything may be placed on the host now, by Redis's clock."""
+    return host.state in PLACEABLE_STATES and now - host.beat_at < suspect_after and host.room > 0
 
 
 def cost_of_a_job(host: HostView) -> float:
@@ -37,13 +38,16 @@ def plan(hosts: Sequence[HostView], waiting: Mapping[str, int], at_most: int = M
     with a free slot comes before hosts that would only put the job into their inbox. Predicted load is the published
     one and the cost of what was placed since; hosts on one machine share what is added.
     """
-    left = dict(waiting)
+    left = {queue: length for queue, length in waiting.items() if length > 0}
+    jobs = min(sum(left.values()), at_most)
+    if jobs == 0:
+        return []
     given = [0] * len(hosts)
-    costs = [cost_of_a_job(host) for host in hosts]
     machines = [host.boot_id or host.name for host in hosts]
     added: defaultdict[str, float] = defaultdict(float)
-    for host, cost, machine in zip(hosts, costs, machines, strict=True):
-        added[machine] += cost * max(0, host.held - host.assigned)
+    for host, machine in zip(hosts, machines, strict=True):
+        if host.held > host.assigned:
+            added[machine] += cost_of_a_job(host) * (host.held - host.assigned)
 
     def rank(index: int) -> tuple[bool, float, float, int]:
         host = hosts[index]
@@ -53,7 +57,7 @@ def plan(hosts: Sequence[HostView], waiting: Mapping[str, int], at_most: int = M
     order: list[int] = []
     heap = [rank(index) for index, host in enumerate(hosts) if host.room > 0]
     heapq.heapify(heap)
-    while heap and len(order) < at_most:
+    while heap and len(order) < jobs:
         index = heap[0][-1]
         current = rank(index)
         if current != heap[0]:  # a host of the same machine got something since; ranks only grow
@@ -65,7 +69,7 @@ def plan(hosts: Sequence[HostView], waiting: Mapping[str, int], at_most: int = M
             continue
         left[queue] -= 1
         given[index] += 1
-        added[machines[index]] += costs[index]
+        added[machines[index]] += cost_of_a_job(hosts[index])
         order.append(index)
         heapq.heapreplace(heap, rank(index))
     return order

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.pulse import seconds_to_pulse
 from farm.coordinator.reservation import reservations
 from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
-from farm.store.placement import MAX_PLAN, UNREADABLE, HostView, Placed, PlacementStore, Survey
+from farm.store.placement import MAX_PLAN, Placed, PlacementStore
+from farm.store.survey import UNREADABLE, HostView, Survey
 
 SAFETY_POLL_SECONDS = 1.0
 PACE_SECONDS = 0.002
@@ -53,10 +55,23 @@ class Placer:
         self._started = 0.0
         """When the round before began."""
         self._turns = Turns()
+        self._look: asyncio.Future[Survey] | None = None
+        """The next one, if somebody waits for it."""
         self._reserved: dict[str, tuple[str, str] | None] = {}
         """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
         self._reserved_at = float("-inf")
         """When all of it was last said."""
+
+    async def next_look(self) -> Survey:
+        """What the next look sees: the placer looks each second at least, unless Redis is away."""
+        if self._look is None:
+            self._look = asyncio.get_running_loop().create_future()
+        return await asyncio.shield(self._look)
+
+    def _tell_look(self, survey: Survey) -> None:
+        look, self._look = self._look, None
+        if look is not None:
+            look.set_result(survey)
 
     def placed_ago(self, queue: str) -> float:
         """Seconds since a job was last placed from the queue; infinite if none was."""
@@ -65,6 +80,7 @@ class Placer:
     async def run(self, leader: LeaderScripts, waking: Waking, on_contact: Callable[[], None]) -> None:
         """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
         self._reserved_at = float("-inf")  # it may be another Redis by now
+        self._store.begin()
         while True:
             started = time.monotonic()
             outcome = await self.run_once(leader)
@@ -74,13 +90,15 @@ class Placer:
                 await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
             self._started = started
             if not outcome.more:
-                await waking.sleep(outcome.watch, SAFETY_POLL_SECONDS, for_room=outcome.lacks_room)
+                seconds = seconds_to_pulse(SAFETY_POLL_SECONDS)
+                await waking.sleep(outcome.watch, seconds, for_room=outcome.lacks_room)
 
     async def run_once(self, leader: LeaderScripts) -> Round:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
         survey = await self._store.survey()
+        self._tell_look(survey)
         self.queues = tuple(survey.waiting)
-        hosts = [host for host in survey.hosts if takes_jobs(host, self._suspect_after)]
+        hosts = [host for host in survey.hosts if takes_jobs(host, survey.now, self._suspect_after)]
         order = [] if survey.suspended else plan(hosts, survey.waiting)
         placed = Placed({}, {}, ())
         if order:
@@ -92,16 +110,14 @@ class Placer:
             return outcome
         taking = await self._reserve(leader, survey, placed)
         watch = outcome.watch - taking
-        served = {queue for host in survey.hosts for queue in host.queues}
+        served = _queues_of(survey.hosts)
         return replace(outcome, watch=watch, lacks_room=outcome.backlog or not served <= watch | taking)
 
     async def _reserve(self, leader: LeaderScripts, survey: Survey, placed: Placed) -> frozenset[str]:
         """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
-        hosts = {
-            host.name: replace(host, held=host.held + placed.on_host.get(host.name, 0))
-            for host in survey.hosts
-            if host.beat_age < self._suspect_after
-        }
+        hosts = {host.name: host for host in survey.live_hosts(self._suspect_after)}
+        for name, number in placed.on_host.items():
+            hosts[name] = replace(hosts[name], held=hosts[name].held + number)
         empty = [queue for queue, length in survey.waiting.items() if length == placed.from_queue.get(queue, 0)]
         before = {queue: host[0] for queue, host in self._reserved.items() if host is not None}
         chosen = reservations(list(hosts.values()), empty, before)
@@ -127,6 +143,9 @@ class Placer:
 
     async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
         """One call, but for hosts that change the order of their queues with each job."""
+        chosen = sorted(set(order))  # of a large farm few get something
+        position = {index: number for number, index in enumerate(chosen)}
+        hosts, order = [hosts[index] for index in chosen], [position[index] for index in order]
         if all(host.dequeue_strategy in {"", "default"} for host in hosts):
             return await self._store.place(leader, hosts, order, self._suspect_after)
         placed = Placed({}, {}, ())
@@ -162,4 +181,9 @@ def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan:
 
 
 def _empty_queues(hosts: Sequence[HostView], left: Mapping[str, int]) -> frozenset[str]:
-    return frozenset(queue for host in hosts for queue in host.queues if left.get(queue, 0) == 0)
+    return frozenset(queue for queue in _queues_of(hosts) if left.get(queue, 0) == 0)
+
+
+def _queues_of(hosts: Sequence[HostView]) -> set[str]:
+    """Many hosts have the same list."""
+    return {queue for queues in {host.queues for host in hosts} for queue in queues}

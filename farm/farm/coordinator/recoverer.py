@@ -1,6 +1,8 @@
 """The duty that gives up silent hosts, and gives back what they held."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
 
 from farm.coordinator.freeze import Freeze, boot_clock
 from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore
@@ -36,9 +38,13 @@ class Recoverer:
 
     async def run_once(self, leader: LeaderScripts) -> None:
         """Fences every silent host, unless that is frozen, and gives back what is lost. Raises NotLeader."""
-        self._freeze.note_server(await self._leadership.server_life())
-        await self._fence_silent_hosts(leader)
-        for member in await self._store.lost():
+        life, silent, lost = await asyncio.gather(
+            self._leadership.server_life(), self._store.silent_hosts(self._host_timeout), self._store.lost()
+        )
+        self._freeze.note_server(life)
+        if await self._fence_silent_hosts(leader, *silent):
+            lost = await self._store.lost()
+        for member in lost:
             try:
                 await self._recover(leader, member)
             except REDIS_TROUBLE as error:
@@ -48,16 +54,20 @@ class Recoverer:
             else:
                 self._failing.discard(member)
 
-    async def _fence_silent_hosts(self, leader: LeaderScripts) -> None:
-        silent, without_beat = await self._store.silent_hosts(self._host_timeout)
-        self._freeze.note_contact()
+    async def _fence_silent_hosts(
+        self, leader: LeaderScripts, silent: Sequence[SilentHost], without_beat: Sequence[SilentHost]
+    ) -> bool:
+        """Whether any was given up."""
         if self._freeze.frozen:  # asked after the look: Redis may have stood still amid it, and not heard a beat yet
-            return
+            return False
+        is_any_fenced = False
         for host in [*silent, *self._long_without_beat(without_beat)]:
             if await self._store.fence(leader, host, self._host_timeout):
+                is_any_fenced = True
                 LOG.warning("host %s is lost: no beat for %g s; its jobs are given back", host.name, self._host_timeout)
+        return is_any_fenced
 
-    def _long_without_beat(self, hosts: list[SilentHost]) -> list[SilentHost]:
+    def _long_without_beat(self, hosts: Sequence[SilentHost]) -> list[SilentHost]:
         """Those that have had an identity and no beat at all for HOST_TIMEOUT, as seen from here."""
         now = boot_clock()
         self._without_beat_since = {host: self._without_beat_since.get(host, now) for host in hosts}

@@ -6,7 +6,7 @@ for it.
 
 from collections.abc import Mapping, Sequence
 
-from farm.store.placement import HostView
+from farm.store.survey import HostView
 
 MOST_QUEUES = 8
 """Of one host: it holds a connection for each."""
@@ -22,16 +22,21 @@ def may_take(host: HostView) -> bool:
 
 def reservations(hosts: Sequence[HostView], queues: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
     """Queue → name of the host, for those of `queues` that a host can take from. `before`: the same, as it was."""
-    free = [host for host in hosts if may_take(host)]
+    free = [host for host in hosts if may_take(host)] if queues else []
+    free.sort(key=lambda host: (host.load, host.held / host.slots, host.name))
+    by_name = {host.name: host for host in free}
     given: dict[str, int] = {}
     chosen: dict[str, str] = {}
+
+    def is_able(host: HostView, queue: str) -> bool:
+        return queue in host.queues and given.get(host.name, 0) < MOST_QUEUES
+
     for queue in queues:
-        able = [host for host in free if queue in host.queues and given.get(host.name, 0) < MOST_QUEUES]
-        if not able:
+        best = next((host for host in free if is_able(host, queue)), None)
+        if best is None:
             continue
-        best = min(able, key=lambda host: (host.load, host.held / host.slots, host.name))
-        kept = next((host for host in able if host.name == before.get(queue)), best)
-        host = kept if kept.load < best.load + CLEARLY else best
+        kept = by_name.get(before.get(queue, ""), best)
+        host = kept if is_able(kept, queue) and kept.load < best.load + CLEARLY else best
         chosen[queue] = host.name
         given[host.name] = given.get(host.name, 0) + 1
     return chosen

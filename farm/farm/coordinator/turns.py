@@ -3,7 +3,8 @@
 import random
 from dataclasses import replace
 
-from farm.store.placement import HostView, Placed
+from farm.store.placement import Placed
+from farm.store.survey import HostView
 
 
 class Turns:

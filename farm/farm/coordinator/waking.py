@@ -9,10 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from farm.coordinator.trouble import Trouble
 from farm.store.leadership import REDIS_TROUBLE
-from farm.store.waking import WakeUps
+from farm.store.waking import BLOCK_SECONDS, WakeUps
 from farm.tasks import end
-
-BLOCK_SECONDS = 2.0
 
 
 class Waking:
@@ -57,11 +55,11 @@ class Waking:
             self._lacks_room.set()
         for queue in self._wanted - self._watchers.keys():
             self._watchers[queue] = asyncio.create_task(self._watch(queue))
+        timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
         try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
+            await self._woken.wait()
+        finally:
+            timer.cancel()
         self._asleep.clear()
         self._lacks_room.clear()
         self._woken.clear()

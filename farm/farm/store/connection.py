@@ -25,8 +25,8 @@ MINIMUM_VERSION = (6, 2)
 CONNECT_TIMEOUT_SECONDS = 3.0
 ANSWER_TIMEOUT_SECONDS = 5.0
 LOOP_ANSWER_TIMEOUT_SECONDS = 3.0
-"""Of hosts and coordinators, for which silence is news. Commands answer at once; blocking ones are asked to end well
-before this."""
+"""Of hosts and coordinators, for which silence is news. Commands answer at once; one that blocks has this on top of the
+time for which it is asked to block."""
 
 CONNECTION_LOST = (redis.ConnectionError, redis.TimeoutError, ConnectionError, TimeoutError)
 """What a lost or silent connection raises."""

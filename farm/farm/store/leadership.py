@@ -58,8 +58,9 @@ class ServerLife:
 class LeadershipStore:
     """Takes, keeps and gives up the lead."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, line: Line | None = None) -> None:
         self._client = client
+        self._line = line or Line(client)
         self._scripts = AsyncScripts(client)
         self._keys = keys
         self._rq_keys = rq_keys
@@ -67,7 +68,7 @@ class LeadershipStore:
     async def lead(self, own_value: str, token: str, name: str, leader_ttl: float) -> Standing:
         """Takes the lead if it is free, keeps it if `own_value` (empty at first) is current."""
         keys = self._keys
-        answer = await self._scripts.run(
+        answer = await AsyncScripts(self._client, self._line).run(
             "lead",
             [keys.coordinator, keys.epochs, keys.events, keys.campaign],
             [own_value, token, name, round(leader_ttl * 1000), EPOCH_FIELD],
@@ -82,17 +83,18 @@ class LeadershipStore:
     async def server_life(self) -> ServerLife:
         """The server's run id and uptime. Where INFO is forbidden both are empty: restarts are not noticed then."""
         try:
-            information: dict[str, Any] = await self._client.info("server")
+            text: bytes = await self._line.ask_one("INFO", "server")
         except redis.ResponseError:
             return ServerLife("", float("inf"))
-        return ServerLife(str(information.get("run_id", "")), float(information.get("uptime_in_seconds", "inf")))
+        fields = dict(line.partition(":")[::2] for line in text.decode(errors="replace").splitlines())
+        return ServerLife(fields.get("run_id", ""), float(fields.get("uptime_in_seconds", "inf")))
 
 
 class LeaderScripts:
     """Runs scripts that only the leader may run: first key and first argument are the proof."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, value: str) -> None:
-        self._scripts = AsyncScripts(client, Line(client))
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, value: str, line: Line | None = None) -> None:
+        self._scripts = AsyncScripts(client, line or Line(client))
         self._coordinator = keys.coordinator
         self._value = value
 

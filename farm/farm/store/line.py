@@ -31,9 +31,10 @@ _ERRORS: dict[str, type[redis.ResponseError]] = {
 class Line:
     """Connects when it is used, and anew after it was lost: nothing is sent twice by itself. Ends with its client."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        """`client`: whose address and name it has."""
+    def __init__(self, client: redis.asyncio.Redis, *, gathers: bool = False) -> None:
+        """`client`: whose address and name it has. `gathers`: what several ask at one moment goes in one message."""
         self._client = client
+        self._gathers = gathers
         self._wire: _Wire | None = None
         self._connecting = asyncio.Lock()
 
@@ -53,11 +54,17 @@ class Line:
             wire = await self._connect()
         return await wire.ask(commands, seconds, heard)
 
+    async def ask_all(self, *commands: Command, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> list[Any]:
+        """The replies. Raises the first error of the server among them."""
+        replies = await self.ask(*commands, seconds=seconds)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
     async def ask_one(self, *command: str | bytes | float, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> Any:
         """The reply. Raises the server's error."""
-        (reply,) = await self.ask(command, seconds=seconds)
-        if isinstance(reply, Exception):
-            raise reply
+        (reply,) = await self.ask_all(command, seconds=seconds)
         return reply
 
     async def wait_for(self, *command: str | float, seconds: float) -> Any:
@@ -77,15 +84,17 @@ class Line:
                 await pool.release(self._wire.connection)
                 self._wire = None
             if self._wire is None:
-                self._wire = _Wire(await _connection_of(pool))
+                self._wire = _Wire(await _connection_of(pool), self._gathers)
             return self._wire
 
 
 class _Wire(asyncio.Protocol):
     """Takes a connection over that is there and idle."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, gathers: bool) -> None:
         self.is_lost = False
+        self._gathers = gathers
+        self._unsent: list[bytes] = []
         self.connection = connection
         self._reader = hiredis.Reader(replyError=_error)
         self._asked: deque[_Asked] = deque()
@@ -100,7 +109,7 @@ class _Wire(asyncio.Protocol):
         answered: asyncio.Future[list[Any]] = self._loop.create_future()
         self._asked.append((len(commands), [], answered, heard))
         packed = [hiredis.pack_command(cast("Any", tuple(command))) for command in commands]
-        self._transport.write(b"".join(packed))
+        self._write(packed)
         limit = self._loop.call_later(seconds, self._lose, redis.TimeoutError(f"no answer for {seconds:g} s"))
         try:
             return await answered
@@ -112,6 +121,22 @@ class _Wire(asyncio.Protocol):
 
     def close(self) -> None:
         self._lose(redis.ConnectionError("hung up"))
+
+    def _write(self, packed: list[bytes]) -> None:
+        if not self._gathers:
+            self._transport.write(b"".join(packed))
+            return
+        if not self._unsent:
+            self._loop.call_soon(self._send_gathered, 0)
+        self._unsent += packed
+
+    def _send_gathered(self, seen: int) -> None:
+        """Once a round of the loop has added nothing: who woke up with the first has asked by then."""
+        if len(self._unsent) > seen:
+            self._loop.call_soon(self._send_gathered, len(self._unsent))
+            return
+        packed, self._unsent = self._unsent, []
+        self._transport.write(b"".join(packed))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -140,6 +165,7 @@ class _Wire(asyncio.Protocol):
 
     def _lose(self, error: Exception) -> None:
         self.is_lost = True
+        self._unsent = []
         self._transport.abort()
         while self._asked:
             answered = self._asked.popleft()[2]

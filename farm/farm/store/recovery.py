@@ -9,6 +9,7 @@ from farm.keys import Keys, RqKeys
 from farm.records import Lease, failure_text
 from farm.store import evidence
 from farm.store.leadership import LeaderScripts
+from farm.store.line import Line
 from farm.store.scripts import Argument
 
 PAGE_SIZE = 100
@@ -38,21 +39,25 @@ class Recovered:
 class RecoveryStore:
     """Fences hosts and empties what they left."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, line: Line | None = None) -> None:
         self._client = client
+        self._line = line or Line(client)
         self._keys = keys
         self._rq_keys = rq_keys
 
     async def silent_hosts(self, host_timeout: float) -> tuple[list[SilentHost], list[SilentHost]]:
         """Hosts whose last beat is older than `host_timeout` by Redis's clock, and hosts that never beat."""
-        seconds, microseconds = await self._client.time()
-        async with self._client.pipeline(transaction=False) as pipeline:  # a full Redis refuses transactions
-            pipeline.zrange(self._keys.hosts, 0, -1, withscores=True)
-            pipeline.hgetall(self._keys.identities)
-            beats, identities = await pipeline.execute()
-        limit = seconds + microseconds / 1e6 - host_timeout
-        silent = [_silent(name, identities) for name, beat in beats if beat <= limit]
-        without_beat = identities.keys() - {name for name, _ in beats}
+        time, beats, pairs = await self._line.ask_all(
+            ("TIME",), ("ZRANGE", self._keys.hosts, 0, -1, "WITHSCORES"), ("HGETALL", self._keys.identities)
+        )
+        limit = int(time[0]) + int(time[1]) / 1e6 - host_timeout
+        identities = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        silent = [
+            _silent(name, identities)
+            for name, beat in zip(beats[::2], beats[1::2], strict=True)
+            if float(beat) <= limit
+        ]
+        without_beat = identities.keys() - set(beats[::2])
         return silent, [_silent(name, identities) for name in sorted(without_beat)]
 
     async def fence(self, leader: LeaderScripts, host: SilentHost, host_timeout: float) -> bool:
@@ -69,7 +74,7 @@ class RecoveryStore:
 
     async def lost(self, at_most: int = 100) -> list[str]:
         """Members `<host>:<identity>` whose jobs were not all given back, longest lost first."""
-        members: Any = await self._client.zrange(self._keys.lost, 0, at_most - 1)
+        members: Any = await self._line.ask_one("ZRANGE", self._keys.lost, 0, at_most - 1)
         return [member.decode(errors="replace") for member in members]
 
     async def recover(self, leader: LeaderScripts, member: str, max_host_losses: int, so_far: int) -> Recovered:

@@ -7,6 +7,7 @@ import redis.asyncio
 
 from farm.keys import Keys, RqKeys
 from farm.store.leadership import SCHEDULER_TOKEN, LeaderScripts
+from farm.store.line import Line
 from farm.store.scripts import Argument
 
 SCHEDULED_AT_ONCE = 1000
@@ -24,8 +25,8 @@ LOCKED = -2
 class UpkeepStore:
     """Scheduled and ready jobs to their queues, old entries out of registries, dependents of long pages."""
 
-    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys) -> None:
-        self._client = client
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, line: Line | None = None) -> None:
+        self._line = line or Line(client)
         self._keys = keys
         self._rq_keys = rq_keys
 
@@ -64,7 +65,7 @@ class UpkeepStore:
 
     async def ended_with_dependents(self) -> list[str]:
         """Members `<outcome>:<id>` of jobs that have ended and have dependents left to release, oldest first."""
-        members: Any = await self._client.zrange(self._keys.dependents, 0, 99)
+        members: Any = await self._line.ask_one("ZRANGE", self._keys.dependents, 0, 99)
         return [member.decode(errors="replace") for member in members]
 
     async def release_dependents(self, leader: LeaderScripts, member: str, cursor: str) -> tuple[str, int]:

@@ -9,6 +9,10 @@ from farm.keys import Keys, RqKeys
 from farm.store.connection import is_full
 from farm.store.line import Line
 
+BLOCK_SECONDS = 5.0
+"""Of one wait. A lost connection is noticed soon after, and what should have come on it is seen before: the coordinator
+looks at everything each second, and a host's beat tells how long its inbox is."""
+
 POLL_SECONDS = 0.1
 """Where Redis refuses blocking moves (`maxmemory` reached), a queue is polled instead."""
 
