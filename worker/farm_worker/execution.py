@@ -134,6 +134,9 @@ class Execution:
         """Processes said how jobs ended."""
         now = time.monotonic()
         for assignment, outcome in outcomes:
+            if outcome.kind == "unbegun":
+                self._back.add(assignment)
+                continue
             if outcome.kind == "interrupted":
                 self._put_back(assignment, interrupted_ending(assignment), drained=True)
                 continue

@@ -6,7 +6,8 @@
 --        6 bytes of payload after which the batch ends  7 RQ's prefix  8 prefix of the counts  9 sequence of the first
 --        10 ON_LOST of this host  11… queue, its ON_LOST, …
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being {id, lease, timeout, what its
---        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start}
+--        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start,
+--        'large' if its payload is left out there: its process reads it by itself}
 --
 -- GUARANTEE  A job starts only from status `queued` or `created`, with a payload, and only under a current lease. Ids
 --            that were canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same
@@ -22,10 +23,49 @@ if redis.call('HGET', KEYS[1], host) ~= identity then
 end
 
 -- What the host is told of a job. Its hash is for the process that runs it: the host hands it on as it is.
-local function described(id, lease, hash, told)
+local function described(id, lease, hash, told, is_large)
   return { id, lease, told.timeout or '', string.match(string.sub(told.description or '', 1, 200), '^[^(]*'),
     (told.success_callback_name or '') .. (told.failure_callback_name or '') == '' and '' or 'callbacks',
-    cmsgpack.pack(hash) }
+    cmsgpack.pack(hash), is_large and 'large' or '' }
+end
+
+-- To hand a payload of so many bytes on costs more than another round trip: it would be copied a dozen times on its way.
+local LARGE, MOST_FIELDS = 32768, 1000
+local was_large = true
+
+local function read_all_but_payload(key)
+  local names = redis.call('HKEYS', key)
+  if #names > MOST_FIELDS then
+    return nil
+  end
+  local hash, payload = {}, 0
+  for i, name in ipairs(names) do
+    hash[2 * i - 1] = name
+    if name == 'data' then
+      payload = i
+      names[i] = ''
+    end
+  end
+  for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do
+    hash[2 * i] = value or ''
+  end
+  hash[2 * payload] = ''
+  return hash
+end
+
+-- The hash of a job, flat, and the bytes of its payload if that is empty there. Large payloads come together: where the
+-- one before was not large, nobody asks.
+local function read(key)
+  if was_large then
+    local size = redis.pcall('HSTRLEN', key, 'data')
+    was_large = type(size) == 'number' and size >= LARGE
+    local hash = was_large and read_all_but_payload(key)
+    if hash then
+      return hash, size
+    end
+  end
+  local hash = redis.pcall('HGETALL', key)
+  return hash
 end
 
 local function repeated(ids)
@@ -33,7 +73,7 @@ local function repeated(ids)
   for _, id in ipairs(cmsgpack.unpack(ids)) do
     local lease = redis.call('HGET', KEYS[3], id)
     if lease and string.sub(lease, 1, 24) == batch then
-      local hash = redis.pcall('HGETALL', rq_prefix .. ':job:' .. id)
+      local hash, payload = read(rq_prefix .. ':job:' .. id)
       local told = {}
       if hash.err then
         hash = {}
@@ -41,7 +81,7 @@ local function repeated(ids)
       for i = 1, #hash, 2 do
         told[hash[i]] = hash[i + 1]
       end
-      jobs[#jobs + 1] = described(id, lease, hash, told)
+      jobs[#jobs + 1] = described(id, lease, hash, told, payload)
     end
   end
   return jobs
@@ -63,7 +103,7 @@ local microseconds = time[1] * 1000000 + time[2]
 local fence_now = string.format('%.0f', microseconds)
 local LAST_WHOLE = 9007199254740991
 -- Asked for each field of each job: one look is quicker than comparing with them all.
-local read = { status = true, origin = true, data = true, timeout = true, description = true,
+local looked_at = { status = true, origin = true, data = true, timeout = true, description = true,
   success_callback_name = true, failure_callback_name = true, farm_on_lost = true, farm_crashes = true,
   farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true }
 local on_lost_of = {}
@@ -119,16 +159,17 @@ end
 
 local function begin(id)
   local key = rq_prefix .. ':job:' .. id
-  local hash = redis.pcall('HGETALL', key)
+  local hash, payload = read(key)
   if hash.err then
     quarantine(places, id, 'the key of the job is not a hash', now, ARGV[5])
     return
   end
   local told = {}
+  bytes = bytes + (payload or 0)
   for i = 1, #hash, 2 do
     local name, value = hash[i], hash[i + 1]
     bytes = bytes + #value
-    if read[name] then
+    if looked_at[name] then
       told[name] = value
     end
   end
@@ -168,7 +209,7 @@ local function begin(id)
   hash[#hash + 1] = fence
   leases[#leases + 1] = id
   leases[#leases + 1] = lease
-  jobs[#jobs + 1] = described(id, lease, hash, told)
+  jobs[#jobs + 1] = described(id, lease, hash, told, payload)
   ids[#ids + 1] = id
 end
 
