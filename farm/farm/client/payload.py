@@ -28,7 +28,8 @@ def pack(data: bytes) -> bytes:
 
 def _stored(data: bytes) -> bytes:
     """What zlib makes of `data` with level 0. It grows its output as it goes, which takes three times as long."""
-    view, parts = memoryview(data), [_STORED_HEADER]
+    view = memoryview(data)
+    parts: list[bytes | memoryview] = [_STORED_HEADER]
     for start in range(0, len(data) or 1, _LARGEST_BLOCK):
         block = view[start : start + _LARGEST_BLOCK]
         is_last = start + _LARGEST_BLOCK >= len(data)
