@@ -359,7 +359,8 @@ class Execution:
         self._deal_held()
 
     def _deal_held(self) -> None:
-        depth = prefetch.depth(self.durations.expected(time.monotonic()))
+        expected = self.durations.expected(time.monotonic())
+        depth, self.pool.look_seconds = prefetch.depth(expected), prefetch.unheard(expected)
         passed: list[Assignment] = []
         while self._held:
             if not self.pool.dispatch(self._held[0], depth):
