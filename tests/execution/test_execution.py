@@ -9,8 +9,9 @@ import redis
 
 from farm.errors import HostFenced
 from farm.records import Lease
-from farm.store.execution import Exchange, StartedJob
+from farm.store.execution import Exchange
 from farm.store.hosts import Registration
+from farm.store.started import StartedJob
 from farm_worker.audit import Audit
 from farm_worker.endings import from_process_end
 from farm_worker.execution import Execution

@@ -41,14 +41,14 @@ async def session(client: redis.asyncio.Redis) -> None:
     with connect(client.direct_url) as direct:  # type: ignore[attr-defined]  # what the coordinator does meanwhile
         for _ in range(5):
             direct.lmove(RQ_KEYS.queue("default"), KEYS.inbox(who.host, who.identity), "LEFT", "RIGHT")
-    begun = await until_answered(lambda: store.exchange(who, None, StartBatch(BATCHES[0], 3, 0), 5))
+    begun = await until_answered(lambda: store.exchange(who, None, StartBatch(BATCHES[0], 3), 5))
     first, second, third = begun.started
     endings = [
         ending(first.job_id, first.token, result=b"1", ttl=500),
         ending(second.job_id, second.token, "failed", result_type=2, error=b"eJwDAAAAAAE=", ttl=500),
     ]
     finish = FinishBatch(1, BATCHES[1], endings)
-    more = await until_answered(lambda: store.exchange(who, finish, StartBatch(BATCHES[2], 1, 3), 2))
+    more = await until_answered(lambda: store.exchange(who, finish, StartBatch(BATCHES[2], 1), 2))
     assert list(more.answers) == ["finished", "failed"]
     (fourth,) = more.started
     held = [(job.job_id, job.token) for job in (third, fourth)]

@@ -10,7 +10,8 @@ from rq import Queue
 from rq.job import Job
 
 from farm.ending import Ending
-from farm.store.execution import FinishBatch, StartedJob, new_batch_name
+from farm.store.execution import FinishBatch, new_batch_name
+from farm.store.started import StartedJob
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run, status
 from tests.support.outcomes import ending
 

@@ -20,10 +20,11 @@ from farm.records import failure_text
 from farm.store import evidence
 from farm.store.connection import connect_async
 from farm.store.evidence import Evidence
-from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
+from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import HostStore, Registration
 from farm.store.recovery import RecoveryStore, SilentHost
 from farm.store.scripts import Scripts
+from farm.store.started import StartedJob
 from farm_worker.beginnings import assign, field
 from farm_worker.endings import from_outcome, from_process_end
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
@@ -46,7 +47,7 @@ class Host:
         self.client.lrem(RQ_KEYS.queue(job.origin), 1, job.id)
         if not name:
             self.client.rpush(KEYS.inbox(self.who.host, self.who.identity), job.id)
-        exchange = await self.store.exchange(self.who, None, StartBatch(name or new_batch_name(), 10, 0), 1)
+        exchange = await self.store.exchange(self.who, None, StartBatch(name or new_batch_name(), 10), 1)
         (started,) = exchange.started
         return started
 

@@ -42,7 +42,7 @@ class Bench:
             self.client.rpush(KEYS.inbox(self.who.host, self.who.identity), job.id)
 
     async def start(self, limit: int = 10, name: str | None = None) -> Exchange:
-        return await self.store.exchange(self.who, None, StartBatch(name or new_batch_name(), limit, 0), 1)
+        return await self.store.exchange(self.who, None, StartBatch(name or new_batch_name(), limit), 1)
 
     async def finish(self, *endings: Ending, name: str | None = None) -> list[str]:
         self.batches += 1

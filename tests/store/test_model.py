@@ -19,11 +19,12 @@ from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.store import evidence
 from farm.store.connection import connect, connect_async
-from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, StartedJob, new_batch_name
+from farm.store.execution import ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import HostStore, Registration
 from farm.store.leadership import LeaderScripts
 from farm.store.placement import PlacementStore
 from farm.store.recovery import RecoveryStore, SilentHost
+from farm.store.started import StartedJob
 from farm.store.upkeep import UpkeepStore
 from farm_worker.beginnings import acceptance
 from tests.support.coordinated import LEADER, lead
@@ -214,7 +215,7 @@ class Farm(RuleBasedStateMachine):
 
     @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
     def start(self, name: str, limit: int, replies_lost: int) -> None:
-        batch = StartBatch(new_batch_name(), limit, len(self.held))
+        batch = StartBatch(new_batch_name(), limit)
         if self.who[name] in self.given_up:
             with pytest.raises(HostFenced):
                 self.wait(self.store.exchange(self.who[name], None, batch, 9))

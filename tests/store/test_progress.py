@@ -118,7 +118,7 @@ def test_the_last_words_come_with_the_ending_and_go_with_the_next_attempt(
     async def body(stores: Stores, who: Registration) -> None:
         redis_client.hset(RQ_KEYS.job("a"), mapping={"status": "queued", "origin": "default", "data": "x"})
         redis_client.rpush(KEYS.inbox(who.host, who.identity), "a")
-        started = await stores.jobs.exchange(who, None, StartBatch(new_batch_name(), 1, 0), 1)
+        started = await stores.jobs.exchange(who, None, StartBatch(new_batch_name(), 1), 1)
         assignment = assign(started.started[0])
         assignment.progress = HALF
         ending = from_outcome(assignment, _failed_to_be_retried(assignment.token))
@@ -127,7 +127,7 @@ def test_the_last_words_come_with_the_ending_and_go_with_the_next_attempt(
 
         redis_client.lrem(RQ_KEYS.queue("default"), 0, "a")
         redis_client.rpush(KEYS.inbox(who.host, who.identity), "a")
-        await stores.jobs.exchange(who, None, StartBatch(new_batch_name(), 1, 1), 1)
+        await stores.jobs.exchange(who, None, StartBatch(new_batch_name(), 1), 1)
         assert redis_client.hget(RQ_KEYS.job("a"), "status") == b"started"
         assert kept(redis_client) is None
 

@@ -33,7 +33,7 @@ class Machine:
         assert isinstance(who, Registration)
         self.client.lrem(RQ_KEYS.queue("default"), 1, job.id)
         self.client.rpush(KEYS.inbox("one", who.identity), job.id)
-        (started,) = (await self.store.exchange(who, None, StartBatch(new_batch_name(), 1, 0), 1)).started
+        (started,) = (await self.store.exchange(who, None, StartBatch(new_batch_name(), 1), 1)).started
         spool = Spool(self.folder)
         spool.keep(who, None, [ending(started.job_id, started.token, ttl=500, queue="default")])
         spool.close()

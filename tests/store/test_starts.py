@@ -10,7 +10,8 @@ import redis
 from rq import Callback, Queue
 from rq.job import Job
 
-from farm.store.execution import START_PAYLOAD_BYTES, StartedJob, new_batch_name
+from farm.store.execution import START_PAYLOAD_BYTES, new_batch_name
+from farm.store.started import StartedJob
 from farm_worker.beginnings import assign, field
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run, status
 

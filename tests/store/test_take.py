@@ -1,5 +1,6 @@
 """Reserved queues: which host may take their jobs by itself, and what it gets."""
 
+import asyncio
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -9,10 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farm.errors import HostFenced
-from farm.store.execution import Exchange, ExecutionStore, StartBatch, new_batch_name
+from farm.records import Lease
+from farm.store.execution import new_batch_name
 from farm.store.hosts import Registration
 from farm.store.leadership import NotLeader
 from farm.store.placement import PlacementStore
+from farm.store.queue_watch import QueueWatch, Taken, TakeRequest
+from farm.store.started import StartedJob
 from tests.support.coordinated import (
     KEYS,
     LEADER,
@@ -31,15 +35,12 @@ pytestmark = pytest.mark.every_engine
 WHO = Registration("a", "1-a")
 
 
-def take(url: str, most: int, *queues: str, who: Registration = WHO, limit: int = 0) -> Exchange:
-    """What a host does that has room for `most`. It starts `limit` of what it has then."""
+def take(url: str, may_hold: int, *queues: str, who: Registration = WHO, name: str = "") -> Taken:
+    """What a host gets that may then hold so many jobs."""
 
-    async def work(client: redis.asyncio.Redis) -> Exchange:
-        store = ExecutionStore(
-            client, KEYS, RQ_KEYS, max_crashes=3, on_lost="rerun", on_lost_of_queues={}, queues=queues or ("default",)
-        )
-        start = StartBatch(new_batch_name(), limit, 0) if limit else None
-        return await store.exchange(who, None, start, 0, most)
+    async def work(client: redis.asyncio.Redis) -> Taken:
+        watch = QueueWatch(client, KEYS, RQ_KEYS, "default", queues or ("default",), ["rerun"])
+        return await watch.ask(TakeRequest(who, name or new_batch_name(), may_hold), lambda _: None)
 
     return call(url, work)
 
@@ -65,21 +66,84 @@ def reserved(redis_client: redis.Redis, redis_url: str) -> str:
     return redis_url
 
 
+def running_ids(client: redis.Redis, identity: str = "1-a") -> list[str]:
+    """What the host holds, in the order of starting."""
+    leases = {
+        job_id: Lease.parse(lease.decode()) for job_id, lease in client.hgetall(KEYS.running("a", identity)).items()
+    }
+    return [job_id.decode() for job_id in sorted(leases, key=lambda job_id: leases[job_id].sequence)]
+
+
 def rung(client: redis.Redis) -> bool:
     """Whether the coordinator is woken."""
     return client.llen(KEYS.bell) > 0
 
 
 def test_a_host_takes_from_the_head_and_starts_in_the_same_exchange(reserved: str, redis_client: redis.Redis) -> None:
-    take(reserved, 2, limit=2)  # a server that does not know the script yet takes after it has started
     plant_jobs(redis_client, "default", "1", "2", "3")
 
-    exchange = take(reserved, 2, limit=2)
+    taken = take(reserved, 2)
 
-    assert exchange.taken == 2
-    assert [job.job_id for job in exchange.started] == [b"1", b"2"]
+    assert taken.count == 2
+    assert [job.job_id for job in taken.started] == [b"1", b"2"]
     assert queue_ids(redis_client) == ["3"]
-    assert exchange.inbox == 0
+    assert running_ids(redis_client) == ["1", "2"]
+
+
+def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis_client: redis.Redis) -> None:
+    begun: list[StartedJob] = []
+
+    async def work(client: redis.asyncio.Redis) -> Taken:
+        watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
+        waits = asyncio.create_task(watch.wait(TakeRequest(WHO, new_batch_name(), 4), 30, begun.extend))
+        while not redis_client.info("clients")["blocked_clients"]:
+            await asyncio.sleep(0)
+        plant_jobs(redis_client, "default", "1")
+        taken = await waits
+        watch.close()
+        return taken
+
+    taken = call(reserved, work)
+
+    assert taken.came
+    assert begun == taken.started
+    assert [job.job_id for job in taken.started] == [b"1"]
+    assert queue_ids(redis_client) == []
+
+
+def test_a_wait_in_vain_brings_nothing(reserved: str) -> None:
+    async def work(client: redis.asyncio.Redis) -> Taken:
+        watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
+        return await watch.wait(TakeRequest(WHO, new_batch_name(), 4), 0.01, lambda _: None)
+
+    assert call(reserved, work) == Taken(came=False, count=0, started=[])
+
+
+def test_a_request_that_comes_twice_brings_the_same_jobs(reserved: str, redis_client: redis.Redis) -> None:
+    plant_jobs(redis_client, "default", "1", "2", "3")
+    name = new_batch_name()
+
+    first, again = take(reserved, 2, name=name), take(reserved, 4, name=name)
+
+    assert [job.token for job in again.started] == [job.token for job in first.started]
+    assert queue_ids(redis_client) == ["3"]
+
+
+def test_what_was_placed_before_comes_first(reserved: str, redis_client: redis.Redis) -> None:
+    redis_client.rpush(KEYS.inbox("a", "1-a"), "placed")
+    redis_client.expire(KEYS.inbox("a", "1-a"), 60)
+    plant_jobs(redis_client, "default", "1")
+
+    assert take(reserved, 4).count == 0
+    assert rung(redis_client)
+
+
+def test_a_host_that_is_not_available_takes_nothing(reserved: str, redis_client: redis.Redis) -> None:
+    redis_client.hset(KEYS.host("a"), "state", "full")
+    plant_jobs(redis_client, "default", "1")
+
+    assert take(reserved, 4).count == 0
+    assert rung(redis_client)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +158,7 @@ def test_nothing_is_taken_of_a_queue_that_is_not_reserved_for_this_registration(
         redis_client.hset(KEYS.reserved, "default", owner)
         redis_client.expire(KEYS.reserved, 60)
 
-    assert take(reserved, 4).taken == 0
+    assert take(reserved, 4).count == 0
     assert queue_ids(redis_client) == ["1"]
     assert rung(redis_client), "it watched for a job that others have to see to"
 
@@ -104,7 +168,7 @@ def test_a_host_that_was_given_up_takes_nothing(reserved: str, redis_client: red
     redis_client.hset(KEYS.identities, "a", "2-a")
 
     with pytest.raises(HostFenced):
-        take(reserved, 4, limit=4)
+        take(reserved, 4)
 
     assert queue_ids(redis_client) == ["1"]
     assert inbox_ids(redis_client, "a") == []
@@ -114,23 +178,23 @@ def test_nothing_is_taken_while_rq_is_suspended(reserved: str, redis_client: red
     plant_jobs(redis_client, "default", "1")
     redis_client.set(RQ_KEYS.suspended, 1, ex=60)
 
-    assert take(reserved, 4).taken == 0
+    assert take(reserved, 4).count == 0
     assert queue_ids(redis_client) == ["1"]
     assert not rung(redis_client), "it could do nothing either"
 
 
 def test_the_coordinator_is_woken_when_jobs_are_left_or_no_process_is(reserved: str, redis_client: redis.Redis) -> None:
     plant_jobs(redis_client, "default", "1")
-    assert take(reserved, 2).taken == 1
+    assert take(reserved, 2).count == 1
     assert not rung(redis_client), "all is taken, and the next one begins at once as well"
 
     plant_jobs(redis_client, "default", "2")
-    assert take(reserved, 1).taken == 1
+    assert take(reserved, 2).count == 1
     assert rung(redis_client), "the next one can't begin here"
 
     redis_client.delete(KEYS.bell)
     plant_jobs(redis_client, "default", "3", "4", "5")
-    assert take(reserved, 4).taken == 2
+    assert take(reserved, 4).count == 2
     assert rung(redis_client), "one is left"
     take(reserved, 4)
     assert redis_client.llen(KEYS.bell) == 1
@@ -142,9 +206,9 @@ def test_a_queue_with_jobs_that_others_have_to_place_stops_those_after_it(
     plant_jobs(redis_client, "high", "h")
     plant_jobs(redis_client, "default", "1")
 
-    assert take(reserved, 4, "high", "default").taken == 0
+    assert take(reserved, 4, "high", "default").count == 0
     assert rung(redis_client)
-    assert take(reserved, 4, "default", "high").taken == 1
+    assert take(reserved, 4, "default", "high").count == 1
 
 
 def test_the_first_queue_is_emptied_before_the_next_is_looked_at(reserved: str, redis_client: redis.Redis) -> None:
@@ -152,8 +216,8 @@ def test_the_first_queue_is_emptied_before_the_next_is_looked_at(reserved: str, 
     plant_jobs(redis_client, "high", "h1", "h2")
     plant_jobs(redis_client, "default", "1", "2")
 
-    assert take(reserved, 3, "high", "default").taken == 3
-    assert inbox_ids(redis_client, "a") == ["h1", "h2", "1"]
+    assert take(reserved, 3, "high", "default").count == 3
+    assert running_ids(redis_client) == ["h1", "h2", "1"]
 
 
 def test_what_is_taken_is_deferred_no_more(reserved: str, redis_client: redis.Redis) -> None:
@@ -178,7 +242,7 @@ def test_a_key_of_the_wrong_type_stops_no_host(reserved: str, redis_client: redi
     }[broken]
     redis_client.set(key, "x", ex=60)
 
-    assert take(reserved, 4).taken == (1 if broken == "the index" else 0)
+    assert take(reserved, 4).count == (1 if broken == "the index" else 0)
 
 
 @dataclass(frozen=True)
@@ -198,10 +262,10 @@ class Scene:
             [f"{queue}{number}" for number in range(count)] for queue, count in zip("pqr", self.waiting, strict=True)
         ]
 
-    def expected(self, most: int) -> list[str]:
+    def expected(self, may_hold: int) -> list[str]:
         """What it takes."""
         able = takewhile(lambda pair: pair[1] or not pair[0], zip(self.jobs, self.own, strict=True))
-        room = max(0, min(most, self.capacity - self.inbox - self.running))
+        room = 0 if self.inbox else max(0, min(may_hold, self.capacity) - self.running)
         return [job_id for ids, _ in able for job_id in ids][:room]
 
     def plant(self, client: redis.Redis) -> None:
@@ -226,19 +290,20 @@ scenes = st.builds(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-@given(scene=scenes, most=st.integers(1, 8))
+@given(scene=scenes, may_hold=st.integers(1, 8))
 def test_never_more_than_the_capacity_and_never_out_of_order(
-    redis_client: redis.Redis, redis_url: str, scene: Scene, most: int
+    redis_client: redis.Redis, redis_url: str, scene: Scene, may_hold: int
 ) -> None:
     redis_client.flushall()
     scene.plant(redis_client)
     owners = {queue: "a" for queue, is_own in zip("pqr", scene.own, strict=True) if is_own}
     reserve(redis_url, {"other": "a", **owners})
 
-    taken = take(redis_url, most, *"pqr").taken
+    taken = take(redis_url, may_hold, *"pqr").count
 
-    expected = scene.expected(most)
-    assert inbox_ids(redis_client, "a") == [f"placed{number}" for number in range(scene.inbox)] + expected
+    expected = scene.expected(may_hold)
+    assert inbox_ids(redis_client, "a") == [f"placed{number}" for number in range(scene.inbox)]
+    assert [job_id for job_id in running_ids(redis_client) if not job_id.startswith("running")] == expected
     assert taken == len(expected)
     left = [job_id for queue in "pqr" for job_id in queue_ids(redis_client, queue)]
     assert expected + left == [job_id for ids in scene.jobs for job_id in ids]

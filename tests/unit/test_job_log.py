@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from farm.ending import Ending
-from farm.store.execution import StartedJob
+from farm.store.started import StartedJob
 from farm_worker.job_log import LINES_PER_SECOND, JobLog
 from tests.support import outcomes
 from tests.support.outcomes import packed_hash

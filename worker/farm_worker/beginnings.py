@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from farm.store.execution import StartedJob
+from farm.store.started import StartedJob
 from farm_worker.pool.assignment import Assignment
 
 DEFAULT_TIMEOUT_SECONDS = 180.0

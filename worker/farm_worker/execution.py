@@ -18,6 +18,7 @@ from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
 from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
 from farm.store.hosts import Registration
+from farm.store.started import StartedJob
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
 from farm_worker.contact import Contact
@@ -29,7 +30,7 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
-from farm_worker.taking import Taking, answer
+from farm_worker.taking import Taking
 
 _logger = logging.getLogger("farm.execution")
 
@@ -61,14 +62,13 @@ class Execution:
         self._outcomes = outcomes
         self._held: deque[Assignment] = deque()
         """Started, and without a process: their process died before it began them."""
-        self._back = HandBack(store, self.contact, self._refused)
+        self._back = HandBack(store, self.contact, self.refused)
         self._start: StartBatch | None = None
         self._start_over = asyncio.Event()
-        self._sequence = 0
         self._inbox_since = 0.0
         self._failures = 0
         self._wake = asyncio.Event()
-        self.taking = Taking(self._idle_room, self._wake)
+        self.taking = Taking(self._idle_room)
         """From reserved queues."""
 
     def attach(self, pool: Pool) -> None:
@@ -113,6 +113,28 @@ class Execution:
         self.inbox = inbox
         self.taking.look()
         if inbox:
+            self._wake.set()
+
+    @property
+    def who(self) -> Registration | None:
+        """The registration that holds its leases; None while there is none."""
+        return self._who
+
+    @property
+    def may_hold(self) -> int:
+        """Jobs that could run at once, the running ones counted."""
+        return min(self.pool.capable, self.running_limit)
+
+    def took(self, who: Registration, started: Sequence[StartedJob]) -> None:
+        """Jobs came that nobody had placed, started for this registration."""
+        if who is not self._who:
+            return  # others' by now
+        room = max(0, self.allowance - self.unsettled) if self.accepting else 0
+        self._hold(started[:room])
+        self._back.add(*map(assign, started[room:]))
+        self._deal_held()
+        self.pool.flush()
+        if len(self._back):
             self._wake.set()
 
     @property
@@ -188,8 +210,8 @@ class Execution:
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
         known = self.served().keys() | self._back.tokens() | set(self._outcomes.tokens())
-        taking = self._start.name if self._start else None
-        return {token for token in tokens if token not in known and not (taking and token.startswith(taking))}
+        under_way = (*self.taking.under_way, *([self._start.name] if self._start else ()))
+        return {token for token in tokens if token not in known and not token.startswith(under_way)}
 
     def served(self) -> dict[str, Assignment]:
         """Token → job, of all that processes have or are to get."""
@@ -264,26 +286,20 @@ class Execution:
         self.pool.look()
         self._deal_held()
         await self._back.give_waiting()
-        takers = self.taking.takers()
-        take = self._idle_room() if takers else 0
-        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start(take)
+        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()
         if who is None or (finish is None and start is None):
-            answer(takers, 0)
             return False
         try:
-            exchange = await self._store.exchange(who, finish, start, self.inbox, take if start else 0)
+            exchange = await self._store.exchange(who, finish, start, self.inbox)
         except HostFenced:
-            answer(takers, 0)
-            self._refused(who)
+            self.refused(who)
             return False
         except REDIS_ERRORS as error:
-            answer(takers, 0)
             self._failures += 1
             self.keep_outcomes()
             await self.contact.ride_out(error, self._failures - 1)
             return True
         self._failures = 0
-        answer(takers, exchange.taken)
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
@@ -302,7 +318,7 @@ class Execution:
             self.keep_outcomes()
         self.wake()
 
-    def _refused(self, who: Registration) -> None:
+    def refused(self, who: Registration) -> None:
         """This registration was given up. Of one that this host has left behind already that is no news."""
         if self._who is who:
             self._on_fenced()
@@ -328,13 +344,13 @@ class Execution:
         free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.busy)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
-    def _next_start(self, take: int) -> StartBatch | None:
-        if self._start is None and (self.inbox or take) and self.accepting:
+    def _next_start(self) -> StartBatch | None:
+        if self._start is None and self.inbox and self.accepting:
             room = self._room(time.monotonic())
             if room <= 0:
                 self.pool.want(self.inbox)
             if room > 0:
-                self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH), self._sequence)
+                self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH))
         return self._start
 
     def _room(self, now: float) -> int:
@@ -352,11 +368,13 @@ class Execution:
         self._end_start()
         self.inbox = exchange.inbox
         self._inbox_since = time.monotonic()
-        self._sequence += len(exchange.started)
-        for job in exchange.started:
+        self._hold(exchange.started)
+        self._deal_held()
+
+    def _hold(self, started: Iterable[StartedJob]) -> None:
+        for job in started:
             self._held.append(assign(job))
             self._job_log.started(job)
-        self._deal_held()
 
     def _deal_held(self) -> None:
         expected = self.durations.expected(time.monotonic())

@@ -111,7 +111,7 @@ class Host:
         self._spool = Spool(spool_folder)
         outcomes = Outcomes(self._spool)
         self._execution = Execution(self._execution_store, outcomes, self._job_log, self._tenure.fenced.set)
-        self._reservations = Reservations(redis_url, self._rq_keys, self._execution)
+        self._reservations = Reservations(redis_url, self._execution_store, self._execution)
         self._events: asyncio.Queue[tuple[str, Fields]] = asyncio.Queue(maxsize=1000)
 
     @property

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from farm.ending import Ending
-from farm.store.execution import StartedJob
+from farm.store.started import StartedJob
 from farm_worker.job_fields import bound, function, shown
 
 LINES_PER_SECOND = 20

@@ -70,7 +70,7 @@ def check_serializable(call: Call, instance: object, serializer: Serializes) -> 
             serializer.dumps(value)
         except Exception as error:
             raise InvalidCall(
-                f"{name} of {_name(call.function)} cannot be sent to another process: "
+                f"{name} of {name_of(call.function)} cannot be sent to another process: "
                 f"{type(error).__name__}: {error}. Pass plain data, such as an id that the job looks up."
             ) from error
 
@@ -120,5 +120,5 @@ def _arguments(call: Call, instance: object) -> Iterator[tuple[str, object]]:
         yield f"argument {name!r}", value
 
 
-def _name(function: Function) -> str:
+def name_of(function: Function) -> str:
     return function if isinstance(function, str) else getattr(function, "__qualname__", repr(function))

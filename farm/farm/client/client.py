@@ -52,7 +52,7 @@ class Client:
         self.connection = connection if connection is not None else connect(self.url)
         keys, rq_keys = Keys(self.settings.redis.prefix), RqKeys(self.settings.redis.rq_prefix)
         lease = self.settings.lease
-        self.enqueue_store = EnqueueStore(self.connection, rq_keys)
+        self.enqueue_store = EnqueueStore(self.connection, rq_keys, is_ours=connection is None)
         self._requeueing = RequeueStore(self.connection, rq_keys)
         reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout)
         self._jobs = Jobs(self.connection, reader, self._requeueing, self.url)
@@ -157,7 +157,8 @@ class ClientQueue:
 
         Raises InvalidCall and DuplicateJob before anything is written, RedisError when Redis does not answer.
         """
-        return self.enqueue_many([Call(function, args, kwargs)])[0]
+        (written,) = self._client.write(self._enqueuer, [(Call(function, args, kwargs), self._options)])
+        return self._client.handle_of(written, self._serializer)
 
     def enqueue_many(self, calls: ManyCalls) -> list[JobHandle[Any]]:
         """Enqueues all of them or none, in one round trip. A call is a Call, or `(function, args, kwargs)`.

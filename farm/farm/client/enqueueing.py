@@ -38,6 +38,8 @@ class Enqueuer:
 
         Raises InvalidCall before anything is written, DuplicateJob, and redis-py's errors.
         """
+        if len(wanted) == 1 and not wanted[0][1].by_rq:
+            return self._enqueue_one(wanted)
         _check_ids(wanted)
         steps: list[_FormStep | _RqStep] = []
         for by_rq, group in groupby(wanted, lambda one: one[1].by_rq):
@@ -46,6 +48,12 @@ class Enqueuer:
         for step in steps:
             step.write()
         return [written for step in steps for written in step.written]
+
+    def _enqueue_one(self, wanted: Sequence[CallAndOptions]) -> list[Written]:
+        """With as little ado as there can be: a job that comes alone is one that somebody waits for."""
+        jobs, written = self._form_for(wanted[0][1]).fill(wanted)
+        self._store.enqueue([jobs])
+        return written
 
     def _fill(self, wanted: Sequence[CallAndOptions]) -> "_FormStep":
         step = _FormStep(self._store)

@@ -1,22 +1,26 @@
 """The record of a job with blanks: what RQ writes for the options of a queue is made once, the rest for each call."""
 
-import copy
 from collections.abc import Iterable
+from functools import lru_cache
+from types import FunctionType
 from typing import Any
 from uuid import uuid4
 
 from rq.job import JobStatus
-from rq.utils import now, resolve_function_reference, utcformat
+from rq.utils import get_call_string, now, resolve_function_reference, utcformat
 
-from farm.client.calls import Call, check_function
+from farm.client.calls import Call, Function, check_function
 from farm.client.options import Options
 from farm.client.payload import pack
-from farm.client.rq_queue import ClientJob, RqQueue
+from farm.client.rq_queue import RqQueue, packed_meta, payload
 from farm.client.written import Written
 from farm.store.enqueueing import NewJob, NewJobs
 
 LONG_TEXT = 1000
 """Characters of an argument from which on its head alone is shown as RQ would; of 100 kB that takes a millisecond."""
+
+SHOWN_CHARACTERS = 75
+"""Of each argument, as RQ has it."""
 
 _SAMPLE = Call("module.function")
 
@@ -36,13 +40,11 @@ class JobForm:
 
     def fill(self, calls: Iterable[tuple[Call, Options]]) -> tuple[NewJobs, list[Written]]:
         """Jobs ready for the store, and what is told of them. Raises InvalidCall."""
-        job = copy.copy(self._sample)  # to be written on, in this thread alone
-        filled = [_fill(job, call, options) for call, options in calls]
+        filled = [self._fill(call, options) for call, options in calls]
         moment = utcformat(now())
         fields = self._fields | {"created_at": moment, "enqueued_at": moment}
         if self._options.meta:
-            job.meta = dict(self._options.meta)  # it may have changed since
-            fields["meta"] = job.packed_meta()
+            fields["meta"] = packed_meta(self._sample.serializer, _SAMPLE.function, self._options.meta)
         jobs = NewJobs(
             queue=self._queue.name,
             at_front=self._options.at_front,
@@ -52,22 +54,35 @@ class JobForm:
         )
         return jobs, [written for _, written in filled]
 
-
-def _fill(job: ClientJob, call: Call, options: Options) -> tuple[NewJob, Written]:
-    check_function(call.function)
-    job.instance, job.func_name = resolve_function_reference(call.function)
-    job.args, job.kwargs = call.args, dict(call.kwargs)
-    data = job.payload(call)
-    description = options.description or _described(job, call)
-    job_id = options.job_id or str(uuid4())
-    return NewJob(job_id, pack(data), description), Written(job_id, data, options)
+    def _fill(self, call: Call, options: Options) -> tuple[NewJob, Written]:
+        instance, name = _resolve(call.function)
+        data = payload(self._sample.serializer, call, instance, name)
+        description = options.description or _described(name, call)
+        job_id = options.job_id or str(uuid4())
+        return NewJob(job_id, pack(data), description), Written(job_id, data, options)
 
 
-def _described(job: ClientJob, call: Call) -> str:
+def _resolve(function: Function) -> tuple[Any, str]:
+    """The object that it is a method of, if any, and its name. Raises InvalidCall."""
+    if isinstance(function, (str, FunctionType)):
+        return None, _name(function)
+    check_function(function)
+    found: tuple[Any, str] = resolve_function_reference(function)
+    return found
+
+
+@lru_cache(maxsize=1000)
+def _name(function: Function) -> str:
+    """Of a function or path, which is looked at once: that it can be imported is true for as long as it is there."""
+    check_function(function)
+    return str(resolve_function_reference(function)[1])
+
+
+def _described(name: str, call: Call) -> str:
     """RQ's description of the call, made of the heads of long texts: it shows no more of them."""
-    job.args = [_head(value) for value in call.args]
-    job.kwargs = {name: _head(value) for name, value in call.kwargs.items()}
-    return job.get_call_string() or ""
+    args = [_head(value) for value in call.args]
+    kwargs = {key: _head(value) for key, value in call.kwargs.items()}
+    return get_call_string(name, args, kwargs, max_length=SHOWN_CHARACTERS) or ""
 
 
 def _head(value: Any) -> Any:

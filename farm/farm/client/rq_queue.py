@@ -6,7 +6,7 @@ from typing import Any
 from rq import Queue
 from rq.job import Job, JobStatus
 
-from farm.client.calls import Call, InvalidCall, check_function, check_serializable
+from farm.client.calls import Call, Function, InvalidCall, Serializes, check_function, check_serializable, name_of
 from farm.client.options import Options
 from farm.records import MAX_PAYLOAD_BYTES
 from farm.store.job_reader import Connection
@@ -27,30 +27,34 @@ class ClientJob(Job):
         """Takes over the fields of the hash but for those whose decoding could run code."""
         return super().restore({name: value for name, value in raw_data.items() if name not in _DECODED_WHEN_READ})
 
-    def payload(self, call: Call) -> bytes:
-        """The function and arguments of `call`, which is this job's, as the serializer writes them.
 
-        Raises InvalidCall for what it refuses.
-        """
-        try:
-            payload = self.data  # serialises once; RQ keeps it
-        except Exception:
-            check_serializable(call, self.instance, self.serializer)
-            raise
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise InvalidCall(
-                f"the arguments of {self.func_name} take {len(payload)} bytes, {MAX_PAYLOAD_BYTES} at most can be "
-                "sent. Put them where hosts can read them, and send a reference."
-            )
-        return payload
+def payload(serializer: Serializes, call: Call, instance: object, name: str) -> bytes:
+    """The function, its object and its arguments as RQ keeps them. Raises InvalidCall for what cannot be sent."""
+    try:
+        data: bytes = serializer.dumps((name, instance, call.args, dict(call.kwargs)))
+    except Exception:
+        check_serializable(call, instance, serializer)
+        raise
+    check_size(data, name)
+    return data
 
-    def packed_meta(self) -> bytes:
-        """`meta` as the serializer writes it. Raises InvalidCall."""
-        try:
-            packed: bytes = self.serializer.dumps(self.meta)
-            return packed
-        except Exception as error:
-            raise InvalidCall(f"meta of {self.func_name} cannot be sent to another process: {error}") from error
+
+def check_size(data: bytes, name: str) -> None:
+    """Raises InvalidCall for a payload that is too large."""
+    if len(data) > MAX_PAYLOAD_BYTES:
+        raise InvalidCall(
+            f"the arguments of {name} take {len(data)} bytes, {MAX_PAYLOAD_BYTES} at most can be "
+            "sent. Put them where hosts can read them, and send a reference."
+        )
+
+
+def packed_meta(serializer: Serializes, function: Function, meta: Mapping[str, Any]) -> bytes:
+    """`meta` as the serializer writes it. Raises InvalidCall."""
+    try:
+        packed: bytes = serializer.dumps(dict(meta))
+    except Exception as error:
+        raise InvalidCall(f"meta of {name_of(function)} cannot be sent to another process: {error}") from error
+    return packed
 
 
 class RqQueue(Queue):
@@ -66,6 +70,12 @@ class RqQueue(Queue):
         job = self.create_job(function, call.args, dict(call.kwargs), status=status, **options.for_rq())
         assert isinstance(job, ClientJob)
         job.farm_fields = options.fields
-        job.payload(call)
-        job.packed_meta()
+        try:
+            check_size(job.data, str(job.func_name))  # serialises once; RQ keeps it
+        except InvalidCall:
+            raise
+        except Exception:
+            check_serializable(call, job.instance, job.serializer)
+            raise
+        packed_meta(job.serializer, function, job.meta)
         return job

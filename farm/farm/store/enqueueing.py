@@ -38,8 +38,9 @@ class NewJobs:
 class EnqueueStore:
     """The queues of one Redis. Raises redis-py's errors; a Redis that is full takes nothing."""
 
-    def __init__(self, client: redis.Redis, rq_keys: RqKeys) -> None:
-        self._scripts = Scripts(client, on_full_server=False)
+    def __init__(self, client: redis.Redis, rq_keys: RqKeys, *, is_ours: bool = False) -> None:
+        """`is_ours`: see `Scripts`."""
+        self._scripts = Scripts(client, on_full_server=False, is_ours=is_ours)
         self._rq_keys = rq_keys
 
     def enqueue(self, batches: Sequence[NewJobs]) -> None:

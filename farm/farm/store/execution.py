@@ -9,11 +9,13 @@ import redis.asyncio
 from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
-from farm.packed import pack, pack_array, unpack
+from farm.packed import pack, pack_array
 from farm.records import iso_now
 from farm.store.hosts import Registration
 from farm.store.line import Line
+from farm.store.queue_watch import QueueWatch
 from farm.store.scripts import Argument, AsyncScripts
+from farm.store.started import StartedJob, on_lost_arguments, read_started
 
 DRAINS_TOLD = 3
 """A job that hosts handed back so often when they stopped is an event, each time from then on."""
@@ -23,33 +25,6 @@ RECEIPTS = 64
 
 START_PAYLOAD_BYTES = 1 << 20
 """A start batch ends after this many bytes of payload, so that one reply stays quick."""
-
-
-@dataclass(slots=True)
-class StartedJob:
-    """A job whose lease this host now holds."""
-
-    job_id: bytes
-    token: str
-    queue: str
-    attempt: int
-    on_lost: str
-    """`rerun` or `fail`."""
-    timeout: bytes
-    """RQ's field, empty for a job without it."""
-    called: bytes
-    """What its description says that it calls, without arguments."""
-    has_callbacks: bool
-    """Whether anything of the user's runs after its function."""
-    packed: bytes
-    """Its hash as it was before the start, with the `farm_fence` of this start; for its process."""
-    is_large: bool = False
-    """Its payload is empty in there: its process reads it from Redis."""
-
-    @property
-    def fields(self) -> list[bytes]:
-        """The hash, flat."""
-        return list(unpack(self.packed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +42,6 @@ class StartBatch:
 
     name: str
     limit: int
-    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +54,6 @@ class Exchange:
     dropped: int
     inbox: int
     """Ids left in the inbox."""
-    taken: int = 0
-    """Jobs that came from reserved queues."""
 
 
 def new_batch_name() -> str:
@@ -103,31 +75,25 @@ class ExecutionStore:
         on_lost_of_queues: Mapping[str, str],
         queues: Sequence[str] = (),
     ) -> None:
-        """`queues`: of the host, in its own order; what is reserved for it is taken from there."""
+        """`queues`: of the host, in its own order."""
         self._queues = queues
         self._scripts = AsyncScripts(client, Line(client))
         self._keys = keys
         self._rq_keys = rq_keys
         self._counts_prefix = keys.counts("")
         self._max_crashes = max_crashes
-        self._on_lost = [on_lost, *(part for pair in on_lost_of_queues.items() for part in pair)]
+        self._on_lost = on_lost_arguments(on_lost, on_lost_of_queues)
 
     async def exchange(
-        self, who: Registration, finish: FinishBatch | None, start: StartBatch | None, inbox: int, take: int = 0
+        self, who: Registration, finish: FinishBatch | None, start: StartBatch | None, inbox: int
     ) -> Exchange:
-        """Writes endings and takes jobs, in one round trip. `inbox` is the length known before.
-
-        `take`: so many jobs at most come from reserved queues first. They are among those that are started.
-        """
+        """Writes endings and takes jobs, in one round trip. `inbox` is the length known before."""
         calls: list[tuple[str, list[str], list[Argument]]] = []
         if finish is not None:
             calls.append(("finish", self._finish_keys(who), self._finish_arguments(who, finish)))
-        if take:
-            calls.append(("take", self._take_keys(who), [who.host, who.identity, take, *self._queues]))
         if start is not None:
             calls.append(("start", self._start_keys(who), self._start_arguments(who, start)))
         replies = await self._scripts.run_together(calls)
-        taken = replies.pop(1 if finish is not None else 0) if take else 0
         if any(reply[0] == b"fenced" for reply in replies):
             raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
         answers: list[str] = []
@@ -137,10 +103,12 @@ class ExecutionStore:
             inbox, answers = replies[0][1], [answer.decode() for answer in replies[0][2:]]
         if start is not None:
             _, inbox, dropped, *jobs = replies[-1]
-            started = [_started(job) for job in jobs]
-        if taken and not started:
-            inbox = max(inbox, taken)  # the server did not know the script, and took after it had started
-        return Exchange(answers, started, dropped, inbox, taken)
+            started = [read_started(job) for job in jobs]
+        return Exchange(answers, started, dropped, inbox)
+
+    def watch(self, client: redis.asyncio.Redis, queue: str) -> QueueWatch:
+        """For a queue that may be reserved for this host. `client`: whose address and name its connection has."""
+        return QueueWatch(client, self._keys, self._rq_keys, queue, self._queues, self._on_lost)
 
     async def hand_back(
         self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, counted_as: str = ""
@@ -216,21 +184,6 @@ class ExecutionStore:
             ),
         ]
 
-    def _take_keys(self, who: Registration) -> list[str]:
-        keys, rq_keys = self._keys, self._rq_keys
-        names = [
-            keys.identities,
-            keys.reserved,
-            keys.host(who.host),
-            keys.inbox(who.host, who.identity),
-            keys.running(who.host, who.identity),
-            rq_keys.suspended,
-            keys.bell,
-        ]
-        for queue in self._queues:
-            names += rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue)
-        return names
-
     def _start_keys(self, who: Registration) -> list[str]:
         keys = self._keys
         return [
@@ -250,20 +203,8 @@ class ExecutionStore:
             who.identity,
             batch.name,
             batch.limit,
-            iso_now(),
             START_PAYLOAD_BYTES,
             self._rq_keys.prefix,
             self._counts_prefix,
-            batch.sequence,
             *self._on_lost,
         ]
-
-
-def _started(job: list[bytes]) -> StartedJob:
-    job_id, lease, timeout, called, callbacks, packed, large = job
-    # As `Lease.parse`, but this runs for each job.
-    token, rest = lease.decode(errors="replace").split("|", 1)
-    queue, attempt, _, on_lost, _ = rest.rsplit("|", 4)
-    return StartedJob(
-        job_id, token, queue, int(attempt), on_lost, timeout, called, bool(callbacks), packed, bool(large)
-    )

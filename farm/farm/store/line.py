@@ -6,7 +6,7 @@ command takes longer than the command. Whoever asks gets redis-py's errors.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -16,6 +16,9 @@ import redis.asyncio
 from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
 
 Command = Sequence[str | bytes | int | float]
+
+_Asked = tuple[int, list[Any], asyncio.Future[list[Any]], Callable[[list[Any]], None] | None]
+"""How many replies are awaited, those that came, who waits for them, and who hears of them first."""
 
 _ERRORS: dict[str, type[redis.ResponseError]] = {
     "NOSCRIPT": redis.exceptions.NoScriptError,
@@ -34,15 +37,21 @@ class Line:
         self._wire: _Wire | None = None
         self._connecting = asyncio.Lock()
 
-    async def ask(self, *commands: Command, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> list[Any]:
+    async def ask(
+        self,
+        *commands: Command,
+        seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS,
+        heard: Callable[[list[Any]], None] | None = None,
+    ) -> list[Any]:
         """The replies, an error of the server among them as an object. Raises redis-py's errors for a lost connection.
 
-        `seconds`: after so long without all replies the connection counts as lost.
+        `seconds`: after so long without all replies the connection counts as lost. `heard` is told the replies when
+        they come, one turn of the loop before who waits here.
         """
         wire = self._wire
         if wire is None or wire.is_lost:
             wire = await self._connect()
-        return await wire.ask(commands, seconds)
+        return await wire.ask(commands, seconds, heard)
 
     async def ask_one(self, *command: str | bytes | float, seconds: float = LOOP_ANSWER_TIMEOUT_SECONDS) -> Any:
         """The reply. Raises the server's error."""
@@ -79,15 +88,17 @@ class _Wire(asyncio.Protocol):
         self.is_lost = False
         self.connection = connection
         self._reader = hiredis.Reader(replyError=_error)
-        self._asked: deque[tuple[int, list[Any], asyncio.Future[list[Any]]]] = deque()
+        self._asked: deque[_Asked] = deque()
         self._loop = asyncio.get_running_loop()
         self._transport = connection._writer.transport  # noqa: SLF001 - there is no other way to it
         self._before = self._transport.get_protocol()
         self._transport.set_protocol(self)
 
-    async def ask(self, commands: Sequence[Command], seconds: float) -> list[Any]:
+    async def ask(
+        self, commands: Sequence[Command], seconds: float, heard: Callable[[list[Any]], None] | None
+    ) -> list[Any]:
         answered: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._asked.append((len(commands), [], answered))
+        self._asked.append((len(commands), [], answered, heard))
         packed = [hiredis.pack_command(cast("Any", tuple(command))) for command in commands]
         self._transport.write(b"".join(packed))
         limit = self._loop.call_later(seconds, self._lose, redis.TimeoutError(f"no answer for {seconds:g} s"))
@@ -118,12 +129,14 @@ class _Wire(asyncio.Protocol):
         if not self._asked:
             self._lose(redis.InvalidResponse("a reply that nobody asked for"))
             return
-        wanted, replies, answered = self._asked[0]
+        wanted, replies, answered, heard = self._asked[0]
         replies.append(reply)
         if len(replies) == wanted:
             self._asked.popleft()
             if not answered.done():
                 answered.set_result(replies)
+                if heard is not None:
+                    heard(replies)
 
     def _lose(self, error: Exception) -> None:
         self.is_lost = True

@@ -7,7 +7,7 @@ Redis still drains; older ones and fakeredis refuse the line, so it is added onl
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 import redis
 import redis.asyncio
 
+from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
+from farm.store.direct import Direct
 from farm.store.line import Line
 
 Argument = str | bytes | int | float
@@ -53,18 +55,20 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 class Scripts:
     """Calls scripts on a synchronous client; loads and sends again a script that the server forgot.
 
-    With `on_full_server=False` they are refused by a server that is full, as other writes are.
+    With `on_full_server=False` they are refused by a server that is full, as other writes are. `is_ours`: the client
+    was made by `connect`, so its connections can be used without it.
     """
 
-    def __init__(self, client: redis.Redis, *, on_full_server: bool = True) -> None:
+    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, is_ours: bool = False) -> None:
         self._client = client
+        self._ask: Callable[..., Any] = Direct(client).ask if is_ours else client.execute_command
         self._on_full_server = on_full_server
         self._flags = None if on_full_server else False
 
     def run(self, name: str, keys: Sequence[str | bytes], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
         try:
-            return self._client.evalsha(self._source(name)[1], len(keys), *keys, *arguments)
+            return self._ask("EVALSHA", self._source(name)[1], len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return self._client.evalsha(self._load(name), len(keys), *keys, *arguments)
 
@@ -142,6 +146,35 @@ class AsyncScripts:
             elif isinstance(reply, Exception):
                 raise reply
         return replies
+
+    async def run_after(
+        self,
+        wait: Sequence[Argument],
+        seconds: float,
+        name: str,
+        keys: Sequence[str],
+        arguments: Sequence[Argument],
+        heard: Callable[[Any], None],
+    ) -> Any:
+        """Runs a script right after a command that blocks for `seconds` at most, and returns the reply of that one.
+
+        Redis has both from the start: between them there is no message. `heard` is told what the script returns, as
+        soon as it is here. Needs a line. An error about the wait is returned; raises redis-py's other errors.
+        """
+        assert self._line is not None
+        digest = source(name, await self._server_flags())[1]
+
+        def hear(replies: list[Any]) -> None:
+            if not isinstance(replies[1], Exception):
+                heard(replies[1])
+
+        script = ("EVALSHA", digest, len(keys), *keys, *arguments)
+        waited, reply = await self._line.ask(wait, script, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS, heard=hear)
+        if isinstance(reply, redis.exceptions.NoScriptError):
+            heard(await self.run(name, keys, arguments))
+        elif isinstance(reply, Exception):
+            raise reply
+        return waited
 
     async def _server_flags(self) -> bool:
         known = _flags_of.get(self._client)

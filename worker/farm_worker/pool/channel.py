@@ -77,6 +77,11 @@ class Channel:
             self._flush_planned = True
             self._loop.call_soon(self._flush)
 
+    def flush(self) -> None:
+        """Sends now what was to be sent at the end of this turn."""
+        if self._flush_planned:
+            self._flush()
+
     def finish(self) -> None:
         """Closes the token pipe once everything is sent: the process ends after the jobs that it has tokens for."""
         self._finishing = True

@@ -198,6 +198,11 @@ class Pool:
             self._staff.plan_fill()
         return True
 
+    def flush(self) -> None:
+        """What was dispatched goes out now: for jobs that come alone, to processes that idle."""
+        for process in self._staff.processes:
+            process.flush()
+
     def look(self) -> None:
         """Hears what processes with several jobs have said, if that was long ago. Happens by itself, too."""
         if asyncio.get_running_loop().time() - self._looked_at > self.look_seconds / 2:

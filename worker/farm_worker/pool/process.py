@@ -139,6 +139,10 @@ class ProcessHandle:
         elif self.jobs_left <= 0:
             self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
 
+    def flush(self) -> None:
+        """What it was given goes out now, and not at the end of this turn of the loop."""
+        self._channel.flush()
+
     @property
     def is_quiet(self) -> bool:
         """Whether what it says is heard when somebody looks: it has jobs for a while."""

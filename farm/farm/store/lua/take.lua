@@ -1,56 +1,79 @@
--- Takes jobs for a host that they were reserved for: from the heads of its queues to its inbox, without the coordinator.
+-- Takes and starts jobs for a host that they were reserved for: from the heads of its queues to its running leases.
 --
--- KEYS   1 identities  2 reserved  3 host hash  4 inbox  5 running  6 rq:suspended  7 coordinator's bell; then 3 for each
---        queue of the host: its list, deferral, deferred index
--- ARGV   1 host  2 identity  3 how many at most  4… names of the queues, in the host's own order
--- RETURN how many were taken
+-- KEYS   1 identities  2 inbox  3 running  4 receipts  5 rq:suspended  6 quarantine  7 quarantine reasons  8 events
+--        9 reserved  10 host hash  11 coordinator's bell; then 3 for each queue of the host: its list, deferral, deferred
+--        index; and, by name, the hashes of the jobs taken inside
+-- ARGV   1 host  2 identity  3 batch, 24 hex digits: 8 more make each job's token  4 how many jobs the host may then hold
+--        5 which of the host's requests for jobs this is  6 RQ's prefix  7 prefix of the counts  8 number of queues, n
+--        9… their names, in the host's own order; then ON_LOST of this host; then queue, its ON_LOST, …
+-- RETURN {'fenced'} or {'ok', taken, dropped, jobs…}, the jobs as from `start.lua`
 --
--- GUARANTEE  As `place`: an id moves in one step and in the queue's order, a host never holds more than its published
---            capacity, nothing moves while RQ is suspended. A host takes only from queues that are reserved for its
---            current identity, and from none while a queue before it has jobs. Rings the coordinator when it leaves jobs
---            behind, or could not begin one more.
+-- GUARANTEE  As `place` and `start` in one: an id moves in one step and in the queue's order, after all that was placed
+--            before; a host never holds more than its published capacity; nothing moves while RQ is suspended or the
+--            host is not available. A host takes only from queues that are reserved for its current identity, and from
+--            none while a queue before it has jobs. The same batch of the same request sent again returns the same jobs
+--            and takes no others. Rings the coordinator when jobs are left behind, or one more could not begin.
+-- include announce
+-- include quarantine
+-- include forget_crashes
+-- include clock
 -- include ring
-local host, identity = ARGV[1], ARGV[2]
-if redis.call('HGET', KEYS[1], host) ~= identity or redis.call('EXISTS', KEYS[6]) == 1 then
-  return 0
+local host, identity, batch = ARGV[1], ARGV[2], ARGV[3]
+local rq_prefix, counts_prefix, queues = ARGV[6], ARGV[7], tonumber(ARGV[8])
+local on_lost_from = 9 + queues
+local places = { KEYS[6], KEYS[7], KEYS[8] }
+-- include start_jobs
+if redis.call('HGET', KEYS[1], host) ~= identity then
+  return { 'fenced' }
 end
-local capacity = redis.pcall('HGET', KEYS[3], 'capacity')
-local room = (tonumber(type(capacity) == 'string' and capacity or '') or 0)
-  - redis.call('LLEN', KEYS[4]) - redis.call('HLEN', KEYS[5])
-local most = tonumber(ARGV[3])
-room = math.min(room, most)
-local taken, is_any_left = 0, false
+local receipt = 'take' .. ARGV[5]
+local ids = ids_of_receipt(KEYS[4], receipt)
+if ids then
+  return { 'ok', #ids, 0, unpack(repeated(KEYS[3], ids)) }
+end
+if redis.call('EXISTS', KEYS[5]) == 1 then
+  return { 'ok', 0, 0 }
+end
 
-local function take_from(queue, number)
-  local ids = redis.call('LRANGE', KEYS[queue], 0, number - 1)
-  if #ids == 0 then
+local function read_room(most)
+  local host_hash = redis.pcall('HMGET', KEYS[10], 'capacity', 'state')
+  local placed = redis.call('LLEN', KEYS[2])
+  if host_hash.err or placed > 0 or host_hash[2] ~= 'available' then
     return 0
   end
-  redis.call('RPUSH', KEYS[4], unpack(ids))
-  redis.call('LPOP', KEYS[queue], #ids)
-  if redis.call('EXISTS', KEYS[queue + 1]) == 1 then
-    redis.pcall('ZREM', KEYS[queue + 2], unpack(ids))
-  end
-  return #ids
+  return math.min(most, tonumber(host_hash[1] or '') or 0) - redis.call('HLEN', KEYS[3])
 end
 
-for i = 4, #ARGV do
-  local queue = 8 + 3 * (i - 4)
+local function take_from(queue, number)
+  local waiting = redis.call('LRANGE', KEYS[queue], 0, number - 1)
+  for _, id in ipairs(waiting) do
+    begin(id)
+  end
+  redis.call('LPOP', KEYS[queue], #waiting)
+  if redis.call('EXISTS', KEYS[queue + 1]) == 1 then
+    redis.pcall('ZREM', KEYS[queue + 2], unpack(waiting))
+  end
+  return #waiting
+end
+
+local room, taken, is_any_left = read_room(tonumber(ARGV[4])), 0, false
+for i = 0, queues - 1 do
+  local queue = 12 + 3 * i
   local waiting = redis.pcall('LLEN', KEYS[queue])
   if type(waiting) == 'number' and waiting > 0 then
-    if redis.pcall('HGET', KEYS[2], ARGV[i]) ~= host .. '|' .. identity then
-      is_any_left = true
-      break
+    local got = 0
+    if room > taken and redis.pcall('HGET', KEYS[9], ARGV[9 + i]) == host .. '|' .. identity then
+      got = take_from(queue, math.min(room - taken, waiting))
+      taken = taken + got
     end
-    local got = room > taken and take_from(queue, room - taken) or 0
-    taken = taken + got
     if got < waiting then
       is_any_left = true
       break
     end
   end
 end
-if is_any_left or taken >= most then
-  ring(KEYS[7])
+keep_started(KEYS[3], KEYS[4], receipt)
+if is_any_left or (taken > 0 and taken >= room) then
+  ring(KEYS[11])
 end
-return taken
+return { 'ok', taken, dropped, unpack(started_jobs) }
