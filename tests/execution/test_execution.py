@@ -18,6 +18,7 @@ from farm_worker.execution import Execution
 from farm_worker.job_log import JobLog
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.recall import recall
 from farm_worker.spool import Spool
@@ -149,6 +150,17 @@ def test_a_refusal_of_the_registration_in_force_is_told_at_once() -> None:
         execution.placed(1)
         await turns()
         assert fenced == ["fenced"]
+
+    run(body)
+
+
+def test_a_job_whose_payload_could_not_be_read_goes_back_even_if_it_must_not_run_twice() -> None:
+    async def body(execution: Execution, store: Store, *_: Any) -> None:
+        unbegun = Outcome(1, "unbegun", 0.0, b"")
+        execution.outcomes_arrived([(assignment("a", "fail"), unbegun), (assignment("b"), unbegun)])
+        await turns()
+        assert store.handed_back == [(OLD, ["token of a", "token of b"])]
+        assert not execution.unsettled
 
     run(body)
 

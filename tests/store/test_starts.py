@@ -1,6 +1,7 @@
 """What a host is told of the jobs that it starts, how many it gets at once, and what a start does to their records."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,12 +10,15 @@ import redis
 from rq import Callback, Queue
 from rq.job import Job
 
-from farm.store.execution import START_PAYLOAD_BYTES
+from farm.store.execution import START_PAYLOAD_BYTES, new_batch_name
 from farm.store.started import StartedJob
 from farm_worker.beginnings import assign, field
 from tests.store.test_execution import KEYS, RQ_KEYS, Bench, failed, finished, run, status
 
 pytestmark = pytest.mark.every_engine
+
+LARGE = 50_000
+"""Bytes of a payload that processes read from Redis themselves. Random ones, so that they stay as many."""
 
 
 def start_one(url: str, client: redis.Redis, job: Job, look: Callable[[StartedJob], Any]) -> Any:
@@ -145,10 +149,79 @@ def test_a_start_ends_with_the_job_that_makes_it_too_large(redis_url: str, redis
             assert len(exchange.started) == count
             seen += exchange.started
         assert [one.job_id.decode() for one in seen] == [job.id for job in jobs]
-        assert {len(field(one.fields, b"data")) for one in seen} == {START_PAYLOAD_BYTES // 2}
+        assert all(one.is_large for one in seen)
         await bench.finish(*(finished(job, one.token) for job, one in zip(jobs, seen, strict=True)))
 
     run(redis_url, redis_client, body)
+
+
+def test_a_large_payload_stays_in_redis_and_all_else_is_told(redis_url: str, redis_client: redis.Redis) -> None:
+    job = Queue("default", connection=redis_client).enqueue("time.time", os.urandom(LARGE), meta={"a": 1})
+    redis_client.hset(job.key, mapping={b"odd \xff": bytes(range(256)), b"empty": b"", b"": b"no name"})
+    before = redis_client.hgetall(job.key)
+
+    def look(one: StartedJob) -> dict[bytes, bytes]:
+        assert one.is_large
+        found = dict(zip(one.fields[::2], one.fields[1::2], strict=True))
+        assert found.pop(b"farm_fence") == redis_client.hget(job.key, "farm_fence")
+        return found
+
+    assert start_one(redis_url, redis_client, job, look) == before | {b"data": b""}
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(LARGE, 25.0), (1, 5.0)])
+def test_the_time_until_its_payload_is_there_is_not_that_of_the_job(
+    redis_url: str, redis_client: redis.Redis, size: int, seconds: float
+) -> None:
+    callback = Callback("time.time", timeout=5)
+    queue = Queue("default", connection=redis_client)
+    job = queue.enqueue("time.time", os.urandom(size), on_success=callback, job_timeout=9)
+    told = start_one(redis_url, redis_client, job, lambda one: (assign(one).timeout, assign(one).seconds_beside))
+    assert told == (9.0, seconds)
+
+
+def test_each_payload_of_a_mixed_batch_is_either_told_or_marked(redis_url: str, redis_client: redis.Redis) -> None:
+    queue = Queue("default", connection=redis_client)
+    sizes = [LARGE, LARGE, 1, 1, LARGE, LARGE, 1]
+    jobs = [queue.enqueue("time.time", os.urandom(size)) for size in sizes]
+
+    async def body(bench: Bench) -> None:
+        bench.place(*jobs)
+        started = (await bench.start(limit=100)).started
+        told = [field(one.fields, b"data") for one in started]
+        assert [one.job_id.decode() for one in started] == [job.id for job in jobs]
+        for job, one, data in zip(jobs, started, told, strict=True):
+            assert data == (b"" if one.is_large else redis_client.hget(job.key, "data"))
+        assert [one.is_large for one in started[:4]] == [True, True, False, False]
+        await bench.finish(*(finished(job, one.token) for job, one in zip(jobs, started, strict=True)))
+
+    run(redis_url, redis_client, body)
+
+
+def test_a_start_sent_again_marks_the_same_payloads(redis_url: str, redis_client: redis.Redis) -> None:
+    queue = Queue("default", connection=redis_client)
+    jobs = [queue.enqueue("time.time", os.urandom(size)) for size in (LARGE, 1)]
+
+    async def body(bench: Bench) -> None:
+        bench.place(*jobs)
+        name = new_batch_name()
+        for _ in range(2):
+            started = (await bench.start(limit=2, name=name)).started
+            assert [one.is_large for one in started] == [True, False]
+            assert field(started[1].fields, b"data") == redis_client.hget(jobs[1].key, "data")
+        await bench.finish(*(finished(job, one.token) for job, one in zip(jobs, started, strict=True)))
+
+    run(redis_url, redis_client, body)
+
+
+def test_a_large_payload_among_very_many_fields_is_told_like_any_other(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    job = Queue("default", connection=redis_client).enqueue("time.time", os.urandom(LARGE))
+    redis_client.hset(job.key, mapping={f"field {number}": number for number in range(20_000)})
+    data = redis_client.hget(job.key, "data")
+    told = start_one(redis_url, redis_client, job, lambda one: (one.is_large, field(one.fields, b"data")))
+    assert told == (False, data)
 
 
 Make = Callable[[Queue, Bench], Awaitable[Job]]

@@ -93,26 +93,43 @@ class ChildHarness:
             self._messages.extend(self._reader.feed(data))
         return self._messages.pop(0)
 
-    def start(self, job: Job, *, attempt: int = 1) -> int:
+    def start(self, job: Job, *, attempt: int = 1, is_large: bool = False) -> int:
         """Sends a job of real RQ as the host would: its hash as it was before the start. Returns its sequence."""
         with redis.Redis.from_url(self._redis_url) as client:
             record: dict[bytes, bytes] = client.hgetall(job.key) | {b"farm_fence": FENCE}
             client.hset(job.key, mapping={"status": "started", "worker_name": "host-1", "farm_fence": FENCE})
             client.lrem(f"rq:queue:{job.origin}", 1, job.id)
-        return self.start_record(job.id.encode(), record, queue=job.origin, attempt=attempt)
+        if is_large:
+            record[b"data"] = b""
+        return self.start_record(job.id.encode(), record, queue=job.origin, attempt=attempt, is_large=is_large)
 
     def start_record(
-        self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1
+        self,
+        job_id: bytes,
+        record: dict[bytes, bytes],
+        *,
+        queue: str = "default",
+        attempt: int = 1,
+        is_large: bool = False,
     ) -> int:
         """Sends a hash as it is."""
-        sequence = self.send_job(job_id, record, queue=queue, attempt=attempt)
+        sequence = self.send_job(job_id, record, queue=queue, attempt=attempt, is_large=is_large)
         self.send_tokens(sequence)
         return sequence
 
-    def send_job(self, job_id: bytes, record: dict[bytes, bytes], *, queue: str = "default", attempt: int = 1) -> int:
+    def send_job(
+        self,
+        job_id: bytes,
+        record: dict[bytes, bytes],
+        *,
+        queue: str = "default",
+        attempt: int = 1,
+        is_large: bool = False,
+    ) -> int:
         """Sends only the frame: without its token the process may not run it."""
         self._sequence += 1
-        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, packed_hash(record)))
+        packed = packed_hash(record)
+        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, packed, is_large=is_large))
         return self._sequence
 
     def send_frame(self, message: Message) -> None:

@@ -12,7 +12,7 @@ TEXT = b"".join(b"customer %d owes %d\n" % (number, number * number) for number 
 
 
 @pytest.mark.parametrize(
-    "size", [0, 1, AS_IT_IS_BYTES, AS_IT_IS_BYTES + 1, 1000, SAMPLED_BYTES - 1, SAMPLED_BYTES, 100_000]
+    "size", [0, 1, AS_IT_IS_BYTES, AS_IT_IS_BYTES + 1, 1000, SAMPLED_BYTES - 1, SAMPLED_BYTES, 65_535, 65_536, 131_070]
 )
 @pytest.mark.parametrize("kind", ["random", "text"])
 def test_what_was_packed_is_unpacked_the_same(size: int, kind: str) -> None:

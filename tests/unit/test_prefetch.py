@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from farm_worker.prefetch import MAX_DEPTH, WAITING_SECONDS, Durations, depth, prefetch
+from farm_worker.prefetch import LEAST_UNHEARD_SECONDS, MAX_DEPTH, WAITING_SECONDS, Durations, depth, prefetch, unheard
 
 seconds = some.floats(min_value=0, max_value=10_000)
 
@@ -63,3 +63,13 @@ def test_the_slowest_queue_seen_lately_decides() -> None:
     assert depth(durations.expected(5.0)) == 1
     durations.observe("quick", 0.0001, 20.0)
     assert depth(durations.expected(20.0)) > 10
+
+
+@given(seconds)
+def test_a_process_is_heard_before_half_of_its_work_is_done_or_within_milliseconds(expected: float) -> None:
+    assert LEAST_UNHEARD_SECONDS <= unheard(expected) <= max(LEAST_UNHEARD_SECONDS, WAITING_SECONDS / 4)
+
+
+def test_short_jobs_are_heard_of_sooner_than_those_that_give_the_host_time() -> None:
+    assert unheard(None) == unheard(0.00001) == LEAST_UNHEARD_SECONDS
+    assert unheard(0.005) > 2 * LEAST_UNHEARD_SECONDS

@@ -24,6 +24,7 @@ def assign(job: StartedJob) -> Assignment:
         timeout=_timeout(job.timeout),
         callback_timeout=_callback_timeout(job.fields) if job.has_callbacks else 0.0,
         packed=job.packed,
+        is_large=job.is_large,
         called=job.called,
         alone=job.attempt > 1 and _crashes(job.fields) > 0,
     )

@@ -160,6 +160,9 @@ class Execution:
         """Processes said how jobs ended."""
         now = time.monotonic()
         for assignment, outcome in outcomes:
+            if outcome.kind == "unbegun":
+                self._back.add(assignment)
+                continue
             if outcome.kind == "interrupted":
                 self._put_back(assignment, interrupted_ending(assignment), drained=True)
                 continue
@@ -379,7 +382,8 @@ class Execution:
             self._job_log.started(job)
 
     def _deal_held(self) -> None:
-        depth = prefetch.depth(self.durations.expected(time.monotonic()))
+        expected = self.durations.expected(time.monotonic())
+        depth, self.pool.look_seconds = prefetch.depth(expected), prefetch.unheard(expected)
         passed: list[Assignment] = []
         while self._held:
             if not self.pool.dispatch(self._held[0], depth):

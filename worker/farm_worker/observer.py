@@ -71,6 +71,8 @@ class HostObserver:
         if not self._handlers.wants("job_finished"):
             return
         for assignment, outcome in outcomes:
+            if outcome.kind == "unbegun":
+                continue
             self._handlers.tell(
                 "job_finished",
                 **_process(process),

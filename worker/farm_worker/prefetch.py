@@ -15,6 +15,9 @@ OVERHEAD_SECONDS = 0.0001
 MAX_DEPTH = 128
 """Jobs sent to one process at most: enough to bridge one exchange with Redis."""
 
+LEAST_UNHEARD_SECONDS = 0.004
+"""So long the end of a job may go unheard while others follow it in its process, however short they are."""
+
 RECALL_SECONDS = 0.2
 """A job that was not begun after this long goes back to the head of its queue."""
 
@@ -53,6 +56,14 @@ class Durations:
 def depth(expected: float | None) -> int:
     """How many jobs one process may hold, the running one counted."""
     return min(1 + _waiting(expected), MAX_DEPTH)
+
+
+def unheard(expected: float | None) -> float:
+    """Seconds that a process with several jobs may go unheard: half of the time that it has work for, as far as known.
+
+    Each job that is heard of for itself costs the host, and Redis, about as much as ten that are heard of together.
+    """
+    return max(LEAST_UNHEARD_SECONDS, (depth(expected) - 1) * (expected or 0.0) / 2)
 
 
 def prefetch(expected: float | None, processes: int) -> int:

@@ -1,5 +1,6 @@
 """How a call is packed for Redis: as a stream of zlib, which RQ unpacks, in no more time than its size is worth."""
 
+import struct
 import zlib
 
 AS_IT_IS_BYTES = 53
@@ -11,15 +12,30 @@ LEVEL = 1
 SAMPLED_BYTES = 16 * 1024
 """From here on a look at parts of it tells whether it can be packed at all."""
 
-_SAMPLE = 2 * 1024
-_STORED = 0
+_SAMPLE = 512
+_STORED_HEADER = b"\x78\x01"
+_LARGEST_BLOCK = 0xFFFF
+_BLOCK = struct.Struct("<BHH")
+"""Whether it is the last one, its size, and the same inverted."""
 
 
 def pack(data: bytes) -> bytes:
     """What `zlib.decompress` makes `data` of."""
     if len(data) <= AS_IT_IS_BYTES or (len(data) >= SAMPLED_BYTES and not _shrinks(data)):
-        return zlib.compress(data, _STORED)
+        return _stored(data)
     return zlib.compress(data, LEVEL)
+
+
+def _stored(data: bytes) -> bytes:
+    """What zlib makes of `data` with level 0. It grows its output as it goes, which takes three times as long."""
+    view = memoryview(data)
+    parts: list[bytes | memoryview] = [_STORED_HEADER]
+    for start in range(0, len(data) or 1, _LARGEST_BLOCK):
+        block = view[start : start + _LARGEST_BLOCK]
+        is_last = start + _LARGEST_BLOCK >= len(data)
+        parts += (_BLOCK.pack(is_last, len(block), _LARGEST_BLOCK ^ len(block)), block)
+    parts.append(zlib.adler32(data).to_bytes(4))
+    return b"".join(parts)
 
 
 def _shrinks(data: bytes) -> bool:

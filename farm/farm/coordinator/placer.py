@@ -19,7 +19,7 @@ PACE_SECONDS = 0.002
 SLOWEST_PACE_SECONDS = 0.02
 """Time between two rounds under load: more jobs share the cost of one. Only while hosts prefetch, and so have work
 meanwhile: a host without inbox would wait for its next job."""
-SHARE_OF_PREFETCH = 0.3
+SHARE_OF_PREFETCH = 0.5
 """What hosts may have used up of it until the next round."""
 REPEAT_SECONDS = 60.0
 """What is reserved is said again after so long: Redis may have lost it."""

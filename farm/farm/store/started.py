@@ -24,6 +24,8 @@ class StartedJob:
     """Whether anything of the user's runs after its function."""
     packed: bytes
     """Its hash as it was before the start, with the `farm_fence` of this start; for its process."""
+    is_large: bool = False
+    """Its payload is empty in there: its process reads it from Redis."""
 
     @property
     def fields(self) -> list[bytes]:
@@ -38,8 +40,10 @@ def on_lost_arguments(on_lost: str, on_lost_of_queues: Mapping[str, str]) -> lis
 
 def read_started(job: list[bytes]) -> StartedJob:
     """A job as the scripts return it."""
-    job_id, lease, timeout, called, callbacks, packed = job
+    job_id, lease, timeout, called, callbacks, packed, large = job
     # As `Lease.parse`, but this runs for each job.
     token, rest = lease.decode(errors="replace").split("|", 1)
     queue, attempt, _, on_lost, _ = rest.rsplit("|", 4)
-    return StartedJob(job_id, token, queue, int(attempt), on_lost, timeout, called, bool(callbacks), packed)
+    return StartedJob(
+        job_id, token, queue, int(attempt), on_lost, timeout, called, bool(callbacks), packed, bool(large)
+    )

@@ -1,6 +1,7 @@
 """Jobs for tests of a whole farm. They leave their traces in Redis, in keys that begin with `test:`."""
 
 import asyncio
+import hashlib
 import itertools
 import os
 import signal
@@ -14,6 +15,10 @@ import farm
 
 def add(first, second):
     return first + second
+
+
+def digest(payload):
+    return hashlib.sha256(payload).hexdigest()
 
 
 def fail(text="boom"):

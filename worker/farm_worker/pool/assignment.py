@@ -7,6 +7,8 @@ from farm.store.job_status import Progress
 from farm_worker.pool.protocol import RunJob
 
 FUNCTION_LENGTH = 200
+READING_SECONDS = 20.0
+"""Longer than a process asks Redis for a payload, see `pool.payload`: it says itself that it could not get it."""
 
 
 @dataclass(slots=True)
@@ -26,6 +28,8 @@ class Assignment:
     """The job's hash, flat, in MessagePack: only its process has to look into it."""
     called: bytes = b""
     """What its description says that it calls."""
+    is_large: bool = False
+    """Its payload is not in `packed`: its process reads it from Redis before the job begins."""
     expires_at: float = 0.0
     """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
     follow_up: str = ""
@@ -62,6 +66,11 @@ class Assignment:
         return self.called.decode("utf-8", "replace").strip()[:FUNCTION_LENGTH] or None
 
     @property
+    def seconds_beside(self) -> float:
+        """What it may take on top of `timeout`: for its callbacks, and until its payload is there."""
+        return self.callback_timeout + (READING_SECONDS if self.is_large else 0.0)
+
+    @property
     def must_not_run_twice(self) -> bool:
         """Whether it has to be over before others may be given it."""
         return self.on_lost == "fail"
@@ -78,4 +87,5 @@ class Assignment:
             self.expires_at,
             self.must_not_run_twice,
             self.follow_up,
+            self.is_large,
         )

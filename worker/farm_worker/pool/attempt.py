@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,6 @@ from farm.context import CurrentJob, enter_job, running_job, running_jobs
 from farm.ending import pack_ending
 from farm.entry import served_app
 from farm.errors import JobCancelled
-from farm.packed import unpack
 from farm.records import LONGEST_SECONDS, failure_text
 from farm_worker.pool import continuation, failure, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
@@ -62,11 +61,12 @@ class Attempt:
     """Runs one job and its callbacks, once."""
 
     def __init__(
-        self, equipment: Equipment, message: RunJob, settle: Callable[[], None] = lambda: None, modules: int = 0
+        self, equipment: Equipment, message: RunJob, fields: Sequence[bytes], settle: Callable[[], None], modules: int
     ) -> None:
         """`settle` is called when the job's function was found and modules were imported for it.
 
-        `modules`: how many were imported before. 0: as many as there are when it runs.
+        `fields`: the job's hash, flat, with its payload. `modules`: how many were imported before; 0: as many as there
+        are when it runs.
         """
         self.left_tasks = ""
         """What the job left on the event loop that could not be ended; empty if nothing."""
@@ -74,7 +74,7 @@ class Attempt:
         self._modules = modules
         self._equipment = equipment
         self._message = message
-        self._record = to_record(unpack(message.packed))
+        self._record = to_record(fields)
         self._fence = int(self._record.pop(b"farm_fence", 0))
         self._job: Job | None = None
         self._current: CurrentJob | None = None

@@ -11,7 +11,9 @@ from rq.utils import import_attribute, import_job_class
 
 from farm.context import CurrentProcess
 from farm.errors import SettingsError
+from farm.keys import RqKeys
 from farm.store.connection import connect
+from farm.store.payloads import PayloadReader
 from farm_worker.pool import stand_in
 from farm_worker.pool.alarm import Alarm
 from farm_worker.pool.coroutines import Coroutines
@@ -41,6 +43,8 @@ class Equipment:
     send: Callable[[Message], bool]
     """Says something to the host, from any thread."""
     variable: JobVariable
+    payloads: PayloadReader
+    """Of large jobs."""
 
 
 def equip(
@@ -71,6 +75,7 @@ def equip(
         coroutines=Coroutines(alarm),
         send=send,
         variable=JobVariable(),
+        payloads=PayloadReader(given.connection, RqKeys(initialize.rq_prefix)),
     )
 
 

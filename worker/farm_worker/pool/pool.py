@@ -28,7 +28,7 @@ MAX_DEPTH = 512
 KILLED_WAIT_SECONDS = 5.0
 
 LOOK_SECONDS = 0.004
-"""How long processes with several jobs may have said something before it is heard."""
+"""How long processes with several jobs may have said something before it is heard, at least: `Pool.look_seconds`."""
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,9 @@ class Pool:
         self._on_output = on_output
         self._sequences = itertools.count(1)
         self._expires_at = 0.0
+        self.look_seconds = LOOK_SECONDS
+        """Between two looks at what processes with several jobs have said. Each one costs as much as many outcomes."""
+        self._looked_at = -inf
         self._next_look: asyncio.TimerHandle | None = None
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
@@ -188,7 +191,7 @@ class Pool:
         assignment.expires_at = self._expires_at
         process.dispatch(assignment)
         if process.is_quiet and self._next_look is None:
-            self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
+            self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
         if self._observer is not None:
             self._observer.job_launched(process, assignment)
         if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
@@ -201,10 +204,9 @@ class Pool:
             process.flush()
 
     def look(self) -> None:
-        """Hears what processes with several jobs have said. Happens by itself, too."""
-        for process in self.processes:
-            if process.is_quiet:
-                process.look()
+        """Hears what processes with several jobs have said, if that was long ago. Happens by itself, too."""
+        if asyncio.get_running_loop().time() - self._looked_at > self.look_seconds / 2:
+            self._look()
 
     def room(self, depth: int) -> int:
         """How many more jobs `dispatch` would take now."""
@@ -309,11 +311,17 @@ class Pool:
         self._on_end(end, begun, unbegun)
         self._on_change()
 
+    def _look(self) -> None:
+        self._looked_at = asyncio.get_running_loop().time()
+        for process in self.processes:
+            if process.is_quiet:
+                process.look()
+
     def _look_again(self) -> None:
         self._next_look = None
-        self.look()
+        self._look()
         if any(process.is_quiet for process in self._staff.processes):
-            self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
+            self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
 
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)

@@ -347,7 +347,7 @@ class ProcessHandle:
         first = self.assignments[0]
         if first.begun_at is None:
             first.begun_at = now
-            limit = inf if first.timeout is None else first.timeout + first.callback_timeout
+            limit = inf if first.timeout is None else first.timeout + first.seconds_beside
             self.deadline = now + limit + min(HARD_KILL_GRACE_SECONDS, self._close_timeout)
 
     def _rest(self) -> None:

@@ -77,6 +77,8 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     """It has to be over by then, as it must not run twice."""
     follow_up: str = ""
     """`stopped` or `failed`: the job ended without its process. It is not run: what follows such an end is called."""
+    is_large: bool = False
+    """The payload is empty in `packed`: the process reads it from Redis."""
 
 
 class RunJobs(msgspec.Struct, tag="jobs", array_like=True):
@@ -135,11 +137,11 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True):
     sequence: int
     kind: str
     """`finished`, `failed`, `stopped` when it was asked to end and did; `interrupted`: as its host stops, which
-    hands it back."""
+    hands it back; `unbegun`: its payload could not be read, the host hands it back."""
     seconds: float
     """How long the job ran, measured on the monotonic clock."""
     packed: bytes
-    """What is to be written: see `farm.ending.pack_ending`. Empty for one that was interrupted."""
+    """What is to be written: see `farm.ending.pack_ending`. Empty for one that is handed back."""
     summary: str = ""
     """One line for the log: the error's type and text."""
     again: str = ""

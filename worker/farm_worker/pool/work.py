@@ -28,6 +28,7 @@ from farm_worker.pool.attempt import Attempt, Begun, begin
 from farm_worker.pool.call import known_function, leave_fork, package_in, runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
+from farm_worker.pool.payload import add_payload
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
 from farm_worker.pool.record import Watch, restore, time_fields, to_record
@@ -60,14 +61,16 @@ class Work:
         if message.follow_up:
             self._attempt = FollowUp(self._equipment, message)
             return self._attempt.run()
+        fields = unpack(message.packed)
+        if message.is_large and not add_payload(fields, message.job_id, self._equipment):
+            return Outcome(message.sequence, "unbegun", 0.0, b"")
         if self._may_be_plain and not stand_in.is_watched() and runs_as_rq_does(Job):
             app = served_app()
-            fields = unpack(message.packed)
             if (app is None or not app.around_job_hooks) and (record := self._records.read(fields)) is not None:
                 outcome = self._run_plainly(message, fields, record)
                 if outcome is not None:
                     return outcome
-        self._attempt = Attempt(self._equipment, message, self._settle, self._modules)
+        self._attempt = Attempt(self._equipment, message, fields, self._settle, self._modules)
         return self._attempt.run()
 
     @property
@@ -129,7 +132,7 @@ class Work:
         read(job)
         assert self._watch is not None
         begun_job = Begun(job, current, context, started_at, seconds, self._watch, self._payload)
-        self._attempt = Attempt(equipment, message, self._settle)
+        self._attempt = Attempt(equipment, message, fields, self._settle, 0)
         return self._attempt.take_over(begun_job, value, error)
 
     def _call(self, data: bytes, job: Job, current: CurrentJob) -> Any:

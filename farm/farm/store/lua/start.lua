@@ -6,7 +6,8 @@
 --        5 bytes of payload after which the batch ends  6 RQ's prefix  7 prefix of the counts
 --        8 ON_LOST of this host  9… queue, its ON_LOST, …
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being {id, lease, timeout, what its
---        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start}
+--        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start,
+--        'large' if its payload is left out there: its process reads it by itself}
 --
 -- GUARANTEE  A job starts only from status `queued` or `created`, with a payload, and only under a current lease. Ids
 --            that were canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same

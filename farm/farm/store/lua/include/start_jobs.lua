@@ -7,10 +7,49 @@
 -- keep_started(running, receipts, receipt): writes the leases, and what a repeat of the batch is answered from.
 -- started_jobs, started_bytes, dropped: what came of it.
 -- What the host is told of a job. Its hash is for the process that runs it: the host hands it on as it is.
-local function described(id, lease, hash, told)
+local function described(id, lease, hash, told, is_large)
   return { id, lease, told.timeout or '', string.match(string.sub(told.description or '', 1, 200), '^[^(]*'),
     (told.success_callback_name or '') .. (told.failure_callback_name or '') == '' and '' or 'callbacks',
-    cmsgpack.pack(hash) }
+    cmsgpack.pack(hash), is_large and 'large' or '' }
+end
+
+-- To hand a payload of so many bytes on costs more than another round trip: it would be copied a dozen times on its way.
+local LARGE, MOST_FIELDS = 32768, 1000
+local was_large = true
+
+local function read_all_but_payload(key)
+  local names = redis.call('HKEYS', key)
+  if #names > MOST_FIELDS then
+    return nil
+  end
+  local hash, payload = {}, 0
+  for i, name in ipairs(names) do
+    hash[2 * i - 1] = name
+    if name == 'data' then
+      payload = i
+      names[i] = ''
+    end
+  end
+  for i, value in ipairs(redis.call('HMGET', key, unpack(names))) do
+    hash[2 * i] = value or ''
+  end
+  hash[2 * payload] = ''
+  return hash
+end
+
+-- The hash of a job, flat, and the bytes of its payload if that is empty there. Large payloads come together: where the
+-- one before was not large, nobody asks.
+local function read(key)
+  if was_large then
+    local size = redis.pcall('HSTRLEN', key, 'data')
+    was_large = type(size) == 'number' and size >= LARGE
+    local hash = was_large and read_all_but_payload(key)
+    if hash then
+      return hash, size
+    end
+  end
+  local hash = redis.pcall('HGETALL', key)
+  return hash
 end
 
 local function repeated(running, ids)
@@ -18,7 +57,7 @@ local function repeated(running, ids)
   for _, id in ipairs(ids) do
     local lease = redis.call('HGET', running, id)
     if lease and string.sub(lease, 1, 24) == batch then
-      local hash = redis.pcall('HGETALL', rq_prefix .. ':job:' .. id)
+      local hash, payload = read(rq_prefix .. ':job:' .. id)
       local told = {}
       if hash.err then
         hash = {}
@@ -26,7 +65,7 @@ local function repeated(running, ids)
       for i = 1, #hash, 2 do
         told[hash[i]] = hash[i + 1]
       end
-      jobs[#jobs + 1] = described(id, lease, hash, told)
+      jobs[#jobs + 1] = described(id, lease, hash, told, payload)
     end
   end
   return jobs
@@ -40,7 +79,7 @@ local microseconds = time[1] * 1000000 + time[2]
 local fence_now = string.format('%.0f', microseconds)
 local LAST_WHOLE = 9007199254740991
 -- Asked for each field of each job: one look is quicker than comparing with them all.
-local read = { status = true, origin = true, data = true, timeout = true, description = true,
+local looked_at = { status = true, origin = true, data = true, timeout = true, description = true,
   success_callback_name = true, failure_callback_name = true, farm_on_lost = true, farm_crashes = true,
   farm_losses = true, farm_progress = true, farm_fence = true, farm_ended = true }
 local on_lost_of = {}
@@ -94,16 +133,17 @@ end
 
 local function begin(id)
   local key = rq_prefix .. ':job:' .. id
-  local hash = redis.pcall('HGETALL', key)
+  local hash, payload = read(key)
   if hash.err then
     quarantine(places, id, 'the key of the job is not a hash', now, now_iso)
     return
   end
   local told = {}
+  started_bytes = started_bytes + (payload or 0)
   for i = 1, #hash, 2 do
     local name, value = hash[i], hash[i + 1]
     started_bytes = started_bytes + #value
-    if read[name] then
+    if looked_at[name] then
       told[name] = value
     end
   end
@@ -144,7 +184,7 @@ local function begin(id)
   hash[#hash + 1] = fence
   leases[#leases + 1] = id
   leases[#leases + 1] = lease
-  started_jobs[#started_jobs + 1] = described(id, lease, hash, told)
+  started_jobs[#started_jobs + 1] = described(id, lease, hash, told, payload)
   started_ids[#started_ids + 1] = id
 end
 
