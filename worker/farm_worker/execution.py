@@ -21,7 +21,7 @@ from farm.store.hosts import Registration
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
 from farm_worker.contact import Contact
-from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, stopped_ending
+from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, spared, stopped_ending
 from farm_worker.hand_back import HandBack
 from farm_worker.job_log import JobLog
 from farm_worker.outcomes import MAX_BATCH, Outcomes
@@ -122,7 +122,7 @@ class Execution:
 
     def take_peak(self) -> int:
         """The greatest number of processes that were busy at once since the last call."""
-        peak, self._peak = self._peak, self.pool.busy
+        peak, self._peak = self._peak, self.pool.running
         return peak
 
     def wake(self) -> None:
@@ -134,6 +134,9 @@ class Execution:
         """Processes said how jobs ended."""
         now = time.monotonic()
         for assignment, outcome in outcomes:
+            if outcome.kind == "returned":  # unbegun, and before all that is held
+                self._held.insert(sum(one.apart for one in self._held), assignment)
+                continue
             if outcome.kind == "interrupted":
                 self._put_back(assignment, interrupted_ending(assignment), drained=True)
                 continue
@@ -149,6 +152,9 @@ class Execution:
         if begun is not None and end.reason is not Reason.LEASE_LOST:
             ending = from_process_end(begun, end, self._who.host if self._who else "")
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
+        for one in end.beside:
+            ending = from_process_end(one, spared(end), self._who.host if self._who else "")
+            self._put_back(one, ending, drained=ending is None)
         self._outcomes_added()
 
     async def run(self) -> None:
@@ -175,8 +181,8 @@ class Execution:
         if self._withdraw(job_id):
             return True
         process = self.pool.find(job_id)
-        begun = process.begun if process is not None else None
-        if process is None or begun is None or begun.job_id != job_id:
+        begun = process.find_running(job_id) if process is not None else None
+        if process is None or begun is None:
             return False
         process.cancel(job_id, f"canceled, to be stopped in {grace:g} s")
         asyncio.get_running_loop().call_later(grace, self._stop_attempt, begun)
@@ -198,8 +204,9 @@ class Execution:
         for process in self.pool.processes:
             if any(one.token == token for one in process.assignments):
                 self._held.extendleft(reversed(process.take_back()))
-                if process.begun is not None and process.begun.token == token:
-                    process.kill(Reason.LEASE_LOST)
+                for begun in process.running:
+                    if begun.token == token:
+                        process.stop(begun, Reason.LEASE_LOST)
         self._held = deque(one for one in self._held if one.token != token)
         self._wake.set()
 
@@ -235,7 +242,7 @@ class Execution:
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
-        return [begun for process in self.pool.processes if (begun := process.begun)]
+        return [begun for process in self.pool.processes for begun in process.running]
 
     def _withdraw(self, job_id: bytes) -> bool:
         """Stops a job that no process has begun. False if there is none of this id."""
@@ -250,9 +257,9 @@ class Execution:
     def _stop_attempt(self, attempt: Assignment) -> None:
         """The grace of a canceled job is over. It may have ended, and run again since: that is another attempt."""
         process = self.pool.find(attempt.job_id)
-        if process is not None and process.begun is attempt:
+        if process is not None and process.find_running(attempt.job_id) is attempt:
             _logger.info("job %s did not end by itself and is stopped", attempt.job_id.decode(errors="replace"))
-            process.kill(Reason.STOPPED)
+            process.stop(attempt, Reason.STOPPED)
 
     async def _step(self) -> bool:
         if self.contact.lost:
@@ -322,7 +329,7 @@ class Execution:
         """How many jobs would begin at once, if they came now."""
         if not self.accepting:
             return 0
-        free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.busy)
+        free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.running)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
     def _next_start(self, take: int) -> StartBatch | None:
@@ -335,6 +342,8 @@ class Execution:
         return self._start
 
     def _room(self, now: float) -> int:
+        if self._held and self._held[0].apart:
+            return 0  # what comes behind it must not go before it
         depth = prefetch.depth(self.durations.expected(now))
         sent = sum(len(process.assignments) for process in self.pool.processes)
         room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
@@ -365,7 +374,7 @@ class Execution:
                 passed.append(self._held[0])
             self._held.popleft()
         self._held.extendleft(reversed(passed))
-        self._peak = max(self._peak, self.pool.busy)
+        self._peak = max(self._peak, self.pool.running)
 
     def _take_all_back(self) -> list[Assignment]:
         back = [*self.pool.take_back(None), *self._held]
