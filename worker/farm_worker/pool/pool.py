@@ -127,7 +127,7 @@ class Pool:
     def capable(self) -> int:
         """Jobs that can run at once as things are: in busy processes, and in idle ones as far as there are slots."""
         if self.shares:
-            limit = self._sharing.limit(time.monotonic())
+            limit = self._sharing.limit(self._staff.processes, time.monotonic())
             return sharing.capable(self._staff.processes, self.slots, self._sharing.most, limit)
         return min(self.slots, self.busy + self.idle)
 
@@ -225,7 +225,7 @@ class Pool:
         """How many more jobs `dispatch` would take now."""
         depth = self._limit(depth)
         if self.shares:
-            limit = self._sharing.limit(time.monotonic())
+            limit = self._sharing.limit(self._staff.processes, time.monotonic())
             return sharing.room(self._staff.processes, self._staff.slots, depth, limit)
         busy = room = 0
         idle: list[int] = []
@@ -317,7 +317,7 @@ class Pool:
             self._observer.jobs_finished(process, outcomes)
         self._staff.wanted = 0
         if self.shares:
-            self._learn(process, outcomes)
+            self._learn(outcomes)
         self._on_outcomes(outcomes)
 
     def on_sharing(self, process: ProcessHandle, running: int) -> None:
@@ -343,16 +343,17 @@ class Pool:
         if any(process.is_quiet for process in self._staff.processes):
             self._next_look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_again)
 
-    def _learn(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+    def _learn(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         now = time.monotonic()
-        if process.shares:
-            self._sharing.goes_on(now)
         for assignment, outcome in outcomes:
             if outcome.kind == "returned":
                 self._sharing.came_back(assignment, now)
 
     def _choose_beside(self, assignment: Assignment, depth: int) -> ProcessHandle | None:
-        known, limit = self._sharing.is_coroutine(assignment), self._sharing.limit(time.monotonic())
+        known, limit = (
+            self._sharing.is_coroutine(assignment),
+            self._sharing.limit(self._staff.processes, time.monotonic()),
+        )
         processes, slots = self._staff.processes, self._staff.slots
         process = sharing.choose(processes, slots, self._limit(depth), limit, is_coroutine=known)
         if process is not None and not process.assignments:

@@ -39,18 +39,10 @@ class Sharing:
         if assignment is not None:
             self._learn(assignment, is_coroutine=True)
 
-    def goes_on(self, now: float) -> None:
-        """Coroutine jobs end, or run on: what they proved still counts."""
-        self._proved_at = now
-
     def came_back(self, assignment: Assignment, now: float) -> None:
         """It can't run beside others."""
         assignment.apart = True
         self._closed_until = now + CLOSED_SECONDS
-        self._learn(assignment, is_coroutine=False)
-
-    def ran_apart(self, assignment: Assignment) -> None:
-        """It had a process to itself."""
         self._learn(assignment, is_coroutine=False)
 
     def is_coroutine(self, assignment: Assignment) -> bool | None:
@@ -59,8 +51,10 @@ class Sharing:
             return False
         return self._functions.get(_function(assignment))
 
-    def limit(self, now: float) -> int:
+    def limit(self, processes: Iterable[ProcessHandle], now: float) -> int:
         """How many jobs one process may run at once, if they are coroutines."""
+        if any(each.shares for each in processes):  # what was proved holds as long as such jobs run
+            self._proved_at = now
         if now < self._closed_until or now - self._proved_at >= MEMORY_SECONDS:
             return 1
         return max(1, min(self.most, 2 * self._proved))
