@@ -35,6 +35,8 @@ class Inlet:
         self._reader = FrameReader()
         self._messages: deque[Message] = deque()
         self._ended = False
+        self.ended = False
+        """True once it was found, without waiting, that there will be no more jobs."""
         self._lock = threading.RLock()
         self._sending = False
         self._later: deque[bytes] = deque()
@@ -99,8 +101,30 @@ class Inlet:
         Frames before it belong to jobs that the host took back.
         """
         token = self._next_token()
-        if token is None:
+        return None if token is None else self._job_of(token)
+
+    def next_job_now(self) -> RunJob | None:
+        """The next job if its token is there already. None if there is none now; see `ended`."""
+        try:
+            data = os.read(self._tokens, TOKEN.size)
+        except BlockingIOError:
             return None
+        if not data:
+            self.ended = True
+            return None
+        return self._job_of(TOKEN.unpack(data)[0])
+
+    def take_in(self) -> None:
+        """Takes in what the stream has, which must be something: a host sends no token before the whole frame."""
+        self._fill()
+        self.ended = self.ended or self._ended
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Of the stream and of the tokens, for those who wait for either."""
+        return self._stream.fileno(), self._tokens
+
+    def _job_of(self, token: int) -> RunJob | None:
         while (message := self.receive()) is not None:
             if not isinstance(message, RunJob) or message.sequence > token:
                 raise ProtocolError(f"got the token of job {token} before its frame: {message!r:.200}")
