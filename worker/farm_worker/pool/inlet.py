@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, RunJobs, encode
 
@@ -115,8 +116,9 @@ class Inlet:
         return self._job_of(TOKEN.unpack(data)[0])
 
     def take_in(self) -> None:
-        """Takes in what the stream has, which must be something: a host sends no token before the whole frame."""
-        self._fill()
+        """Takes in what the stream has. Waits for nothing: a job that was asked for meanwhile may have taken it."""
+        with suppress(BlockingIOError):
+            self._fill(socket.MSG_DONTWAIT)
         self.ended = self.ended or self._ended
 
     @property
@@ -185,9 +187,9 @@ class Inlet:
             self._fill()
         return False
 
-    def _fill(self) -> None:
+    def _fill(self, flags: int = 0) -> None:
         try:
-            data = self._stream.recv(RECEIVE_BYTES)
+            data = self._stream.recv(RECEIVE_BYTES, flags)
         except ConnectionError:
             data = b""
         self._ended = not data
