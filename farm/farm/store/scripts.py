@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+import hiredis
 import redis
 import redis.asyncio
 
@@ -175,6 +176,14 @@ class AsyncScripts:
         elif isinstance(reply, Exception):
             raise reply
         return waited
+
+    async def message_after(
+        self, wait: Sequence[Argument], name: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> bytes:
+        """What `run_after` sends. The script is not loaded for it."""
+        digest = source(name, await self._server_flags())[1]
+        commands = (tuple(wait), ("EVALSHA", digest, len(keys), *keys, *arguments))
+        return b"".join(hiredis.pack_command(cast("Any", command)) for command in commands)
 
     async def _server_flags(self) -> bool:
         known = _flags_of.get(self._client)

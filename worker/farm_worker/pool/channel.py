@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, RunJob, RunJobs, encode
+from farm_worker.pool.watch_messages import Watch
 
 RECEIVE_BYTES = 65536
 """Below the size from which the allocator maps memory afresh for every call."""
@@ -70,6 +71,11 @@ class Channel:
         What is sent in one turn is one frame: with more than a few jobs ahead that halves the cost of each.
         """
         self._jobs.append(job)
+        self._plan_flush()
+
+    def send_watch(self, watch: Watch) -> None:
+        """Sends the watch, then its token, at the end of this turn of the loop. No job may be on its way."""
+        self._frames.append((encode(watch), (watch.sequence,)))
         self._plan_flush()
 
     def _plan_flush(self) -> None:

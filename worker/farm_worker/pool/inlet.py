@@ -6,8 +6,13 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, RunJobs, encode
+from farm_worker.pool.watch_messages import Watch
+
+if TYPE_CHECKING:
+    from farm_worker.pool.queue_watcher import QueueWatcher
 
 RECEIVE_BYTES = 1 << 16
 SAY_BYTES = 1 << 15
@@ -44,6 +49,9 @@ class Inlet:
         self._poll = select.poll()
         self._poll.register(self._stream, select.POLLIN)
         self._tokens = -1
+        self._watcher: QueueWatcher | None = None
+        self._watched = 0
+        """Sequence of the last watch that was begun."""
         if token_descriptor is not None:
             os.set_inheritable(token_descriptor, False)
             self._tokens = token_descriptor
@@ -98,15 +106,29 @@ class Inlet:
 
         Frames before it belong to jobs that the host took back.
         """
-        token = self._next_token()
-        if token is None:
-            return None
+        while (token := self._next_token()) is not None:
+            if (job := self._job_of(token)) is not None:
+                return job
+        return None
+
+    def watch_with(self, watcher: "QueueWatcher") -> None:
+        """From here on `next_job` begins watches that the host lends, and returns what they bring."""
+        self._watcher = watcher
+
+    def _job_of(self, token: int) -> RunJob | None:
+        """None for a watch that brought nothing, and at the end."""
         while (message := self.receive()) is not None:
-            if not isinstance(message, RunJob) or message.sequence > token:
+            if not isinstance(message, RunJob | Watch) or message.sequence > token:
                 raise ProtocolError(f"got the token of job {token} before its frame: {message!r:.200}")
             if message.sequence == token:
-                return message
+                return message if isinstance(message, RunJob) else self._end_watch(message)
         return None
+
+    def _end_watch(self, watch: Watch) -> RunJob | None:
+        if self._watcher is None:
+            raise ProtocolError(f"got watch {watch.sequence}, and can't watch")
+        said, job = self._watcher.answer(watch)
+        return job if self.send(said) else None
 
     def _send_soon(self, data: bytes) -> bool:
         self._sending = True
@@ -156,10 +178,22 @@ class Inlet:
         """
         while not self._ended:
             ready = {descriptor for descriptor, _ in self._poll.poll()}
+            if self._stream.fileno() in ready:
+                self._fill()
+                if self._is_lent_watch():
+                    return True
             if self._tokens in ready:
                 return True
-            self._fill()
         return False
+
+    def _is_lent_watch(self) -> bool:
+        """Waits at Redis, if that is what the host said last, until only a token tells what is to be done."""
+        last = self._messages[-1] if self._messages else None
+        if not isinstance(last, Watch) or last.sequence <= self._watched or self._watcher is None:
+            return False
+        self._watched = last.sequence
+        self._watcher.wait(last, self._stream.fileno(), self._tokens)
+        return True
 
     def _fill(self) -> None:
         try:

@@ -13,6 +13,7 @@ from math import inf
 
 from farm_settings import PoolSettings
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize, Outcome, Output
@@ -22,6 +23,7 @@ from farm_worker.pool.start_method import starter_for
 from farm_worker.pool.starter import Spawner, Starter
 from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
+from farm_worker.pool.watch_messages import Watched
 
 MAX_DEPTH = 512
 """Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
@@ -72,6 +74,8 @@ class Pool:
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
+        self.lender = Lender(settings, self._staff, self._sequences)
+        """Of watches of queues."""
 
     @property
     def processes(self) -> Sequence[ProcessHandle]:
@@ -190,13 +194,14 @@ class Pool:
         assignment.begun_at = None
         assignment.expires_at = self._expires_at
         process.dispatch(assignment)
+        self._launched(process, assignment)
         if process.is_quiet and self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
-        if self._observer is not None:
-            self._observer.job_launched(process, assignment)
-        if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
-            self._staff.plan_fill()
         return True
+
+    def lend(self, request: bytes, began: Callable[[Watched], Assignment | None]) -> LentWatch | None:
+        """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
+        return self.lender.lend(request, self._expires_at, began)
 
     def flush(self) -> None:
         """What was dispatched goes out now: for jobs that come alone, to processes that idle."""
@@ -255,7 +260,7 @@ class Pool:
             return
         self._expires_at = expires_at
         for process in self._staff.processes:
-            if process.assignments:
+            if process.assignments or process.watch.lent is not None:
                 process.renew(expires_at)
 
     def find(self, job_id: bytes) -> ProcessHandle | None:
@@ -293,6 +298,9 @@ class Pool:
         self._staff.welcome()
         self._on_change()
 
+    def on_begun(self, process: ProcessHandle, assignment: Assignment) -> None:
+        self._launched(process, assignment)
+
     def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if self._observer is not None:
             self._observer.jobs_finished(process, outcomes)
@@ -323,6 +331,12 @@ class Pool:
         if any(process.is_quiet for process in self._staff.processes):
             self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
 
+    def _launched(self, process: ProcessHandle, assignment: Assignment) -> None:
+        if self._observer is not None:
+            self._observer.job_launched(process, assignment)
+        if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
+            self._staff.plan_fill()
+
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
 
@@ -331,10 +345,11 @@ class Pool:
         if self._staff.busy >= self._staff.slots:
             return None
         free = (one for one in self._staff.processes if one.state is State.READY and not one.assignments)
-        return next((process for process in free if process.solitary == self.separates), None)
+        fit = (process for process in free if process.solitary == self.separates)
+        return next((process for process in sorted(fit, key=_has_watch) if process.watch.take_back()), None)
 
     def _choose(self, depth: int) -> ProcessHandle | None:
-        idle = best = None
+        idle = watching = best = None
         best_held: float = depth if depth > 0 else -inf
         busy = 0
         for process in self._staff.processes:
@@ -342,8 +357,19 @@ class Pool:
             if held:
                 busy += 1
             if process.state is State.READY and not process.solitary:
-                if not held:
+                if not held and process.watch.lent is None:
                     idle = idle or process
+                elif not held:
+                    watching = watching or process
                 elif held < best_held:
                     best, best_held = process, held
-        return idle if idle is not None and busy < self._staff.slots and depth > 0 else best
+        if busy < self._staff.slots and depth > 0:
+            if idle is not None:
+                return idle
+            if watching is not None and watching.watch.take_back():
+                return watching
+        return best
+
+
+def _has_watch(process: ProcessHandle) -> bool:
+    return process.watch.lent is not None

@@ -12,6 +12,7 @@ from farm_worker.pool.channel import Channel
 from farm_worker.pool.control import ControlLine
 from farm_worker.pool.escalation import Escalation
 from farm_worker.pool.group import ProcessGroup
+from farm_worker.pool.lending import WatchSlot
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.listener import Listener
 from farm_worker.pool.progress import heard
@@ -33,6 +34,7 @@ from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.said import Said
 from farm_worker.pool.starter import Group, Started, Starter, reap_child
 from farm_worker.pool.state import State
+from farm_worker.pool.watch_messages import Watched
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
@@ -91,6 +93,7 @@ class ProcessHandle:
         self._lines, child_lines = Lines.open()
         self.line = ControlLine(self._lines.control)
         self._channel = self._open_channel()
+        self.watch = WatchSlot(self._channel)
         self._said = Said(self._lines.output, self, partial(listener.on_output, self))
         self._channel.send(initialize)
         try:
@@ -136,7 +139,10 @@ class ProcessHandle:
             self._channel.be_quiet()
         if assignment.alone:
             self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
-        elif self.jobs_left <= 0:
+        self._close_after_last()
+
+    def _close_after_last(self) -> None:
+        if self.jobs_left <= 0:
             self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
 
     def flush(self) -> None:
@@ -169,6 +175,7 @@ class ProcessHandle:
         """The jobs that the process has not begun, in order. It can't begin them any more."""
         taken = self._withdrawn.union(self._channel.take_back())
         self._withdrawn.clear()
+        self.watch.taken(taken)
         if not taken:
             return []
         back = [assignment for assignment in self.assignments if assignment.sequence in taken]
@@ -185,6 +192,7 @@ class ProcessHandle:
         if self.state is State.STARTING:
             self.kill(reason)
         elif self.state is State.READY:
+            self.watch.take_back()
             self._causes.close = reason
             self._causes.close_detail = why
             self.state = State.CLOSING
@@ -288,6 +296,8 @@ class ProcessHandle:
                 self._note_progress(message)
             elif isinstance(message, Ready):
                 self._become_ready()
+            elif isinstance(message, Watched):
+                self._begin_watched(message, now)
             else:
                 self._note(message)
         if outcomes:
@@ -297,6 +307,18 @@ class ProcessHandle:
             else:
                 self._rest()
             self._listener.on_outcomes(self, outcomes)
+
+    def _begin_watched(self, said: Watched, now: float) -> None:
+        assignment = self.watch.hear(said)
+        if assignment is not None:
+            assignment.dispatched_at = now
+            self.assignments.append(assignment)
+            self.jobs_sent += 1
+            self._begin_first(now)
+            self._listener.on_begun(self, assignment)
+            self._close_after_last()
+        elif said.begun:
+            self.kill(Reason.HOST_LOST)
 
     def _collect(self, message: Outcome, now: float, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if not outcomes:  # once for all that came together: which of their jobs wrote to the pipe, nobody knows
@@ -388,6 +410,7 @@ class ProcessHandle:
         self._escalation.close()
         self._channel.drain()
         self._said.settle()
+        self.watch.end()
         unbegun = self.take_back()
         begun = self.assignments.popleft() if self.assignments else None
         unbegun = [*self.assignments, *unbegun]
