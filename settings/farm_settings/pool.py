@@ -48,4 +48,4 @@ class PoolSettings(Section):
     ping_timeout: Duration = Field(default=60.0, description="a process silent for so long is killed")
     high_ping_threshold: Duration = Field(default=0.5, description="an answer slower than this is worth a warning")
     http_proxy: Proxy = Field(default=None, description="proxy that jobs are told to use")
-    async_concurrency: Count = Field(default=1, description="asynchronous jobs that one process runs at a time")
+    async_concurrency: Count = Field(default=1, description="coroutine jobs that one process runs at a time")

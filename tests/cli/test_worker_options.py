@@ -271,7 +271,7 @@ def test_flags_are_handed_over_once() -> None:
 
 
 def test_a_setting_that_does_nothing_yet_is_taken_with_a_warning(started: list[tuple[str, dict[str, Any]]]) -> None:
-    result = CliRunner().invoke(command_line, ["worker", "--async-concurrency", "5"])
+    result = CliRunner().invoke(command_line, ["worker", "--queue-class", "shop.Queue"])
     assert result.exit_code == 0
-    assert "Warning: async_concurrency (from the flag) has no effect in this version" in result.stderr
+    assert "Warning: queue_class (from the flag) has no effect in this version" in result.stderr
     assert started

@@ -30,6 +30,16 @@ class Process:
     def begun(self) -> Assignment | None:
         return self.assignments[0] if self.has_begun and self.assignments else None
 
+    @property
+    def running(self) -> list[Assignment]:
+        return [] if self.begun is None else [self.begun]
+
+    def find_running(self, job_id: bytes) -> Assignment | None:
+        return next((each for each in self.running if each.job_id == job_id), None)
+
+    def stop(self, _: Assignment, reason: Reason) -> None:
+        self.kill(reason)
+
     def take_back(self) -> list[Assignment]:
         first = 1 if self.has_begun else 0
         taken, self.assignments = self.assignments[first:], self.assignments[:first]

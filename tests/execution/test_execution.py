@@ -57,7 +57,7 @@ class Pool:
     """Ten idle processes that never end a job."""
 
     processes: Sequence[Any] = ()
-    busy = starting = idle = 0
+    busy = running = starting = idle = 0
     ready = idle_target = 0
     slots = 10
 
@@ -293,7 +293,9 @@ def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
 
         store.exchange_answers = one_of_three
         execution.max_jobs = 1
-        pool.processes = [SimpleNamespace(assignments=[assignment()], begun=None, unread_since=lambda: float("inf"))]
+        pool.processes = [
+            SimpleNamespace(assignments=[assignment()], begun=None, running=[], unread_since=lambda: float("inf"))
+        ]
         execution.placed(2)
         recalling = asyncio.create_task(recall(execution, publish))
         while not store.handed_back:

@@ -22,6 +22,8 @@ class OwnPool:
         self._queue = Queue("default", connection=client)
         self._client = client
         self._url = url
+        self.concurrency = 1
+        """Coroutine jobs that a process runs side by side. The pool is to be told the same."""
 
     def write(self, app: str) -> None:
         """The app module; what a job needs of it is imported as `userapp`."""
@@ -64,6 +66,7 @@ class OwnPool:
             result_ttl=500,
             exception_handlers=[],
             log_level="warning",
+            async_concurrency=self.concurrency,
         )
 
 

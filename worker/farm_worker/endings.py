@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from farm.ending import Ending, pack_ending
 from farm.records import LONGEST_SECONDS, failure_text, iso_now
@@ -19,6 +20,9 @@ FAILURE_TTL_SECONDS = 365 * 24 * 3600
 _RUN_AGAIN = {Reason.DRAINED, Reason.CLOSED, Reason.RECYCLED, Reason.SURPLUS}
 """Ends of a process that are the host's own doing: its job goes back and nobody is blamed."""
 
+
+_OF_ONE_JOB = {Reason.STOPPED, Reason.JOB_TIMEOUT, Reason.LEASE_LOST}
+"""Ends of a process on account of one job: those that ran beside it are not to blame."""
 
 STOPPED_TEXT = "Job stopped by user, work-horse terminated."
 """RQ's own words."""
@@ -66,6 +70,11 @@ def from_process_end(assignment: Assignment, end: ProcessEnd, host: str = "") ->
         text = f"Work-horse terminated unexpectedly; waitpid returned {_wait_status(end)}; {end.report()}"
         return _ending(assignment, kind, text + ends_before(assignment), evidence=crash_line(assignment, end, host))
     return _ending(assignment, kind, text)
+
+
+def spared(end: ProcessEnd) -> ProcessEnd:
+    """The end, for a job that ran beside the one named in it. Where nobody knows which is to blame, all are."""
+    return replace(end, reason=Reason.CLOSED) if end.reason in _OF_ONE_JOB else end
 
 
 def stopped_ending(assignment: Assignment) -> Ending:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from math import inf
@@ -22,9 +21,11 @@ from farm.store.started import StartedJob
 from farm_worker import prefetch
 from farm_worker.beginnings import assign
 from farm_worker.contact import Contact
-from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, stopped_ending
+from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, spared
 from farm_worker.hand_back import HandBack
+from farm_worker.held import Held
 from farm_worker.job_log import JobLog
+from farm_worker.job_stops import JobStops
 from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -59,8 +60,7 @@ class Execution:
         self._pool: Pool | None = None
         self._who: Registration | None = None
         self._outcomes = outcomes
-        self._held: deque[Assignment] = deque()
-        """Started, and without a process: their process died before it began them."""
+        self._held = Held()
         self._back = HandBack(store, self.contact, self.refused)
         self._start: StartBatch | None = None
         self._start_over = asyncio.Event()
@@ -69,6 +69,7 @@ class Execution:
         self._wake = asyncio.Event()
         self.stirred = asyncio.Event()
         """Jobs may have come or gone since somebody cleared it."""
+        self.stops = JobStops(lambda: self.pool, self._held, self._outcomes, self._wake)
         self.taking = Taking(self._idle_room)
         """From reserved queues."""
 
@@ -91,7 +92,7 @@ class Execution:
         """
         self._who = None
         self.taking.end_lent()
-        self._held.clear()
+        self._held.take_all()
         self._back.begin(None)
         self._end_start()
         self.inbox = 0
@@ -158,7 +159,6 @@ class Execution:
         self._hold(started[:room])
         self._back.add(*map(assign, started[room:]))
         self._deal_held()
-        self.pool.flush()
         self.stirred.set()
         if len(self._back):
             self._wake.set()
@@ -170,7 +170,7 @@ class Execution:
 
     def take_peak(self) -> int:
         """The greatest number of processes that were busy at once since the last call."""
-        peak, self._peak = self._peak, self.pool.busy
+        peak, self._peak = self._peak, self.pool.running
         return peak
 
     def wake(self) -> None:
@@ -185,6 +185,9 @@ class Execution:
             if outcome.kind == "unbegun":
                 self._back.add(assignment)
                 continue
+            if outcome.kind == "returned":  # unbegun, and before all that is held
+                self._held.put_back(assignment)
+                continue
             if outcome.kind == "interrupted":
                 self._put_back(assignment, interrupted_ending(assignment), drained=True)
                 continue
@@ -196,10 +199,13 @@ class Execution:
         """A process is gone. The job that it had begun is accounted for, those that it had not begin elsewhere."""
         if end.reason is Reason.HOST_LOST:
             return  # they belong to others now
-        self._held.extend(unbegun)
+        self._held.add(unbegun)
         if begun is not None and end.reason is not Reason.LEASE_LOST:
             ending = from_process_end(begun, end, self._who.host if self._who else "")
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
+        for one in end.beside:
+            ending = from_process_end(one, spared(end), self._who.host if self._who else "")
+            self._put_back(one, ending, drained=ending is None)
         self._outcomes_added()
 
     async def run(self) -> None:
@@ -210,29 +216,6 @@ class Execution:
             while await self._step():
                 self.stirred.set()
             self.stirred.set()
-
-    def stop_job(self, job_id: bytes) -> bool:
-        """Ends a job on request: its process is killed, or it is never begun. False if this host does not have it."""
-        return (
-            self.pool.kill_job(job_id, Reason.STOPPED)
-            or self._withdraw(job_id)
-            or self.pool.kill_job(job_id, Reason.STOPPED)  # begun in between
-        )
-
-    def cancel_job(self, job_id: bytes, grace: float) -> bool:
-        """Asks a job to end by itself; after `grace` seconds it is stopped. One that was not begun is stopped at once.
-
-        False if this host does not have it.
-        """
-        if self._withdraw(job_id):
-            return True
-        process = self.pool.find(job_id)
-        begun = process.begun if process is not None else None
-        if process is None or begun is None or begun.job_id != job_id:
-            return False
-        process.cancel(job_id, f"canceled, to be stopped in {grace:g} s")
-        asyncio.get_running_loop().call_later(grace, self._stop_attempt, begun)
-        return True
 
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
@@ -249,10 +232,11 @@ class Execution:
         """Redis gave this job to others, or knows nothing of it: it ends here, and nothing is said of it."""
         for process in self.pool.processes:
             if any(one.token == token for one in process.assignments):
-                self._held.extendleft(reversed(process.take_back()))
-                if process.begun is not None and process.begun.token == token:
-                    process.kill(Reason.LEASE_LOST)
-        self._held = deque(one for one in self._held if one.token != token)
+                self._held.put_first(process.take_back())
+                for begun in process.running:
+                    if begun.token == token:
+                        process.stop(begun, Reason.LEASE_LOST)
+        self._held.drop(token)
         self._wake.set()
 
     def disown(self, assignments: Sequence[Assignment]) -> None:
@@ -287,24 +271,7 @@ class Execution:
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
-        return [begun for process in self.pool.processes if (begun := process.begun)]
-
-    def _withdraw(self, job_id: bytes) -> bool:
-        """Stops a job that no process has begun. False if there is none of this id."""
-        process = self.pool.find(job_id)
-        waiting = [*(process.take_back() if process else ()), *self._held]
-        stopped = [assignment for assignment in waiting if assignment.job_id == job_id]
-        self._held = deque(assignment for assignment in waiting if assignment.job_id != job_id)
-        self._outcomes.add(*map(stopped_ending, stopped))
-        self._wake.set()
-        return bool(stopped)
-
-    def _stop_attempt(self, attempt: Assignment) -> None:
-        """The grace of a canceled job is over. It may have ended, and run again since: that is another attempt."""
-        process = self.pool.find(attempt.job_id)
-        if process is not None and process.begun is attempt:
-            _logger.info("job %s did not end by itself and is stopped", attempt.job_id.decode(errors="replace"))
-            process.kill(Reason.STOPPED)
+        return [begun for process in self.pool.processes for begun in process.running]
 
     async def _step(self) -> bool:
         if self.contact.lost:
@@ -368,7 +335,7 @@ class Execution:
         """How many jobs would begin at once, if they came now."""
         if not self.accepting:
             return 0
-        free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.busy)
+        free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.running)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
     def _next_start(self) -> StartBatch | None:
@@ -381,6 +348,8 @@ class Execution:
         return self._start
 
     def _room(self, now: float) -> int:
+        if self._held.waits_apart:
+            return 0
         depth = prefetch.depth(self.durations.expected(now))
         sent = sum(len(process.assignments) for process in self.pool.processes)
         room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
@@ -398,28 +367,17 @@ class Execution:
         self._hold(exchange.started)
         self._deal_held()
 
-    def _hold(self, started: Iterable[StartedJob]) -> None:
+    def _hold(self, started: Sequence[StartedJob]) -> None:
+        self._held.add(map(assign, started))
         for job in started:
-            self._held.append(assign(job))
             self._job_log.started(job)
 
     def _deal_held(self) -> None:
-        expected = self.durations.expected(time.monotonic())
-        depth, self.pool.look_seconds = prefetch.depth(expected), prefetch.unheard(expected)
-        passed: list[Assignment] = []
-        while self._held:
-            if not self.pool.dispatch(self._held[0], depth):
-                if not (self._held[0].alone and self.pool.separates):
-                    break
-                passed.append(self._held[0])
-            self._held.popleft()
-        self._held.extendleft(reversed(passed))
-        self._peak = max(self._peak, self.pool.busy)
+        self._held.deal(self.pool, prefetch.depth(self.durations.expected(time.monotonic())))
+        self._peak = max(self._peak, self.pool.running)
 
     def _take_all_back(self) -> list[Assignment]:
-        back = [*self.pool.take_back(None), *self._held]
-        self._held.clear()
-        return back
+        return [*self.pool.take_back(None), *self._held.take_all()]
 
     def inbox_is_late(self, now: float) -> bool:
         """Ids wait, and no process has room for them or is about to have."""
@@ -429,12 +387,11 @@ class Execution:
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""
         sent_before = now - prefetch.RECALL_SECONDS if self.accepting else inf
-        held_since = self._held[0].dispatched_at if self._held else inf
-        return held_since < sent_before or any(one.unread_since() < sent_before for one in self.pool.processes)
+        return self._held.is_older_than(sent_before) or any(
+            one.unread_since() < sent_before for one in self.pool.processes
+        )
 
     def late(self, now: float) -> list[Assignment]:
         """Those, taken back."""
-        late = self.pool.take_back(prefetch.RECALL_SECONDS)
-        while self._held and now - self._held[0].dispatched_at > prefetch.RECALL_SECONDS:
-            late.append(self._held.popleft())
-        return late
+        sent_before = now - prefetch.RECALL_SECONDS
+        return [*self.pool.take_back(prefetch.RECALL_SECONDS), *self._held.take_older_than(sent_before)]

@@ -213,7 +213,7 @@ class Heartbeat:
                 # A process that is not warm can't take a job: what is placed must find one. With none kept warm
                 # it is the first job that brings up a process.
                 slots=pool.capable if pool.idle_target else pool.slots,
-                busy=pool.busy,
+                busy=pool.running,
                 prefetch=self._prefetch(),
                 peak=self._execution.take_peak(),
                 user_load=self._users_load,

@@ -36,6 +36,7 @@ def first_message(
         result_ttl=settings.jobs.result_ttl,
         exception_handlers=list(settings.jobs.exception_handlers),
         log_level=settings.logs.log_level,
+        async_concurrency=settings.pool.async_concurrency,
         close_timeout=settings.pool.close_timeout,
         http_proxy=settings.pool.http_proxy,
         runners=dict(runners),

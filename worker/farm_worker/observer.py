@@ -19,7 +19,7 @@ STATES = {"full": "host_full", "available": "host_available", "draining": "host_
 FACT_NAMES = {"last_memory": "memory", "job_id": "job"}
 """Facts of an end whose name for users is another one."""
 
-ATTRIBUTES = frozenset({"reason", "pid", "number", "queue", "attempt", "function"})
+ATTRIBUTES = frozenset({"reason", "pid", "number", "queue", "attempt", "function", "beside"})
 """Of an end: they are attributes of the event itself."""
 
 
@@ -71,7 +71,7 @@ class HostObserver:
         if not self._handlers.wants("job_finished"):
             return
         for assignment, outcome in outcomes:
-            if outcome.kind == "unbegun":
+            if outcome.kind in {"unbegun", "returned"}:  # it did not begin
                 continue
             self._handlers.tell(
                 "job_finished",

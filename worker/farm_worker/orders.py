@@ -68,7 +68,7 @@ class Orders:
     def _stop(self, job_id: str, execution_id: str | None = None) -> None:
         """`execution_id`: only if this attempt of the job is the one that is here."""
         is_here = execution_id is None or execution_id in self._execution.served()
-        stopped = is_here and self._execution.stop_job(_bytes(job_id))
+        stopped = is_here and self._execution.stops.stop(_bytes(job_id))
         _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
 
     def _cancel(self, command: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Orders:
         if not 0 <= grace < inf:
             _logger.warning("command ignored, its grace is no length of time: %r", command)
             return
-        canceled = self._execution.cancel_job(_bytes(job_id), grace)
+        canceled = self._execution.stops.cancel(_bytes(job_id), grace)
         found = f"has {grace:g} s to end" if canceled else "it does not run here"
         _logger.info("asked to cancel job %s: %s", job_id, found)
 

@@ -10,7 +10,7 @@ from farm_settings import SETTINGS, Setting, Settings, show
 REPEATABLE = ("path", "exception_handlers")
 """Lists that are given one item at a time, as with rq."""
 
-WITHOUT_EFFECT = frozenset({"async_concurrency", "queue_class"})
+WITHOUT_EFFECT = frozenset({"queue_class"})
 """Settings that nothing reads in this version. They are taken, and a warning says so."""
 
 TITLES = {

@@ -35,6 +35,8 @@ class Alarm:
     def __init__(self) -> None:
         self.interrupt: Callable[[], bool] | None = None
         """While a coroutine runs: ends it without breaking the event loop. False: raise right here."""
+        self.on_stop: Callable[[], None] | None = None
+        """While coroutine jobs run side by side: hears, in place of the job that runs, that the host stops."""
         self.stops_at = inf
         """Monotonic seconds: by then this process has to be done. `inf`: the host does not stop."""
         self.interrupted = False
@@ -112,6 +114,10 @@ class Alarm:
         now = time.monotonic()
         if self._stop_is_new:
             self._stop_is_new = False
+            if self.on_stop is not None:
+                self.interrupted = True
+                self.on_stop()
+                return
             if not self._in_job:  # what follows a job is not interrupted: it has a limit
                 return
             self.interrupted = True

@@ -1,10 +1,12 @@
 """One job that was given to a process."""
 
 from dataclasses import dataclass
+from math import inf
 
 from farm.packed import unpack
 from farm.store.job_status import Progress
 from farm_worker.pool.protocol import RunJob
+from farm_worker.pool.reasons import Reason
 
 FUNCTION_LENGTH = 200
 READING_SECONDS = 20.0
@@ -42,6 +44,12 @@ class Assignment:
     """Given by the pool at each dispatch: grows, unique within the pool."""
     dispatched_at: float = 0.0
     """Monotonic seconds; set at dispatch."""
+    overdue_at: float = inf
+    """Monotonic seconds: when it is to be over, its time to unwind included. `inf` while it has not begun."""
+    apart: bool = False
+    """It came back from a process where others ran side by side: it is no coroutine, and runs beside none."""
+    stopped_for: Reason | None = None
+    """Why it was asked to end, so that those beside it go on."""
     begun_at: float | None = None
     """Monotonic seconds, an estimate: the dispatch if the process was idle, else the end of the job before it."""
     recorded: bool = False

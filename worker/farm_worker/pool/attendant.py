@@ -11,7 +11,17 @@ from typing import Any
 
 from farm_worker.pool.expiry import Expiry
 from farm_worker.pool.interruption import Interruption
-from farm_worker.pool.protocol import CancelJob, FrameReader, InterruptJob, Message, Ping, Pong, Renewed, encode
+from farm_worker.pool.protocol import (
+    CancelJob,
+    FrameReader,
+    InterruptJob,
+    Message,
+    Ping,
+    Pong,
+    Renewed,
+    StopJob,
+    encode,
+)
 
 RECEIVE_BYTES = 4096
 _LEFT_TO_IT = frozenset({
@@ -73,6 +83,9 @@ def _answer(message: Message, control: int, interruption: Interruption, expiry: 
         from farm import context  # noqa: PLC0415 - long imported by then; the process decides when that is
 
         context.cancel_job(message.sequence, message.reason)
+    elif isinstance(message, StopJob):
+        if interruption.stop_job is not None:
+            interruption.stop_job(message.sequence)
     elif isinstance(message, InterruptJob):
         interruption.come(message.seconds)
     elif isinstance(message, Renewed):

@@ -44,6 +44,16 @@ class Causes:
         """From this state on it only ends. The first call counts, and before that the end of its stream."""
         self.last_state = self.last_state or self.state_before_mute or state
 
+    def overdue_reason(self, state: State, job: Assignment | None) -> Reason:
+        """What it means that it is overdue while in this state, with `job` at work."""
+        if self.state_before_mute is not None and self.close is None:
+            return Reason.UNRESPONSIVE
+        if state is State.STARTING:
+            return Reason.INITIALIZE_TIMEOUT
+        if job is None:
+            return self.close or Reason.CLOSED
+        return job.stopped_for or Reason.JOB_TIMEOUT
+
     def stack(self, written: str, signal_name: str | None) -> str:
         """Of what is in its file of stacks, that which is about its end."""
         if self.stacks_before is not None:

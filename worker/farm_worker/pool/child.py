@@ -25,7 +25,7 @@ from farm_worker.pool.leaving import leave
 from farm_worker.pool.left_children import adopt_orphans
 from farm_worker.pool.lines import ChildLines
 from farm_worker.pool.output import ProcessOutput
-from farm_worker.pool.protocol import Dirty, Initialize, Message, Ready
+from farm_worker.pool.protocol import Dirty, Initialize, Message, Ready, RunJob
 from farm_worker.pool.stacks import keep_stacks
 from farm_worker.pool.surroundings import Surroundings, die_with_parent, take_signals, use_path
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from farm_worker.pool.loaded import Loaded
     from farm_worker.pool.queue_watcher import QueueWatcher
     from farm_worker.pool.warmth import Warmth
+    from farm_worker.pool.work import Work
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +69,11 @@ def serve(
         return entry.fail(error)
     if entry.inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
         entry.inlet.watch_with(_watcher(entry.initialize))
-        _run_jobs(entry.inlet, equipment, entry.output, expiry)
+        concurrency = entry.initialize.async_concurrency
+        if concurrency > 1:
+            _run_side_by_side(entry.inlet, equipment, entry.output, expiry, interruption, concurrency)
+        else:
+            _run_jobs(entry.inlet, equipment, entry.output, expiry)
     warmth.close(entry.initialize.close_timeout)
     entry.output.finish()
     return 0
@@ -110,18 +115,59 @@ def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, expir
     surroundings = Surroundings()
     work = Work(equipment, surroundings.settle)
     while (message := inlet.next_job()) is not None:
-        output.begin(message.sequence)
-        expiry.begin(message.expires_at, must_end=message.must_end)
-        outcome = work.run(message)
-        expiry.end()
-        left = surroundings.restore(work.package) or work.left_tasks
-        output.end(message.sequence)
+        if not _run_job(message, inlet, work, surroundings, output, expiry):
+            return
+
+
+def _run_job(
+    message: RunJob, inlet: Inlet, work: "Work", surroundings: Surroundings, output: ProcessOutput, expiry: Expiry
+) -> bool:
+    """Whether others may follow it."""
+    output.begin(message.sequence)
+    expiry.begin(message.expires_at, must_end=message.must_end)
+    outcome = work.run(message)
+    expiry.end()
+    left = surroundings.restore(work.package) or work.left_tasks
+    output.end(message.sequence)
+    if left:
+        inlet.send(Dirty(left))
+    if not inlet.send(outcome):
+        return False
+    work.send_webhooks(outcome)
+    return not left
+
+
+def _run_side_by_side(
+    inlet: Inlet,
+    equipment: "Equipment",
+    output: ProcessOutput,
+    expiry: Expiry,
+    interruption: Interruption,
+    concurrency: int,
+) -> None:
+    """Coroutine jobs beside each other, all others one at a time."""
+    from farm_worker.pool.coroutine_jobs import CoroutineJobs  # noqa: PLC0415 - imports RQ, see above
+    from farm_worker.pool.work import Work  # noqa: PLC0415 - as well
+
+    surroundings = Surroundings()
+    work = Work(equipment, surroundings.settle)
+    jobs = CoroutineJobs(equipment, inlet, output, expiry, concurrency)
+    interruption.stop_job = jobs.stop
+    while (message := inlet.next_job()) is not None:
+        modules = len(sys.modules)
+        job = jobs.look(message)
+        if len(sys.modules) != modules:
+            surroundings.settle()
+        if job is None:
+            jobs.keep_apart()
+            if not _run_job(message, inlet, work, surroundings, output, expiry):
+                return
+            continue
+        expiry.begin(message.expires_at, must_end=False)
+        left = jobs.run(job)
+        left = surroundings.restore(lambda: "") or left
         if left:
             inlet.send(Dirty(left))
-        if not inlet.send(outcome):
-            return
-        work.send_webhooks(outcome)
-        if left:
             return
 
 

@@ -6,7 +6,17 @@ import time
 from contextlib import suppress
 from math import inf
 
-from farm_worker.pool.protocol import CancelJob, FrameReader, InterruptJob, Message, Ping, Pong, Renewed, encode
+from farm_worker.pool.protocol import (
+    CancelJob,
+    FrameReader,
+    InterruptJob,
+    Message,
+    Ping,
+    Pong,
+    Renewed,
+    StopJob,
+    encode,
+)
 
 RECEIVE_BYTES = 4096
 MAX_REASON = 1000
@@ -56,8 +66,12 @@ class ControlLine:
         """Asks the job of this sequence to end. False: the line is full or gone."""
         return self._send(CancelJob(sequence, reason[:MAX_REASON]))
 
+    def stop(self, sequence: int) -> bool:
+        """Cancels the coroutine of this sequence's job. False: the line is full or gone."""
+        return self._send(StopJob(sequence))
+
     def interrupt(self, seconds: float) -> bool:
-        """Interrupts the job that runs; what follows it has `seconds`. False: the line is full or gone."""
+        """Raises JobInterrupted in the job that runs; all that follows it has `seconds`. False: it can't be told."""
         return self._send(InterruptJob(seconds))
 
     def renew(self, expires_at: float) -> bool:

@@ -35,6 +35,11 @@ class Coroutines:
         """Whether the job that runs has used the loop."""
         return self._earlier is not None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, made at the first look."""
+        return self._loop()
+
     def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
         """Runs a hook's coroutine. Its tasks stay."""
         value: Value = self._loop().run_until_complete(self._begin(coroutine))

@@ -52,6 +52,12 @@ class Expiry:
                     self._moved.wait(LOOK_SECONDS)
         self._must_end = must_end
 
+    def allows(self, at: float) -> bool:
+        """Whether a job that was sent with `at` may begin: for whom to wait would hold up others. It need not end."""
+        if at > self._at or self._at == inf:
+            self._at = at or inf
+        return clock() < self._at
+
     def end(self) -> None:
         """No job runs."""
         self._must_end = False

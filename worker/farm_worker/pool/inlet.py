@@ -40,6 +40,8 @@ class Inlet:
         self._reader = FrameReader()
         self._messages: deque[Message] = deque()
         self._ended = False
+        self.ended = False
+        """True once it was found, without waiting, that there will be no more jobs."""
         self._lock = threading.RLock()
         self._sending = False
         self._later: deque[bytes] = deque()
@@ -114,6 +116,27 @@ class Inlet:
     def watch_with(self, watcher: "QueueWatcher") -> None:
         """From here on `next_job` begins watches that the host lends, and returns what they bring."""
         self._watcher = watcher
+
+    def next_job_now(self) -> RunJob | None:
+        """The next job if its token is there already. None if there is none now; see `ended`."""
+        try:
+            data = os.read(self._tokens, TOKEN.size)
+        except BlockingIOError:
+            return None
+        if not data:
+            self.ended = True
+            return None
+        return self._job_of(TOKEN.unpack(data)[0])
+
+    def take_in(self) -> None:
+        """Takes in what the stream has, which must be something: a host sends no token before the whole frame."""
+        self._fill()
+        self.ended = self.ended or self._ended
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Of the stream and of the tokens, for those who wait for either."""
+        return self._stream.fileno(), self._tokens
 
     def _job_of(self, token: int) -> RunJob | None:
         """None for a watch that brought nothing, and at the end."""

@@ -1,5 +1,6 @@
 """The host's word that it can't wait any longer for a job, on its way to the thread that runs the job."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -13,6 +14,8 @@ class Interruption:
     """One for each thread that runs jobs. The word may come before there is such a thread."""
 
     def __init__(self) -> None:
+        self.stop_job: Callable[[int], None] | None = None
+        """Ends the one job of a sequence where several run side by side; called from another thread."""
         self._alarm: Interruptible | None = None
         self._seconds: float | None = None
 

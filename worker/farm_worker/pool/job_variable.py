@@ -24,7 +24,7 @@ class JobVariable:
     def set(self, job_id: bytes) -> None:
         """With a zero byte in its id, which no variable can have, a job has none."""
         if b"\0" in job_id:
-            os.environb.pop(NAME, None)
+            self.clear()
             return
         if self._environment.get(NAME) is not self._written or len(job_id) >= ROOM or not self._address:
             self._make_room(job_id)
@@ -32,6 +32,10 @@ class JobVariable:
         self._environment[NAME] = self._written = job_id
         if self._address:
             ctypes.memmove(self._address, job_id + b"\0", len(job_id) + 1)
+
+    def clear(self) -> None:
+        """No job has one, as where several run side by side."""
+        os.environb.pop(NAME, None)
 
     def _make_room(self, job_id: bytes) -> None:
         """Somebody else changed it, or it is the first one."""

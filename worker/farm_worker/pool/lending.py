@@ -63,6 +63,7 @@ class WatchSlot:
         """To a process that is idle."""
         self.lent = lent
         self._channel.send_watch(Watch(lent.sequence, request, expires_at))
+        self._channel.flush()
 
     def take_back(self) -> bool:
         """False if the process has a watch whose token it has read."""
@@ -120,7 +121,6 @@ class Lender:
             process.renew(expires_at)
         lent = LentWatch(next(self._sequences), process.watch, began)
         process.watch.lend(lent, request, expires_at)
-        process.flush()
         return lent
 
     def refuse(self) -> None:

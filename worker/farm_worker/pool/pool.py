@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from farm_settings import PoolSettings
+from farm_worker.pool import choosing, sharing
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize, Outcome, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.pool.sharing import Sharing
 from farm_worker.pool.staff import Staff
 from farm_worker.pool.start_method import starter_for
 from farm_worker.pool.starter import Spawner, Starter
@@ -70,6 +72,8 @@ class Pool:
         self.look_seconds = LOOK_SECONDS
         """Between two looks at what processes with several jobs have said. Each one costs as much as many outcomes."""
         self._looked_at = -inf
+        beside = settings.executor == "process" and settings.process_mode == "reuse"
+        self._sharing = Sharing(settings.async_concurrency if beside else 1)
         self._next_look: asyncio.TimerHandle | None = None
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
@@ -129,7 +133,20 @@ class Pool:
     @property
     def capable(self) -> int:
         """Jobs that can run at once as things are: in busy processes, and in idle ones as far as there are slots."""
+        if self.shares:
+            limit = self._sharing.limit(self._staff.processes, time.monotonic())
+            return sharing.capable(self._staff.processes, self.slots, self._sharing.most, limit)
         return min(self.slots, self.busy + self.idle)
+
+    @property
+    def shares(self) -> bool:
+        """Whether coroutine jobs run side by side here."""
+        return self._sharing.most > 1
+
+    @property
+    def running(self) -> int:
+        """Jobs that run at once."""
+        return sharing.running(self._staff.processes, self._sharing.most) if self.shares else self.busy
 
     @property
     def separates(self) -> bool:
@@ -183,8 +200,13 @@ class Pool:
         A job that has to be alone gets a process without any, and no other follows it there.
         False: no process has room. Never more than `slots` processes are busy.
         """
-        process = self._choose_empty() if assignment.alone else self._choose(self._limit(depth))
-        if process is None:
+        if assignment.alone:
+            process = choosing.choose_empty(self._staff.processes, self._staff.slots, solitary=self.separates)
+        elif self.shares:
+            process = self._choose_beside(assignment, depth)
+        else:
+            process = choosing.choose(self._staff.processes, self._staff.slots, self._limit(depth))
+        if process is None or not process.watch.take_back():
             if assignment.alone and self.separates:
                 self._staff.want_solitary()
             else:
@@ -203,11 +225,6 @@ class Pool:
         """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
         return self.lender.lend(request, self._expires_at, began)
 
-    def flush(self) -> None:
-        """What was dispatched goes out now: for jobs that come alone, to processes that idle."""
-        for process in self._staff.processes:
-            process.flush()
-
     def look(self) -> None:
         """Hears what processes with several jobs have said, if that was long ago. Happens by itself, too."""
         if asyncio.get_running_loop().time() - self._looked_at > self.look_seconds / 2:
@@ -216,6 +233,9 @@ class Pool:
     def room(self, depth: int) -> int:
         """How many more jobs `dispatch` would take now."""
         depth = self._limit(depth)
+        if self.shares:
+            limit = self._sharing.limit(self._staff.processes, time.monotonic())
+            return sharing.room(self._staff.processes, self._staff.slots, depth, limit)
         busy = room = 0
         idle: list[int] = []
         for process in self._staff.processes:
@@ -271,12 +291,15 @@ class Pool:
         return None
 
     def kill_job(self, job_id: bytes, reason: Reason) -> bool:
-        """Kills the process that has begun this job. False: none has; if it was sent, `take_back` gets it."""
+        """Kills the process that has begun this job; beside others only the job is ended, see `ProcessHandle.stop`.
+
+        False: none has begun it; if it was sent, `take_back` gets it.
+        """
         process = self.find(job_id)
-        begun = process.begun if process is not None else None
-        if process is None or begun is None or begun.job_id != job_id:
+        begun = process.find_running(job_id) if process is not None else None
+        if process is None or begun is None:
             return False
-        process.kill(reason)
+        process.stop(begun, reason)
         return True
 
     def recycle(self) -> None:
@@ -305,7 +328,14 @@ class Pool:
         if self._observer is not None:
             self._observer.jobs_finished(process, outcomes)
         self._staff.wanted = 0
+        if self.shares:
+            self._learn(outcomes)
         self._on_outcomes(outcomes)
+
+    def on_sharing(self, process: ProcessHandle, running: int) -> None:
+        first = process.assignments[0] if process.assignments else None
+        self._sharing.proved(first if running == 1 else None, running, time.monotonic())
+        self._on_change()
 
     def on_output(self, process: ProcessHandle, assignment: Assignment | None, output: Output) -> None:
         if self._on_output is not None:
@@ -337,39 +367,22 @@ class Pool:
         if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
             self._staff.plan_fill()
 
+    def _learn(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
+        now = time.monotonic()
+        for assignment, outcome in outcomes:
+            if outcome.kind == "returned":
+                self._sharing.came_back(assignment, now)
+
+    def _choose_beside(self, assignment: Assignment, depth: int) -> ProcessHandle | None:
+        known, limit = (
+            self._sharing.is_coroutine(assignment),
+            self._sharing.limit(self._staff.processes, time.monotonic()),
+        )
+        processes, slots = self._staff.processes, self._staff.slots
+        process = sharing.choose(processes, slots, self._limit(depth), limit, is_coroutine=known)
+        if process is not None and not process.assignments:
+            process.assignments.expect(coroutines=bool(known))
+        return process
+
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
-
-    def _choose_empty(self) -> ProcessHandle | None:
-        """For a job that has to be alone. Threads share their process with others: there it is one apart."""
-        if self._staff.busy >= self._staff.slots:
-            return None
-        free = (one for one in self._staff.processes if one.state is State.READY and not one.assignments)
-        fit = (process for process in free if process.solitary == self.separates)
-        return next((process for process in sorted(fit, key=_has_watch) if process.watch.take_back()), None)
-
-    def _choose(self, depth: int) -> ProcessHandle | None:
-        idle = watching = best = None
-        best_held: float = depth if depth > 0 else -inf
-        busy = 0
-        for process in self._staff.processes:
-            held = len(process.assignments)
-            if held:
-                busy += 1
-            if process.state is State.READY and not process.solitary:
-                if not held and process.watch.lent is None:
-                    idle = idle or process
-                elif not held:
-                    watching = watching or process
-                elif held < best_held:
-                    best, best_held = process, held
-        if busy < self._staff.slots and depth > 0:
-            if idle is not None:
-                return idle
-            if watching is not None and watching.watch.take_back():
-                return watching
-        return best
-
-
-def _has_watch(process: ProcessHandle) -> bool:
-    return process.watch.lent is not None

@@ -2,11 +2,13 @@
 
 import sys
 import time
-from collections import deque
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.assignments import Assignments
 from farm_worker.pool.autopsy import Causes, describe_end
 from farm_worker.pool.channel import Channel
 from farm_worker.pool.control import ControlLine
@@ -15,7 +17,6 @@ from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.lending import WatchSlot
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.listener import Listener
-from farm_worker.pool.progress import heard
 from farm_worker.pool.protocol import (
     Born,
     Dirty,
@@ -28,8 +29,9 @@ from farm_worker.pool.protocol import (
     Output,
     Progress,
     Ready,
+    Sharing,
 )
-from farm_worker.pool.reasons import Reason
+from farm_worker.pool.reasons import TELL_THEIR_STACKS, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.said import Said
 from farm_worker.pool.starter import Group, Started, Starter, reap_child
@@ -38,10 +40,7 @@ from farm_worker.pool.watch_messages import Watched
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
-a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report. No
-longer than CLOSE_TIMEOUT, which is what a process has to end for any other cause."""
-_TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
-"""Before such a kill the process is asked what it was doing."""
+a handler that swallows the exception) has this long to unwind and to report, but no longer than CLOSE_TIMEOUT."""
 _KILLED = -9
 
 
@@ -61,8 +60,7 @@ class ProcessHandle:
         """Begins the process and sends it `initialize`. Raises OSError when there is no room for it."""
         self.number = initialize.process
         self.state = State.STARTING
-        self.assignments: deque[Assignment] = deque()
-        """Sent and not ended, in order. The first one is taken for begun."""
+        self.assignments = Assignments(min(HARD_KILL_GRACE_SECONDS, close_timeout), initialize.async_concurrency)
         self.lifespan = lifespan
         self.solitary = False
         """True for one that only jobs which have to be alone may use, where all others share their process."""
@@ -92,7 +90,7 @@ class ProcessHandle:
         self._group: Group | None = None
         self._lines, child_lines = Lines.open()
         self.line = ControlLine(self._lines.control)
-        self._channel = self._open_channel()
+        self._channel = Channel(self._lines, self._receive, self._channel_broke)
         self.watch = WatchSlot(self._channel)
         self._said = Said(self._lines.output, self, partial(listener.on_output, self))
         self._channel.send(initialize)
@@ -111,6 +109,18 @@ class ProcessHandle:
         return self.assignments[0] if len(self.assignments) > self._unread() else None
 
     @property
+    def shares(self) -> bool:
+        """Whether coroutine jobs run here, or are about to: others may run beside them."""
+        return self.assignments.at_once > 1
+
+    @property
+    def running(self) -> list[Assignment]:
+        """All jobs that the process may have begun: several where they run side by side."""
+        if not self.shares:
+            return [] if (begun := self.begun) is None else [begun]
+        return list(islice(self.assignments, max(0, len(self.assignments) - self._unread())))
+
+    @property
     def jobs_left(self) -> int:
         """How many more jobs it may be sent."""
         return sys.maxsize if self.lifespan.jobs is None else self.lifespan.jobs - self.jobs_sent
@@ -118,36 +128,22 @@ class ProcessHandle:
     @property
     def overdue_reason(self) -> Reason:
         """What passing `deadline` means now."""
-        if self._causes.state_before_mute is not None and self._causes.close is None:
-            return Reason.UNRESPONSIVE
-        if self.state is State.STARTING:
-            return Reason.INITIALIZE_TIMEOUT
-        return Reason.JOB_TIMEOUT if self.assignments else self._causes.close or Reason.CLOSED
+        return self._causes.overdue_reason(self.state, self.assignments.most_overdue())
 
     def dispatch(self, assignment: Assignment) -> None:
         """Sends a job. The process must be ready; the one who calls keeps the number of jobs sent ahead small."""
-        assignment.dispatched_at = now = time.monotonic()
         idle = not self.assignments
-        self.assignments.append(assignment)
-        self.jobs_sent += 1
-        if idle:
-            self._begin_first(now)
+        self._count(assignment, time.monotonic())
         if assignment.expires_at and assignment.must_not_run_twice:
             self.renew(assignment.expires_at)
         self._channel.send_job(assignment.message())
-        if not idle:
+        if idle:
+            self._channel.flush()  # somebody may wait for it
+        else:
             self._channel.be_quiet()
         if assignment.alone:
             self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
         self._close_after_last()
-
-    def _close_after_last(self) -> None:
-        if self.jobs_left <= 0:
-            self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
-
-    def flush(self) -> None:
-        """What it was given goes out now, and not at the end of this turn of the loop."""
-        self._channel.flush()
 
     @property
     def is_quiet(self) -> bool:
@@ -168,8 +164,7 @@ class ProcessHandle:
 
     def unread_since(self) -> float:
         """When the oldest job that was not begun was sent; `inf` if there is none."""
-        unread = self._unread()
-        return self.assignments[-unread].dispatched_at if 0 < unread <= len(self.assignments) else inf
+        return self.assignments.unread_since(self._unread())
 
     def take_back(self) -> list[Assignment]:
         """The jobs that the process has not begun, in order. It can't begin them any more."""
@@ -178,14 +173,15 @@ class ProcessHandle:
         self.watch.taken(taken)
         if not taken:
             return []
-        back = [assignment for assignment in self.assignments if assignment.sequence in taken]
-        kept = [assignment for assignment in self.assignments if assignment.sequence not in taken]
-        self.assignments = deque(kept)
-        for assignment in back:
-            assignment.begun_at = None
-        if not kept:
+        back = self.assignments.take(taken)
+        if not self.assignments:
             self._rest()
         return back
+
+    def forgive(self, seconds: float) -> None:
+        """The host stood still for so long: what the process does is not overdue for it."""
+        self.deadline += seconds
+        self.assignments.forgive(seconds)
 
     def close(self, reason: Reason, why: str = "") -> None:
         """The process ends by itself after the jobs that it has tokens for. A starting one is killed."""
@@ -209,7 +205,7 @@ class ProcessHandle:
             return
         self._causes.begin_kill(reason, self.state)
         self.deadline = inf
-        if reason in _TELL_THEIR_STACKS:
+        if reason in TELL_THEIR_STACKS:
             self._causes.stacks_before = self._lines.read_stacks()
             self._withdrawn.update(self._channel.take_back())  # no other job may begin while it writes
             self._escalation.dump()
@@ -219,19 +215,17 @@ class ProcessHandle:
             self._escalation.kill()
         self.state = State.CLOSING if self.state is State.READY else self.state
 
-    def cancel(self, job_id: bytes, reason: str) -> bool:
-        """Asks a job to end by itself. False if the process has not begun it, or cannot be told."""
-        begun = self.begun
-        if begun is None or begun.job_id != job_id:
-            return False
-        return self.line.cancel(begun.sequence, reason)
+    def find_running(self, job_id: bytes) -> Assignment | None:
+        """The job of this id, if the process may have begun it."""
+        return next((one for one in self.running if one.job_id == job_id), None)
 
-    def interrupt(self, seconds: float) -> bool:
-        """Raises JobInterrupted in the job that runs; all that follows it has `seconds`. Kills nothing by itself.
-
-        False if it can't be told.
-        """
-        return self.line.interrupt(seconds)
+    def stop(self, assignment: Assignment, reason: Reason) -> None:
+        """Ends a job that runs here: by killing the process, unless others run beside it and the job itself ends."""
+        if len(self.running) > 1 and self.line.stop(assignment.sequence):
+            self.deadline = min(self.deadline, self.assignments.ask_to_end(assignment, reason, time.monotonic()))
+        else:
+            assignment.overdue_at = -inf  # it is the one to blame
+            self.kill(reason)
 
     def note_memory(self, used: int) -> None:
         """Bytes that it uses now, with all that it started."""
@@ -252,11 +246,7 @@ class ProcessHandle:
         """The KILL had no effect: the kernel holds the process. It runs no code any more; here it counts as ended."""
         if self.state is not State.ENDED:
             self._causes.stuck = True
-            self._finish(_KILLED)
-
-    def exited(self, code: int) -> None:
-        """For a process that others share: it ended."""
-        self._finish(code)
+            self.exited(_KILLED)
 
     def spared(self, why: str) -> None:
         """For a process that others share: it is killed for another one's sake, and the job here is not to blame."""
@@ -268,10 +258,6 @@ class ProcessHandle:
     def _unread(self) -> int:
         return self._channel.unread() + len(self._withdrawn)
 
-    def _open_channel(self) -> Channel:
-        lines = self._lines
-        return Channel(lines.stream, lines.token_write, lines.token_read, self._receive, self._channel_broke)
-
     def _close_lines(self) -> None:
         self._said.close()
         self._channel.close()
@@ -280,7 +266,7 @@ class ProcessHandle:
 
     def _adopt(self, started: Started) -> None:
         self.pid = started.pid
-        self._group = started.join(self) if started.join else ProcessGroup(started, self._finish)
+        self._group = started.join(self) if started.join else ProcessGroup(started, self.exited)
         self._listener.on_started(self)
         self._escalation.born(self._group)
 
@@ -293,17 +279,19 @@ class ProcessHandle:
             elif isinstance(message, Born):
                 self._adopt(Started(message.pid, partial(reap_child, message.pid)))
             elif isinstance(message, Progress):
-                self._note_progress(message)
+                self.assignments.note_progress(message)
             elif isinstance(message, Ready):
                 self._become_ready()
             elif isinstance(message, Watched):
                 self._begin_watched(message, now)
+            elif isinstance(message, Sharing):
+                self._share(message, now)
             else:
                 self._note(message)
         if outcomes:
             self.jobs_done += len(outcomes)
             if self.assignments:
-                self._begin_first(now)
+                self._begin(now)
             else:
                 self._rest()
             self._listener.on_outcomes(self, outcomes)
@@ -311,10 +299,7 @@ class ProcessHandle:
     def _begin_watched(self, said: Watched, now: float) -> None:
         assignment = self.watch.hear(said)
         if assignment is not None:
-            assignment.dispatched_at = now
-            self.assignments.append(assignment)
-            self.jobs_sent += 1
-            self._begin_first(now)
+            self._count(assignment, now)
             self._listener.on_begun(self, assignment)
             self._close_after_last()
         elif said.begun:
@@ -323,21 +308,18 @@ class ProcessHandle:
     def _collect(self, message: Outcome, now: float, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if not outcomes:  # once for all that came together: which of their jobs wrote to the pipe, nobody knows
             self._said.settle()
-        assignment = self._ended(message.sequence)
-        if assignment is not None:
+        assignment = self.assignments.end(message.sequence)
+        if assignment is not None and assignment.stopped_for is not Reason.LEASE_LOST:
             if assignment.begun_at is None:  # it came with the outcome of the job before it
                 assignment.begun_at = now - message.seconds
             outcomes.append((assignment, message))
 
-    def _ended(self, sequence: int) -> Assignment | None:
-        assignments = self.assignments
-        if assignments and assignments[0].sequence == sequence:
-            return assignments.popleft()
-        for assignment in assignments:
-            if assignment.sequence == sequence:
-                assignments.remove(assignment)
-                return assignment
-        return None
+    def _share(self, said: Sharing, now: float) -> None:
+        self.assignments.expect(coroutines=said.running > 0)
+        if self.assignments:
+            self._begin(now)
+        if self.shares:
+            self._listener.on_sharing(self, said.running)
 
     def _note(self, message: Message) -> None:
         if isinstance(message, Output):
@@ -345,36 +327,33 @@ class ProcessHandle:
         elif isinstance(message, InitializeFailed):
             self._causes.error = message.error
         elif isinstance(message, JobLimit):
-            self._limit(message)
+            if self.assignments.limit(message):
+                self._begin(time.monotonic())
         elif isinstance(message, Dirty):
             self._withdrawn.update(self._channel.take_back())
             self.close(Reason.RECYCLED, message.reason)
         elif isinstance(message, Ended):
             self._thread_code = message.code
 
-    def _limit(self, said: JobLimit) -> None:
-        """The job that runs has another limit than its record says."""
-        first = self.assignments[0] if self.assignments else None
-        if first is not None and first.sequence == said.sequence:
-            first.timeout = said.seconds or None
-            first.begun_at = None
-            self._begin_first(time.monotonic())
+    def _count(self, assignment: Assignment, now: float) -> None:
+        assignment.dispatched_at = now
+        self.assignments.append(assignment)
+        self.jobs_sent += 1
+        if len(self.assignments) == 1 or self.shares:
+            self._begin(now)
 
-    def _note_progress(self, said: Progress) -> None:
-        for assignment in self.assignments:
-            if assignment.sequence == said.sequence:
-                assignment.progress = heard(said)
+    def _close_after_last(self) -> None:
+        if self.jobs_left <= 0:
+            self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
 
-    def _begin_first(self, now: float) -> None:
-        first = self.assignments[0]
-        if first.begun_at is None:
-            first.begun_at = now
-            limit = inf if first.timeout is None else first.timeout + first.seconds_beside
-            self.deadline = now + limit + min(HARD_KILL_GRACE_SECONDS, self._close_timeout)
+    def _begin(self, now: float) -> None:
+        if self.shares or self.assignments[0].begun_at is None:
+            self.deadline = self.assignments.begin(now)
 
     def _rest(self) -> None:
         """No job is left. If it is to close, that has a limit from now on."""
         now = self.idle_since = time.monotonic()
+        self.assignments.expect(coroutines=False)
         closing = self.state is State.CLOSING and self._causes.kill is None
         self.deadline = now + self._close_timeout if closing else inf
 
@@ -389,18 +368,18 @@ class ProcessHandle:
         """The stream is at its end, or holds what is no message. Normally the exit follows at once."""
         if self._group is None:
             self._causes.error = self._causes.error or error or "it ended before it was born"
-            self._finish(1)
+            self.exited(1)
         elif error:
             self._causes.error = error
             self.kill(Reason.CRASHED)
         elif self._thread_code is not None:
-            self._finish(self._thread_code)
+            self.exited(self._thread_code)
         elif self.state is not State.ENDED:
             self._causes.state_before_mute = self.state
             self.state = State.CLOSING if self.state is State.READY else self.state
             self.deadline = min(self.deadline, time.monotonic() + self._close_timeout)
 
-    def _finish(self, code: int) -> None:
+    def exited(self, code: int) -> None:
         """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
         if self.state is State.ENDED:  # it was given up before
             return
@@ -411,10 +390,11 @@ class ProcessHandle:
         self._channel.drain()
         self._said.settle()
         self.watch.end()
-        unbegun = self.take_back()
-        begun = self.assignments.popleft() if self.assignments else None
-        unbegun = [*self.assignments, *unbegun]
+        unbegun = self.take_back()  # what is left has begun
+        begun = self.assignments.most_overdue()
+        beside = tuple(one for one in self.assignments if one is not begun)
         self.assignments.clear()
         end = describe_end(self, self._causes, code, begun, self._lines.read_stacks(), tuple(self._said.last_lines))
+        end = replace(end, beside=beside)
         self._close_lines()
         self._listener.on_end(self, end, begun, unbegun)

@@ -61,6 +61,8 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     """The runner that the process is a copy of. None for one that runs jobs or hooks."""
     copy: int = 0
     """Which copy of that runner, from 0."""
+    async_concurrency: int = 1
+    """ASYNC_CONCURRENCY: coroutine jobs that it runs side by side."""
 
 
 class RunJob(msgspec.Struct, tag="run", array_like=True):
@@ -139,7 +141,8 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True):
     sequence: int
     kind: str
     """`finished`, `failed`, `stopped` when it was asked to end and did; `interrupted`: as its host stops, which
-    hands it back; `unbegun`: its payload could not be read, the host hands it back."""
+    hands it back. Two did not begin: `unbegun`, as its payload could not be read, goes back too; `returned`, as others
+    ran side by side and it can't run beside them, gets another process."""
     seconds: float
     """How long the job ran, measured on the monotonic clock."""
     packed: bytes
@@ -187,6 +190,16 @@ class Output(msgspec.Struct, tag="output", array_like=True):
     """In a message without text: lines and characters that are not shown."""
 
 
+class Sharing(msgspec.Struct, tag="sharing", array_like=True):
+    """Process → host: the job that begins is a coroutine, or the first after such that is none.
+
+    Said again when more of them run at once than ever since the process had no job: at each doubling.
+    """
+
+    running: int
+    """Coroutines that run now, this one counted. 0: the job has the process to itself."""
+
+
 class Dirty(msgspec.Struct, tag="dirty", array_like=True):
     """Process → host, before the outcome of a job: that job left behind what can't be put back. No job follows it."""
 
@@ -210,6 +223,12 @@ class CancelJob(msgspec.Struct, tag="cancel", array_like=True):
 
     sequence: int
     reason: str
+
+
+class StopJob(msgspec.Struct, tag="stop", array_like=True):
+    """Host → process, on the control line: the coroutine of this job is cancelled; those beside it go on."""
+
+    sequence: int
 
 
 class Renewed(msgspec.Struct, tag="renewed", array_like=True):
@@ -311,11 +330,13 @@ Message = (
     | JobLimit
     | Progress
     | Output
+    | Sharing
     | Dirty
     | Outcome
     | Ping
     | Pong
     | CancelJob
+    | StopJob
     | InterruptJob
     | Renewed
     | DescribeApp

@@ -4,6 +4,10 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from farm_worker.pool.assignment import Assignment
 
 WORTH_TELLING = 1.1
 """A peak this much above the last sample is named beside it."""
@@ -30,6 +34,10 @@ class Reason(StrEnum):
     HOST_LOST = "host_lost"
     LEASE_LOST = "lease_lost"
     CONTACT_LOST = "contact_lost"
+
+
+TELL_THEIR_STACKS = frozenset({Reason.UNRESPONSIVE, Reason.INITIALIZE_TIMEOUT, Reason.JOB_TIMEOUT})
+"""Before such a kill the process is asked what it was doing."""
 
 
 class Phase(StrEnum):
@@ -108,6 +116,8 @@ class ProcessEnd:
     """What its threads were doing, if that was written: by a fatal signal, or on demand before it was killed."""
     last_lines: Sequence[str] = ()
     """The end of what it and its job printed."""
+    beside: Sequence["Assignment"] = ()
+    """Jobs that ran beside that one, and had not ended either."""
     runner: str = ""
     """The runner that it was a copy of; `number` is then the copy, from 0. Empty for a process of the pool."""
 

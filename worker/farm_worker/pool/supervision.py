@@ -65,7 +65,7 @@ class Supervision:
         self._vigil.forget({process.number for process in processes})
         for process in processes:
             if late > STALL_SECONDS:
-                process.deadline += late
+                process.forgive(late)
                 self._vigil.forgive(process, now)
             self._vigil.watch(process, late, now)
             self._check_process(process, now)

@@ -11,27 +11,23 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 from rq.job import Job, Retry, _current_job
-from rq.serializers import DefaultSerializer
 
 from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
-from farm.ending import pack_plain_ending
-from farm.entry import served_app
 from farm.packed import unpack
-from farm.records import LONGEST_SECONDS
-from farm_worker.pool import result, stand_in
-from farm_worker.pool.attempt import Attempt, Begun, begin
-from farm_worker.pool.call import known_function, leave_fork, package_in, runs_as_rq_does
+from farm_worker.pool import plain_job
+from farm_worker.pool.attempt import Attempt, Begun
+from farm_worker.pool.call import known_function, leave_fork, package_in
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
 from farm_worker.pool.payload import add_payload
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
-from farm_worker.pool.record import Watch, restore, time_fields, to_record
+from farm_worker.pool.record import Watch
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
 
 _NOT_PLAIN = object()
@@ -64,12 +60,9 @@ class Work:
         fields = unpack(message.packed)
         if message.is_large and not add_payload(fields, message.job_id, self._equipment):
             return Outcome(message.sequence, "unbegun", 0.0, b"")
-        if self._may_be_plain and not stand_in.is_watched() and runs_as_rq_does(Job):
-            app = served_app()
-            if (app is None or not app.around_job_hooks) and (record := self._records.read(fields)) is not None:
-                outcome = self._run_plainly(message, fields, record)
-                if outcome is not None:
-                    return outcome
+        record = self._records.read(fields) if self._may_be_plain and plain_job.may_be_plain() else None
+        if record is not None and (outcome := self._run_plainly(message, fields, record)) is not None:
+            return outcome
         self._attempt = Attempt(self._equipment, message, fields, self._settle, self._modules)
         return self._attempt.run()
 
@@ -123,7 +116,7 @@ class Work:
         is_over = error is None and type(job) is UnreadJob and not current.has_more and not equipment.coroutines.in_job
         if is_over and not isinstance(value, Retry):
             try:
-                outcome = self._finished(message, record, value, context, started_at, seconds)
+                outcome = plain_job.finished(equipment, message, record, value, context, started_at, seconds)
             except BaseException as unstorable:  # noqa: BLE001 - to encode a result runs the user's code, too
                 error = unstorable
             else:
@@ -152,33 +145,9 @@ class Work:
         finally:
             _current_job.reset(token)
 
-    def _finished(
-        self, message: RunJob, record: PlainRecord, value: Any, context: Context, started_at: float, seconds: float
-    ) -> Outcome:
-        traits = record.traits
-        ttl = self._equipment.result_ttl if traits.result_ttl is None else traits.result_ttl
-        encoded = context.run(result.encode, value, DefaultSerializer) if ttl and value is not None else b""
-        ended_at = time.time()
-        packed = pack_plain_ending(
-            (message.job_id, message.token),
-            int(min(ttl, LONGEST_SECONDS)),
-            (started_at, ended_at, seconds),
-            time_fields(started_at, ended_at),
-            record.accepted,
-            encoded,
-        )
-        return Outcome(message.sequence, "finished", seconds, packed)
-
     def _attributes(self, message: RunJob, fields: Sequence[bytes], started_at: float) -> dict[str, Any]:
         """Somebody looks at a plain job."""
-        equipment, record = self._equipment, to_record(fields)
-        job = restore(Job, message.job_id, record, equipment.connection, None)
-        begin(job, started_at, equipment.process.host)
-        self._payload = job.data
-        if self._decoded is not None:  # what the function was given, not other objects that are like it
-            job._func_name, job._args, job._kwargs = self._decoded  # noqa: SLF001 - the public ones encode it anew
-            job._instance = None  # noqa: SLF001
-        self._watch = Watch(job)
+        job, self._watch, self._payload = plain_job.look_at(self._equipment, message, fields, started_at, self._decoded)
         return vars(job)
 
     def _tell_progress(self, sequence: int, fraction: float | None, text: str) -> None:

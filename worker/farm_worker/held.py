@@ -1,0 +1,75 @@
+"""Jobs that this host started and that no process has: what comes is dealt at once, so mostly there are none."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.pool import Pool
+
+
+class Held:
+    """In the order in which they are to be dealt."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Assignment] = deque()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Assignment]:
+        return iter(self._jobs)
+
+    @property
+    def waits_apart(self) -> bool:
+        """Whether the first can't run beside others, and so has to wait: what comes behind must not go before it."""
+        return bool(self._jobs) and self._jobs[0].apart
+
+    def add(self, assignments: Iterable[Assignment]) -> None:
+        """Behind the others."""
+        self._jobs.extend(assignments)
+
+    def put_first(self, assignments: Iterable[Assignment]) -> None:
+        """Before the others, in this order."""
+        self._jobs.extendleft(reversed([*assignments]))
+
+    def put_back(self, assignment: Assignment) -> None:
+        """A process gave it back unbegun, as others ran side by side: before all but those that came back before it."""
+        self._jobs.insert(sum(one.apart for one in self._jobs), assignment)
+
+    def deal(self, pool: Pool, depth: int) -> None:
+        """To processes with less than `depth` jobs, as far as there are any."""
+        passed: list[Assignment] = []
+        while self._jobs:
+            if not pool.dispatch(self._jobs[0], depth):
+                if not (self._jobs[0].alone and pool.separates):
+                    break
+                passed.append(self._jobs[0])
+            self._jobs.popleft()
+        self.put_first(passed)
+
+    def take(self, job_id: bytes) -> list[Assignment]:
+        """Takes out what is held of this job."""
+        taken = [one for one in self._jobs if one.job_id == job_id]
+        self._jobs = deque(one for one in self._jobs if one.job_id != job_id)
+        return taken
+
+    def drop(self, token: str) -> None:
+        """Forgets the one under this lease."""
+        self._jobs = deque(one for one in self._jobs if one.token != token)
+
+    def take_all(self) -> list[Assignment]:
+        """Takes out all."""
+        taken = [*self._jobs]
+        self._jobs.clear()
+        return taken
+
+    def is_older_than(self, moment: float) -> bool:
+        """Whether the first was started before this monotonic second."""
+        return bool(self._jobs) and self._jobs[0].dispatched_at < moment
+
+    def take_older_than(self, moment: float) -> list[Assignment]:
+        """Takes out those that were started before."""
+        taken: list[Assignment] = []
+        while self.is_older_than(moment):
+            taken.append(self._jobs.popleft())
+        return taken
