@@ -137,6 +137,49 @@ def test_a_request_that_comes_twice_brings_the_same_jobs(reserved: str, redis_cl
     assert queue_ids(redis_client) == ["3"]
 
 
+def call_off(url: str, name: str) -> Taken:
+    async def work(client: redis.asyncio.Redis) -> Taken:
+        watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ["default"], ["rerun"])
+        return await watch.call_off(TakeRequest(WHO, name, 4), lambda _: None)
+
+    return call(url, work)
+
+
+def test_a_request_that_was_called_off_takes_nothing_when_it_comes_to_be_run(
+    reserved: str, redis_client: redis.Redis
+) -> None:
+    name = next_name()
+    plant_jobs(redis_client, "default", "1")
+
+    assert call_off(reserved, name).count == 0
+    assert take(reserved, 4, name=name).count == 0
+    assert queue_ids(redis_client) == ["1"]
+    assert take(reserved, 4).count == 1, "the next one does"
+
+
+def test_a_request_that_is_called_off_after_it_was_run_brings_its_jobs(
+    reserved: str, redis_client: redis.Redis
+) -> None:
+    name = next_name()
+    plant_jobs(redis_client, "default", "1", "2")
+    first = take(reserved, 1, name=name)
+
+    off = call_off(reserved, name)
+
+    assert [job.token for job in off.started] == [job.token for job in first.started]
+    assert queue_ids(redis_client) == ["2"]
+
+
+def test_a_request_takes_nothing_once_a_later_one_was_answered(reserved: str, redis_client: redis.Redis) -> None:
+    early, late = next_name(), next_name()
+    plant_jobs(redis_client, "default", "1", "2")
+    assert call_off(reserved, early).count == 0
+    assert take(reserved, 1, name=late).count == 1
+
+    assert take(reserved, 4, name=early).count == 0
+    assert queue_ids(redis_client) == ["2"]
+
+
 def test_what_was_placed_before_comes_first(reserved: str, redis_client: redis.Redis) -> None:
     redis_client.rpush(KEYS.inbox("a", "1-a"), "placed")
     redis_client.expire(KEYS.inbox("a", "1-a"), 60)

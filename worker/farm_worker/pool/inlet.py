@@ -203,20 +203,23 @@ class Inlet:
             ready = {descriptor for descriptor, _ in self._poll.poll()}
             if self._stream.fileno() in ready:
                 self._fill()
-                if self._is_lent_watch():
-                    return True
+                if (watch := self._new_watch()) is not None:
+                    if self._watch(watch):
+                        return True
+                    continue
             if self._tokens in ready:
                 return True
         return False
 
-    def _is_lent_watch(self) -> bool:
-        """Waits at Redis, if that is what the host said last, until only a token tells what is to be done."""
+    def _new_watch(self) -> Watch | None:
+        """A watch, if that is what the host said last."""
         last = self._messages[-1] if self._messages else None
-        if not isinstance(last, Watch) or last.sequence <= self._watched or self._watcher is None:
-            return False
-        self._watched = last.sequence
-        self._watcher.wait(last, self._stream.fileno(), self._tokens)
-        return True
+        return last if isinstance(last, Watch) and last.sequence > self._watched else None
+
+    def _watch(self, watch: Watch) -> bool:
+        """Waits at Redis. True once a token has to tell whether what came is begun; False if the host was first."""
+        self._watched = watch.sequence
+        return self._watcher is None or self._watcher.wait(watch, self._stream.fileno(), self._tokens)
 
     def _fill(self) -> None:
         try:

@@ -23,26 +23,25 @@ class QueueWatcher:
         self._replies: list[Any] | None = None
         """Of the watch of that sequence. Empty: the connection is lost. None: there was none."""
 
-    def wait(self, watch: Watch, stream: int, tokens: int) -> None:
-        """Asks Redis. Returns when it has answered, or the host says something, or has closed the pipe of tokens.
+    def wait(self, watch: Watch, stream: int, tokens: int) -> bool:
+        """Asks Redis. True when it has answered, or can't; False when the host says something, or closed the pipe.
 
         The pipe is not looked into: the token of the watch lies there for as long as it is lent.
         """
         self._sequence, self._replies = watch.sequence, None
         if not self._line.send(watch.request):
-            return
+            return True
         poll = select.poll()
         poll.register(stream, select.POLLIN)
         poll.register(tokens, 0)
         poll.register(line := self._line.descriptor, select.POLLIN)
-        while (ready := {descriptor for descriptor, _ in poll.poll()}) == {line}:
+        while {descriptor for descriptor, _ in poll.poll()} == {line}:
             self._replies = self._line.receive()
             if self._replies is not None:
-                return
-        self._replies = self._line.receive() if line in ready else None
-        if self._replies is None:  # what still comes must not be taken for an answer to the next watch
-            self._line.close()
-            self._replies = []
+                return True
+        self._line.close()  # what still comes must not be taken for an answer to the next watch
+        self._replies = []
+        return False
 
     def answer(self, watch: Watch) -> tuple[Watched, RunJob | None]:
         """Of a watch whose token this process got: what the host is told, then what is begun."""
