@@ -70,7 +70,7 @@ KINDS = (
     Kind("short", 40, "finished", _pauses(0.0, 0.03)),
     Kind("middle", 20, "finished", _pauses(0.1, 0.6)),
     Kind("long", 1, "finished", _pauses(4.0, 9.0)),
-    Kind("coroutine", 8, "finished", _pauses(0.0, 0.3, "wait")),
+    Kind("coroutine", 12, "finished", _pauses(0.0, 0.3, "wait")),
     Kind("failing", 5, "failed", _pauses(0.0, 0.05, "fail")),
     Kind("retried", 5, "finished", _fails_and_retries),
     Kind("crashing", 4, "finished", _dies(2)),

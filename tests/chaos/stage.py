@@ -119,7 +119,7 @@ class Stage:
     def start(self, name: str, proxy: FaultProxy) -> Member:
         """A host of this name, without waiting for it."""
         settings = self._times | {"redis_url": proxy.url, "queues": ",".join(QUEUES), "processes": self._processes}
-        return self.farm.host(name, ready=False, app="jobs", threshold=1, **settings)
+        return self.farm.host(name, ready=False, app="jobs", threshold=1, async_concurrency=4, **settings)
 
     def restart(self, host: HostPlace) -> None:
         """In place of a member that has ended."""

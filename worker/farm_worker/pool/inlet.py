@@ -6,6 +6,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, RunJobs, encode
@@ -129,8 +130,9 @@ class Inlet:
         return self._job_of(TOKEN.unpack(data)[0])
 
     def take_in(self) -> None:
-        """Takes in what the stream has, which must be something: a host sends no token before the whole frame."""
-        self._fill()
+        """Takes in what the stream has. Waits for nothing: a job that was asked for meanwhile may have taken it."""
+        with suppress(BlockingIOError):
+            self._fill(socket.MSG_DONTWAIT)
         self.ended = self.ended or self._ended
 
     @property
@@ -221,9 +223,9 @@ class Inlet:
         self._watched = watch.sequence
         return self._watcher is None or self._watcher.wait(watch, self._stream.fileno(), self._tokens)
 
-    def _fill(self) -> None:
+    def _fill(self, flags: int = 0) -> None:
         try:
-            data = self._stream.recv(RECEIVE_BYTES)
+            data = self._stream.recv(RECEIVE_BYTES, flags)
         except ConnectionError:
             data = b""
         self._ended = not data
