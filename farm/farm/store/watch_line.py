@@ -39,7 +39,8 @@ class WatchLine:
         """Says what `QueueWatch.message` made. False: Redis can't be reached, or not like this."""
         self._replies = []
         try:
-            if self._socket is None:
+            if self._socket is None or self._is_over(self._socket):
+                self.close()
                 self._connect()
             assert self._socket is not None
             self._socket.sendall(message)
@@ -80,6 +81,14 @@ class WatchLine:
             self._socket.close()
             self._socket = None
         self._reader = hiredis.Reader()
+
+    def _is_over(self, idle: socket.socket) -> bool:
+        """Whether the server has hung up since the last watch, or said what nobody asked for."""
+        try:
+            idle.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
 
     def _connect(self) -> None:
         """Raises redis-py's errors and OSError."""

@@ -184,12 +184,14 @@ class Inlet:
             self._stream.sendall(self._later.popleft())
 
     def _next_token(self) -> int | None:
+        waits = not self._messages  # the token of a watch is not read before the watch was seen
         while True:
+            if waits and not self._wait_for_token():
+                return None
             try:
                 data = os.read(self._tokens, TOKEN.size)
             except BlockingIOError:
-                if not self._wait_for_token():
-                    return None
+                waits = True
                 continue
             if not data:
                 return None

@@ -284,8 +284,10 @@ class Pool:
                 process.renew(expires_at)
 
     def find(self, job_id: bytes) -> ProcessHandle | None:
-        """The process that this job was sent to."""
+        """The process that this job was sent to, or that waited for it itself."""
         for process in self._staff.processes:
+            if process.watch.lent is not None:
+                process.look()  # it may have said that it begins it
             if any(assignment.job_id == job_id for assignment in process.assignments):
                 return process
         return None
