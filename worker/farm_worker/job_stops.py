@@ -39,7 +39,7 @@ class JobStops:
         begun = process.find_running(job_id) if process is not None else None
         if process is None or begun is None:
             return False
-        process.line.cancel(begun.sequence, f"canceled, to be stopped in {grace:g} s")
+        process.cancel(job_id, f"canceled, to be stopped in {grace:g} s")
         asyncio.get_running_loop().call_later(grace, self._stop_attempt, begun)
         return True
 

@@ -178,11 +178,6 @@ class ProcessHandle:
             self._rest()
         return back
 
-    def forgive(self, seconds: float) -> None:
-        """The host stood still for so long: what the process does is not overdue for it."""
-        self.deadline += seconds
-        self.assignments.forgive(seconds)
-
     def close(self, reason: Reason, why: str = "") -> None:
         """The process ends by itself after the jobs that it has tokens for. A starting one is killed."""
         if self.state is State.STARTING:
@@ -214,6 +209,11 @@ class ProcessHandle:
         else:
             self._escalation.kill()
         self.state = State.CLOSING if self.state is State.READY else self.state
+
+    def cancel(self, job_id: bytes, reason: str) -> bool:
+        """Asks a job to end by itself. False if the process has not begun it, or cannot be told."""
+        begun = self.find_running(job_id)
+        return begun is not None and self.line.cancel(begun.sequence, reason)
 
     def find_running(self, job_id: bytes) -> Assignment | None:
         """The job of this id, if the process may have begun it."""
