@@ -32,13 +32,14 @@ def wait_for_reserved(farm: Farm, queue: str = "default", host: str = "") -> str
 
 
 def wait_for_watched(farm: Farm, queues: int = 1) -> None:
-    """Until hosts wait for jobs of as many queues."""
+    """Until hosts, or idle processes of theirs, wait for jobs of as many queues."""
     wait_until(lambda: _watchers(farm) == queues, f"{queues} queues are watched by hosts")
 
 
 def _watchers(farm: Farm) -> int:
     clients = farm.redis.client_list()
-    return sum(one["name"] == "farm-host-queue" and one["cmd"] == "blmove" for one in clients)
+    watching = ("farm-host-queue", "farm-process-queue")
+    return sum(one["name"] in watching and one["cmd"] == "blmove" for one in clients)
 
 
 def coordinator_of(farm: Farm) -> psutil.Process:

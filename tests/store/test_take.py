@@ -1,6 +1,7 @@
 """Reserved queues: which host may take their jobs by itself, and what it gets."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -11,11 +12,10 @@ from hypothesis import strategies as st
 
 from farm.errors import HostFenced
 from farm.records import Lease
-from farm.store.execution import new_batch_name
 from farm.store.hosts import Registration
 from farm.store.leadership import NotLeader
 from farm.store.placement import PlacementStore
-from farm.store.queue_watch import QueueWatch, Taken, TakeRequest
+from farm.store.queue_watch import QueueWatch, Taken, TakeRequest, request_name
 from farm.store.started import StartedJob
 from tests.support.coordinated import (
     KEYS,
@@ -35,12 +35,20 @@ pytestmark = pytest.mark.every_engine
 WHO = Registration("a", "1-a")
 
 
+_numbers = itertools.count(1)
+
+
+def next_name() -> str:
+    """Of the request after those before."""
+    return request_name(next(_numbers))
+
+
 def take(url: str, may_hold: int, *queues: str, who: Registration = WHO, name: str = "") -> Taken:
     """What a host gets that may then hold so many jobs."""
 
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", queues or ("default",), ["rerun"])
-        return await watch.ask(TakeRequest(who, name or new_batch_name(), may_hold), lambda _: None)
+        return await watch.ask(TakeRequest(who, name or next_name(), may_hold), lambda _: None)
 
     return call(url, work)
 
@@ -95,7 +103,7 @@ def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis
 
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
-        waits = asyncio.create_task(watch.wait(TakeRequest(WHO, new_batch_name(), 4), 30, begun.extend))
+        waits = asyncio.create_task(watch.wait(TakeRequest(WHO, next_name(), 4), 30, begun.extend))
         while not redis_client.info("clients")["blocked_clients"]:
             await asyncio.sleep(0)
         plant_jobs(redis_client, "default", "1")
@@ -114,19 +122,62 @@ def test_a_wait_brings_the_job_that_ends_it_already_started(reserved: str, redis
 def test_a_wait_in_vain_brings_nothing(reserved: str) -> None:
     async def work(client: redis.asyncio.Redis) -> Taken:
         watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ("default",), ["rerun"])
-        return await watch.wait(TakeRequest(WHO, new_batch_name(), 4), 0.01, lambda _: None)
+        return await watch.wait(TakeRequest(WHO, next_name(), 4), 0.01, lambda _: None)
 
     assert call(reserved, work) == Taken(came=False, count=0, started=[])
 
 
 def test_a_request_that_comes_twice_brings_the_same_jobs(reserved: str, redis_client: redis.Redis) -> None:
     plant_jobs(redis_client, "default", "1", "2", "3")
-    name = new_batch_name()
+    name = next_name()
 
     first, again = take(reserved, 2, name=name), take(reserved, 4, name=name)
 
     assert [job.token for job in again.started] == [job.token for job in first.started]
     assert queue_ids(redis_client) == ["3"]
+
+
+def call_off(url: str, name: str) -> Taken:
+    async def work(client: redis.asyncio.Redis) -> Taken:
+        watch = QueueWatch(client, KEYS, RQ_KEYS, "default", ["default"], ["rerun"])
+        return await watch.call_off(TakeRequest(WHO, name, 4), lambda _: None)
+
+    return call(url, work)
+
+
+def test_a_request_that_was_called_off_takes_nothing_when_it_comes_to_be_run(
+    reserved: str, redis_client: redis.Redis
+) -> None:
+    name = next_name()
+    plant_jobs(redis_client, "default", "1")
+
+    assert call_off(reserved, name).count == 0
+    assert take(reserved, 4, name=name).count == 0
+    assert queue_ids(redis_client) == ["1"]
+    assert take(reserved, 4).count == 1, "the next one does"
+
+
+def test_a_request_that_is_called_off_after_it_was_run_brings_its_jobs(
+    reserved: str, redis_client: redis.Redis
+) -> None:
+    name = next_name()
+    plant_jobs(redis_client, "default", "1", "2")
+    first = take(reserved, 1, name=name)
+
+    off = call_off(reserved, name)
+
+    assert [job.token for job in off.started] == [job.token for job in first.started]
+    assert queue_ids(redis_client) == ["2"]
+
+
+def test_a_request_takes_nothing_once_a_later_one_was_answered(reserved: str, redis_client: redis.Redis) -> None:
+    early, late = next_name(), next_name()
+    plant_jobs(redis_client, "default", "1", "2")
+    assert call_off(reserved, early).count == 0
+    assert take(reserved, 1, name=late).count == 1
+
+    assert take(reserved, 4, name=early).count == 0
+    assert queue_ids(redis_client) == ["2"]
 
 
 def test_what_was_placed_before_comes_first(reserved: str, redis_client: redis.Redis) -> None:

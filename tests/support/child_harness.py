@@ -127,9 +127,14 @@ class ChildHarness:
         is_large: bool = False,
     ) -> int:
         """Sends only the frame: without its token the process may not run it."""
-        self._sequence += 1
+        sequence = self.next_sequence()
         packed = packed_hash(record)
-        self.send_frame(RunJob(self._sequence, job_id, "0" * 32, queue, attempt, packed, is_large=is_large))
+        self.send_frame(RunJob(sequence, job_id, "0" * 32, queue, attempt, packed, is_large=is_large))
+        return sequence
+
+    def next_sequence(self) -> int:
+        """For what has a token."""
+        self._sequence += 1
         return self._sequence
 
     def send_frame(self, message: Message) -> None:

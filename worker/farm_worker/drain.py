@@ -135,7 +135,7 @@ class Drain:
         limit.shorten(patience + ENDING_SECONDS)
         for process in self._execution.pool.processes:
             if process.assignments:
-                process.interrupt(max(patience - BEFORE_KILL_SECONDS, patience / 2))
+                process.line.interrupt(max(patience - BEFORE_KILL_SECONDS, patience / 2))
         return patience
 
     def _kill(self) -> None:

@@ -47,8 +47,7 @@ class Execution:
         self.durations = prefetch.Durations()
         self.inbox = 0
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
-        self.accepting = False
-        """Whether jobs are taken from the inbox. If not (draining, unhealthy), all that was not begun goes back."""
+        self._accepting = False
         self.running_limit = 0
         """Jobs that may run at once, says admission: a host that is full and holds starts no more than it had."""
         self.finished_jobs = 0
@@ -92,6 +91,7 @@ class Execution:
         Returns the outcomes that come too late.
         """
         self._who = None
+        self.taking.end_lent()
         self._held.take_all()
         self._back.begin(None)
         self._end_start()
@@ -104,10 +104,22 @@ class Execution:
         return self._pool
 
     @property
+    def accepting(self) -> bool:
+        """Whether jobs are taken from the inbox. If not (draining, unhealthy), all that was not begun goes back."""
+        return self._accepting
+
+    @accepting.setter
+    def accepting(self, accepting: bool) -> None:
+        self._accepting = accepting
+        if not accepting:
+            self.taking.end_lent()
+
+    @property
     def unsettled(self) -> int:
-        """Jobs whose lease this host still holds, as far as it knows."""
+        """Jobs whose lease this host still holds, as far as it knows, and requests that may have brought some."""
         running = sum(len(process.assignments) for process in self.pool.processes)
-        return running + len(self._outcomes) + len(self._held) + len(self._back)
+        asked = 0 if self.contact.lost else self.taking.unsettled
+        return running + len(self._outcomes) + len(self._held) + len(self._back) + asked
 
     def placed(self, inbox: int) -> None:
         """The inbox has this many ids, says a beat or the bell."""
@@ -128,6 +140,16 @@ class Execution:
     def may_hold(self) -> int:
         """Jobs that could run at once, the running ones counted."""
         return min(self.pool.capable, self.running_limit)
+
+    def began(self, who: Registration, job: StartedJob) -> Assignment | None:
+        """A process begins a job that it waited for itself, started for this registration. None: it is others'."""
+        if who is not self._who:
+            return None
+        self._job_log.started(job)
+        self._peak = max(self._peak, self.pool.busy + 1)
+        self.stirred.set()
+        self._wake.set()
+        return assign(job)
 
     def took(self, who: Registration, started: Sequence[StartedJob]) -> None:
         """Jobs came that nobody had placed, started for this registration."""

@@ -1,20 +1,25 @@
 """Waits for jobs of the queues that are reserved for this host: then no coordinator is on their way.
 
-A queue is watched while a process idles here.
+A queue is watched while a process idles here: by that process itself if one can have the watch lent, else by the host.
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from farm.errors import HostFenced
-from farm.store.connection import REDIS_ERRORS, connect_async
-from farm.store.execution import ExecutionStore, new_batch_name
-from farm.store.queue_watch import QueueWatch, Taken, TakeRequest
+from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS, REDIS_ERRORS, connect_async
+from farm.store.execution import ExecutionStore
+from farm.store.queue_watch import QueueWatch, Taken, TakeRequest, checked, read_taken, request_name
 from farm.store.waking import BLOCK_SECONDS
 from farm.tasks import end
 from farm_worker.execution import Execution
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.lending import LentWatch
+from farm_worker.pool.watch_messages import Watched
 
 FIRST_PAUSE_SECONDS = 0.01
 LONGEST_PAUSE_SECONDS = 1.0
@@ -31,6 +36,7 @@ class Reservations:
         self._execution = execution
         self._queues: frozenset[str] = frozenset()
         self._told = asyncio.Event()
+        self._numbers = itertools.count(1)
 
     def tell(self, queues: frozenset[str]) -> None:
         """Redis names these, with a beat or when it was asked."""
@@ -81,10 +87,11 @@ class Reservations:
         execution = self._execution
         if (who := execution.who) is None:
             return None
-        request = TakeRequest(who, new_batch_name(), execution.may_hold)
+        request = TakeRequest(who, request_name(next(self._numbers)), execution.may_hold)
         execution.taking.under_way.add(request.name)
         try:
-            return await self._answer(watch, request)
+            lent = await self._lend(watch, request)
+            return await (self._answer(watch, request) if lent is None else self._end_of(lent, watch, request))
         except HostFenced:
             execution.refused(who)
             return None
@@ -101,3 +108,58 @@ class Reservations:
                 await self._execution.contact.wait_to_listen()
                 with suppress(*REDIS_ERRORS):
                     return await watch.ask(request, begin)
+
+    async def _lend(self, watch: QueueWatch, request: TakeRequest) -> LentWatch | None:
+        """None if the host has to wait itself."""
+        execution = self._execution
+        if execution.max_jobs is not None or not execution.pool.lender.can_lend:
+            return None  # of a last few jobs the host alone knows which may begin
+        try:
+            message = await watch.message(request, BLOCK_SECONDS)
+        except REDIS_ERRORS:
+            return None
+        if not execution.accepting or request.who is not execution.who:
+            return None
+        return execution.pool.lend(message, partial(self._began, request))
+
+    def _began(self, request: TakeRequest, said: Watched) -> Assignment | None:
+        return self._execution.began(request.who, read_taken(said.reply).started[0])
+
+    async def _end_of(self, lent: LentWatch, watch: QueueWatch, request: TakeRequest) -> Taken:
+        """What a process brought, the job that it begins among it."""
+        said = await self._said_of(lent)
+        if said is None or said.kind != "answered":
+            return await self._call_off(said, watch, request)
+        taken = read_taken(said.reply)
+        self._execution.took(request.who, taken.started[1:] if said.begun else taken.started)
+        return checked(taken, request.who, came=said.came)
+
+    async def _said_of(self, lent: LentWatch) -> Watched | None:
+        """None if it was taken back, as it is when its process hears nothing of Redis."""
+        lent_now = self._execution.taking.lent
+        lent_now.add(lent)
+        try:
+            while not lent.over.done():
+                await asyncio.wait([lent.over], timeout=BLOCK_SECONDS + LOOP_ANSWER_TIMEOUT_SECONDS)
+                lent.take_back()
+            return lent.over.result()
+        finally:
+            lent.take_back()
+            lent_now.discard(lent)
+
+    async def _call_off(self, said: Watched | None, watch: QueueWatch, request: TakeRequest) -> Taken:
+        """What a request brought of which its process knows nothing; from here on it brings nothing."""
+        if said is not None and said.kind == "unasked":
+            return Taken()
+        if said is not None and said.kind == "failed":
+            self._execution.pool.lender.refuse()
+        taking = self._execution.taking
+        taking.unsettled += 1
+        try:
+            while True:
+                with suppress(*REDIS_ERRORS):
+                    taken = await watch.call_off(request, partial(self._execution.took, request.who))
+                    return replace(taken, came=said is not None)  # not at once again, if it is lost each time
+                await self._execution.contact.wait_to_listen()
+        finally:
+            taking.unsettled -= 1

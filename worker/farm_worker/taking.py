@@ -1,7 +1,9 @@
-"""When this host may take jobs of reserved queues, and what it has asked for."""
+"""When this host may take jobs of reserved queues, what it has asked for, and which processes ask in its place."""
 
 import asyncio
 from collections.abc import Callable
+
+from farm_worker.pool.lending import LentWatch
 
 
 class Taking:
@@ -13,6 +15,10 @@ class Taking:
         self._changed = asyncio.Event()
         self.under_way: set[str] = set()
         """Names of the requests that are not answered: their leases may be there and not known here."""
+        self.lent: set[LentWatch] = set()
+        """Those of them that a process makes."""
+        self.unsettled = 0
+        """Those that came to nothing with their process: they may have brought jobs, for which Redis is asked."""
 
     async def until_idle(self) -> None:
         """Returns once a job that comes would begin at once."""
@@ -23,3 +29,8 @@ class Taking:
     def look(self) -> None:
         """A process may idle by now."""
         self._changed.set()
+
+    def end_lent(self) -> None:
+        """No job is to begin here any more by itself."""
+        for lent in self.lent:
+            lent.take_back()

@@ -63,9 +63,9 @@ def hide_password(url: str) -> str:
     return re.sub(r"([?&](?:sentinel_)?password=)[^&\s]*", r"\1***", without_login)
 
 
-def connect(url: str) -> redis.Redis:
+def connect(url: str, *, name: str = "") -> redis.Redis:
     """A client for commands and tools. Opens nothing yet. Raises SettingsError for an address that is none."""
-    options = {**_options(url, ANSWER_TIMEOUT_SECONDS), "retry": Retry(NoBackoff(), 0)}
+    options = {**_options(url, ANSWER_TIMEOUT_SECONDS, name), "retry": Retry(NoBackoff(), 0)}
     with _valid(url):
         if sentinel.is_sentinel(url):
             return sentinel.connect(url, options)
@@ -74,9 +74,7 @@ def connect(url: str) -> redis.Redis:
 
 def connect_async(url: str, *, name: str = "") -> redis.asyncio.Redis:
     """A client for the event loops of hosts and coordinators. Opens nothing yet."""
-    options = {**_options(url, LOOP_ANSWER_TIMEOUT_SECONDS), "retry": AsyncRetry(NoBackoff(), 0)}
-    if name:
-        options["client_name"] = re.sub(r"[^!-~]", "-", name)
+    options = {**_options(url, LOOP_ANSWER_TIMEOUT_SECONDS, name), "retry": AsyncRetry(NoBackoff(), 0)}
     with _valid(url):
         if sentinel.is_sentinel(url):
             return sentinel.connect_async(url, options)
@@ -97,7 +95,7 @@ async def drop_idle_connections(client: redis.asyncio.Redis) -> None:
     await client.connection_pool.disconnect(inuse_connections=False)
 
 
-def _options(url: str, answer_timeout: float) -> dict[str, Any]:
+def _options(url: str, answer_timeout: float, name: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "protocol": 2,
         "socket_timeout": answer_timeout,
@@ -108,6 +106,8 @@ def _options(url: str, answer_timeout: float) -> dict[str, Any]:
     }
     if url.startswith("unix:"):
         del options["socket_keepalive"]
+    if name:
+        options["client_name"] = re.sub(r"[^!-~]", "-", name)
     return options
 
 

@@ -6,6 +6,7 @@ than all that Redis does.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +30,7 @@ class TakeRequest:
 
     who: Registration
     name: str
-    """24 hex digits, never used before."""
+    """See `request_name`."""
     may_hold: int
     """How many jobs the host may hold once it has them."""
 
@@ -44,6 +45,11 @@ class Taken:
     """Ids that were taken; some of them may not have been jobs that can be started."""
     started: Sequence[StartedJob] = ()
     fenced: bool = False
+
+
+def request_name(number: int) -> str:
+    """24 hex digits, never used before. `number` grows with each request of a registration for a queue."""
+    return f"{number:08x}{secrets.token_hex(8)}"
 
 
 class QueueWatch:
@@ -72,16 +78,15 @@ class QueueWatch:
 
         `begin` gets the jobs as soon as they are here.
         """
-        key = self._rq_keys.queue(self._queue)
         answer: list[Taken] = []
 
         def heard(reply: list[Any]) -> None:
-            taken = _taken(reply)
+            taken = read_taken(reply)
             answer.append(taken)
             begin(taken.started)
 
         came = await self._scripts.run_after(
-            ("BLMOVE", key, key, "LEFT", "LEFT", seconds),
+            self._wait_command(seconds),
             seconds,
             "take",
             self._take_keys(request.who),
@@ -92,18 +97,32 @@ class QueueWatch:
             if not isinstance(came, redis.ResponseError) or not is_full(came):
                 raise came
             await asyncio.sleep(POLL_SECONDS)
-        return _checked(answer[0], request.who, came=came is not None)
+        return checked(answer[0], request.who, came=came is not None)
+
+    async def message(self, request: TakeRequest, seconds: float) -> bytes:
+        """What `wait` says to Redis, for another to say it. It gets two replies: see `WatchLine`."""
+        return await self._scripts.message_after(
+            self._wait_command(seconds), "take", self._take_keys(request.who), self._take_arguments(request)
+        )
 
     async def ask(self, request: TakeRequest, begin: Callable[[Sequence[StartedJob]], None]) -> Taken:
         """What a request brought whose reply was lost; what is there now if it never came to Redis."""
         keys, arguments = self._take_keys(request.who), self._take_arguments(request)
-        taken = _taken(await self._scripts.run("take", keys, arguments))
+        taken = read_taken(await self._scripts.run("take", keys, arguments))
         begin(taken.started)
-        return _checked(taken, request.who, came=True)
+        return checked(taken, request.who, came=True)
+
+    async def call_off(self, request: TakeRequest, begin: Callable[[Sequence[StartedJob]], None]) -> Taken:
+        """What a request brought that another was to ask. If it was not run yet, it will bring nothing any more."""
+        return replace(await self.ask(replace(request, may_hold=0), begin), came=False)
 
     def close(self) -> None:
         """Hangs up."""
         self._line.close()
+
+    def _wait_command(self, seconds: float) -> tuple[str | float, ...]:
+        key = self._rq_keys.queue(self._queue)
+        return "BLMOVE", key, key, "LEFT", "LEFT", seconds
 
     def _take_keys(self, who: Registration) -> list[str]:
         keys, rq_keys = self._keys, self._rq_keys
@@ -139,14 +158,16 @@ class QueueWatch:
         ]
 
 
-def _taken(reply: list[Any]) -> Taken:
+def read_taken(reply: Sequence[Any]) -> Taken:
+    """What the script returned."""
     if reply[0] == b"fenced":
         return Taken(fenced=True)
     _, count, _, *jobs = reply
     return Taken(count=int(count), started=[read_started(job) for job in jobs])
 
 
-def _checked(taken: Taken, who: Registration, *, came: bool) -> Taken:
+def checked(taken: Taken, who: Registration, *, came: bool) -> Taken:
+    """The same, and whether the wait before it brought something. Raises HostFenced."""
     if taken.fenced:
         raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
     return replace(taken, came=came)

@@ -10,9 +10,10 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+import hiredis
 import redis
 import redis.asyncio
 
@@ -115,6 +116,7 @@ class AsyncScripts:
         """`line`: where they are called, if that is not the client."""
         self._client = client
         self._line = line
+        self._loaded: set[str] = set()
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """What the script returns. Raises redis-py's errors."""
@@ -175,6 +177,17 @@ class AsyncScripts:
         elif isinstance(reply, Exception):
             raise reply
         return waited
+
+    async def message_after(
+        self, wait: Sequence[Argument], name: str, keys: Sequence[str], arguments: Sequence[Argument]
+    ) -> bytes:
+        """What `run_after` sends. The script is loaded the first time, as who sends this can't do it."""
+        text, digest = source(name, await self._server_flags())
+        if digest not in self._loaded:
+            await self._client.script_load(text)
+            self._loaded.add(digest)
+        commands = (tuple(wait), ("EVALSHA", digest, len(keys), *keys, *arguments))
+        return b"".join(hiredis.pack_command(cast("Any", command)) for command in commands)
 
     async def _server_flags(self) -> bool:
         known = _flags_of.get(self._client)

@@ -13,11 +13,16 @@ from farm_worker.pool.reasons import Reason
 class Assignments(deque[Assignment]):
     """The first one is taken for begun; where jobs run side by side, the first `at_once`."""
 
-    def __init__(self, grace: float) -> None:
-        """`grace`: seconds that a job has beyond its limits before it is overdue."""
+    def __init__(self, grace: float, most_at_once: int) -> None:
+        """`grace`: seconds that a job has beyond its limits before it is overdue. `most_at_once`: of coroutines."""
         super().__init__()
         self.at_once = 1
+        self._most_at_once = most_at_once
         self._grace = grace
+
+    def expect(self, *, coroutines: bool) -> None:
+        """What runs here, or is about to where nothing does, as far as that is known."""
+        self.at_once = self._most_at_once if coroutines else 1
 
     def begin(self, now: float) -> float:
         """Notes which of them run from now on. Returns when the first of those that run is overdue; `inf`: never."""

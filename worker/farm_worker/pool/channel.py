@@ -9,7 +9,9 @@ import termios
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from farm_worker.pool.lines import Lines
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, RunJob, RunJobs, encode
+from farm_worker.pool.watch_messages import Watch
 
 RECEIVE_BYTES = 65536
 """Below the size from which the allocator maps memory afresh for every call."""
@@ -27,19 +29,12 @@ class Channel:
     A token leaves only once its whole frame has: what was not given to the process yet is taken back without asking it.
     """
 
-    def __init__(
-        self,
-        stream: socket.socket,
-        token_write: int,
-        token_read: int,
-        receive: Callable[[list[Message]], None],
-        broken: Callable[[str], None],
-    ) -> None:
+    def __init__(self, lines: Lines, receive: Callable[[list[Message]], None], broken: Callable[[str], None]) -> None:
         """`receive` gets messages as they come; `broken` once, with "" at the end of the stream, else what is wrong."""
         self._loop = asyncio.get_running_loop()
-        self._stream = stream
-        self._token_write: int | None = token_write
-        self._token_read: int | None = token_read
+        self._stream = lines.stream
+        self._token_write: int | None = lines.token_write
+        self._token_read: int | None = lines.token_read
         self._receive = receive
         self._broken = broken
         self._reader = FrameReader()
@@ -57,7 +52,7 @@ class Channel:
         self._sendable = True
         self._listening = True
         self._quiet = False
-        self._loop.add_reader(stream, self._readable)
+        self._loop.add_reader(self._stream, self._readable)
 
     def send(self, message: Message) -> None:
         """Sends the message at the end of this turn of the loop."""
@@ -70,6 +65,11 @@ class Channel:
         What is sent in one turn is one frame: with more than a few jobs ahead that halves the cost of each.
         """
         self._jobs.append(job)
+        self._plan_flush()
+
+    def send_watch(self, watch: Watch) -> None:
+        """Sends the watch, then its token, at the end of this turn of the loop. No job may be on its way."""
+        self._frames.append((encode(watch), (watch.sequence,)))
         self._plan_flush()
 
     def _plan_flush(self) -> None:

@@ -32,6 +32,7 @@ from farm_worker.pool.surroundings import Surroundings, die_with_parent, take_si
 if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
     from farm_worker.pool.loaded import Loaded
+    from farm_worker.pool.queue_watcher import QueueWatcher
     from farm_worker.pool.warmth import Warmth
     from farm_worker.pool.work import Work
 
@@ -67,6 +68,7 @@ def serve(
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         return entry.fail(error)
     if entry.inlet.send(Ready(os.getpid(), time.monotonic() - begun)):
+        entry.inlet.watch_with(_watcher(entry.initialize))
         concurrency = entry.initialize.async_concurrency
         if concurrency > 1:
             _run_side_by_side(entry.inlet, equipment, entry.output, expiry, interruption, concurrency)
@@ -81,7 +83,7 @@ def _warm(
     initialize: Initialize, loaded: "Loaded | None", send: Callable[[Message], bool]
 ) -> "tuple[Equipment, Warmth]":
     from farm.context import enter_process  # noqa: PLC0415 - all of these import RQ, see above
-    from farm_worker.pool import work  # noqa: F401, PLC0415 - only to have it before the user's path is in use
+    from farm_worker.pool import queue_watcher, work  # noqa: F401, PLC0415 - to have them before the user's path is used
     from farm_worker.pool.equipment import equip  # noqa: PLC0415
     from farm_worker.pool.loaded import load  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
@@ -99,6 +101,12 @@ def _warm(
     gc.freeze()  # what the app loaded stays; collections between jobs need not look through it
     random.seed()  # an app that seeds at import would else draw the same numbers in each process
     return equipment, warmth
+
+
+def _watcher(initialize: Initialize) -> "QueueWatcher":
+    from farm_worker.pool.queue_watcher import QueueWatcher  # noqa: PLC0415 - as it may import RQ, see above
+
+    return QueueWatcher(initialize.redis_url)
 
 
 def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, expiry: Expiry) -> None:

@@ -71,7 +71,7 @@ class ControlLine:
         return self._send(StopJob(sequence))
 
     def interrupt(self, seconds: float) -> bool:
-        """Interrupts the job that runs; what follows it has `seconds`. False: the line is full or gone."""
+        """Raises JobInterrupted in the job that runs; all that follows it has `seconds`. False: it can't be told."""
         return self._send(InterruptJob(seconds))
 
     def renew(self, expires_at: float) -> bool:

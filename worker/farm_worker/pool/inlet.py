@@ -7,8 +7,13 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, Output, RunJob, RunJobs, encode
+from farm_worker.pool.watch_messages import Watch
+
+if TYPE_CHECKING:
+    from farm_worker.pool.queue_watcher import QueueWatcher
 
 RECEIVE_BYTES = 1 << 16
 SAY_BYTES = 1 << 15
@@ -47,6 +52,9 @@ class Inlet:
         self._poll = select.poll()
         self._poll.register(self._stream, select.POLLIN)
         self._tokens = -1
+        self._watcher: QueueWatcher | None = None
+        self._watched = 0
+        """Sequence of the last watch that was begun."""
         if token_descriptor is not None:
             os.set_inheritable(token_descriptor, False)
             self._tokens = token_descriptor
@@ -101,8 +109,14 @@ class Inlet:
 
         Frames before it belong to jobs that the host took back.
         """
-        token = self._next_token()
-        return None if token is None else self._job_of(token)
+        while (token := self._next_token()) is not None:
+            if (job := self._job_of(token)) is not None:
+                return job
+        return None
+
+    def watch_with(self, watcher: "QueueWatcher") -> None:
+        """From here on `next_job` begins watches that the host lends, and returns what they bring."""
+        self._watcher = watcher
 
     def next_job_now(self) -> RunJob | None:
         """The next job if its token is there already. None if there is none now; see `ended`."""
@@ -127,12 +141,19 @@ class Inlet:
         return self._stream.fileno(), self._tokens
 
     def _job_of(self, token: int) -> RunJob | None:
+        """None for a watch that brought nothing, and at the end."""
         while (message := self.receive()) is not None:
-            if not isinstance(message, RunJob) or message.sequence > token:
+            if not isinstance(message, RunJob | Watch) or message.sequence > token:
                 raise ProtocolError(f"got the token of job {token} before its frame: {message!r:.200}")
             if message.sequence == token:
-                return message
+                return message if isinstance(message, RunJob) else self._end_watch(message)
         return None
+
+    def _end_watch(self, watch: Watch) -> RunJob | None:
+        if self._watcher is None:
+            raise ProtocolError(f"got watch {watch.sequence}, and can't watch")
+        said, job = self._watcher.answer(watch)
+        return job if self.send(said) else None
 
     def _send_soon(self, data: bytes) -> bool:
         self._sending = True
@@ -163,12 +184,14 @@ class Inlet:
             self._stream.sendall(self._later.popleft())
 
     def _next_token(self) -> int | None:
+        waits = not self._messages  # the token of a watch is not read before the watch was seen
         while True:
+            if waits and not self._wait_for_token():
+                return None
             try:
                 data = os.read(self._tokens, TOKEN.size)
             except BlockingIOError:
-                if not self._wait_for_token():
-                    return None
+                waits = True
                 continue
             if not data:
                 return None
@@ -182,10 +205,25 @@ class Inlet:
         """
         while not self._ended:
             ready = {descriptor for descriptor, _ in self._poll.poll()}
+            if self._stream.fileno() in ready:
+                self._fill()
+                if (watch := self._new_watch()) is not None:
+                    if self._watch(watch):
+                        return True
+                    continue
             if self._tokens in ready:
                 return True
-            self._fill()
         return False
+
+    def _new_watch(self) -> Watch | None:
+        """A watch, if that is what the host said last."""
+        last = self._messages[-1] if self._messages else None
+        return last if isinstance(last, Watch) and last.sequence > self._watched else None
+
+    def _watch(self, watch: Watch) -> bool:
+        """Waits at Redis. True once a token has to tell whether what came is begun; False if the host was first."""
+        self._watched = watch.sequence
+        return self._watcher is None or self._watcher.wait(watch, self._stream.fileno(), self._tokens)
 
     def _fill(self, flags: int = 0) -> None:
         try:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from farm_settings import PoolSettings
-from farm_worker.pool import sharing
+from farm_worker.pool import choosing, sharing
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Initialize, Outcome, Output
@@ -24,6 +25,7 @@ from farm_worker.pool.start_method import starter_for
 from farm_worker.pool.starter import Spawner, Starter
 from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
+from farm_worker.pool.watch_messages import Watched
 
 MAX_DEPTH = 512
 """Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
@@ -76,6 +78,8 @@ class Pool:
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
+        self.lender = Lender(settings, self._staff, self._sequences)
+        """Of watches of queues."""
 
     @property
     def processes(self) -> Sequence[ProcessHandle]:
@@ -197,10 +201,12 @@ class Pool:
         False: no process has room. Never more than `slots` processes are busy.
         """
         if assignment.alone:
-            process = self._choose_empty()
+            process = choosing.choose_empty(self._staff.processes, self._staff.slots, solitary=self.separates)
+        elif self.shares:
+            process = self._choose_beside(assignment, depth)
         else:
-            process = self._choose_beside(assignment, depth) if self.shares else self._choose(self._limit(depth))
-        if process is None:
+            process = choosing.choose(self._staff.processes, self._staff.slots, self._limit(depth))
+        if process is None or not process.watch.take_back():
             if assignment.alone and self.separates:
                 self._staff.want_solitary()
             else:
@@ -210,13 +216,14 @@ class Pool:
         assignment.begun_at = None
         assignment.expires_at = self._expires_at
         process.dispatch(assignment)
+        self._launched(process, assignment)
         if process.is_quiet and self._next_look is None:
             self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
-        if self._observer is not None:
-            self._observer.job_launched(process, assignment)
-        if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
-            self._staff.plan_fill()
         return True
+
+    def lend(self, request: bytes, began: Callable[[Watched], Assignment | None]) -> LentWatch | None:
+        """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
+        return self.lender.lend(request, self._expires_at, began)
 
     def look(self) -> None:
         """Hears what processes with several jobs have said, if that was long ago. Happens by itself, too."""
@@ -273,12 +280,14 @@ class Pool:
             return
         self._expires_at = expires_at
         for process in self._staff.processes:
-            if process.assignments:
+            if process.assignments or process.watch.lent is not None:
                 process.renew(expires_at)
 
     def find(self, job_id: bytes) -> ProcessHandle | None:
-        """The process that this job was sent to."""
+        """The process that this job was sent to, or that waited for it itself."""
         for process in self._staff.processes:
+            if process.watch.lent is not None:
+                process.look()  # it may have said that it begins it
             if any(assignment.job_id == job_id for assignment in process.assignments):
                 return process
         return None
@@ -313,6 +322,9 @@ class Pool:
             self._observer.process_ready(process)
         self._staff.welcome()
         self._on_change()
+
+    def on_begun(self, process: ProcessHandle, assignment: Assignment) -> None:
+        self._launched(process, assignment)
 
     def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if self._observer is not None:
@@ -351,6 +363,12 @@ class Pool:
         if any(process.is_quiet for process in self._staff.processes):
             self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
 
+    def _launched(self, process: ProcessHandle, assignment: Assignment) -> None:
+        if self._observer is not None:
+            self._observer.job_launched(process, assignment)
+        if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
+            self._staff.plan_fill()
+
     def _learn(self, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         now = time.monotonic()
         for assignment, outcome in outcomes:
@@ -365,30 +383,8 @@ class Pool:
         processes, slots = self._staff.processes, self._staff.slots
         process = sharing.choose(processes, slots, self._limit(depth), limit, is_coroutine=known)
         if process is not None and not process.assignments:
-            process.expect(coroutines=bool(known))
+            process.assignments.expect(coroutines=bool(known))
         return process
 
     def _limit(self, depth: int) -> int:
         return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
-
-    def _choose_empty(self) -> ProcessHandle | None:
-        """For a job that has to be alone. Threads share their process with others: there it is one apart."""
-        if self._staff.busy >= self._staff.slots:
-            return None
-        free = (one for one in self._staff.processes if one.state is State.READY and not one.assignments)
-        return next((process for process in free if process.solitary == self.separates), None)
-
-    def _choose(self, depth: int) -> ProcessHandle | None:
-        idle = best = None
-        best_held: float = depth if depth > 0 else -inf
-        busy = 0
-        for process in self._staff.processes:
-            held = len(process.assignments)
-            if held:
-                busy += 1
-            if process.state is State.READY and not process.solitary:
-                if not held:
-                    idle = idle or process
-                elif held < best_held:
-                    best, best_held = process, held
-        return idle if idle is not None and busy < self._staff.slots and depth > 0 else best

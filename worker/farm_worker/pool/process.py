@@ -14,6 +14,7 @@ from farm_worker.pool.channel import Channel
 from farm_worker.pool.control import ControlLine
 from farm_worker.pool.escalation import Escalation
 from farm_worker.pool.group import ProcessGroup
+from farm_worker.pool.lending import WatchSlot
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.listener import Listener
 from farm_worker.pool.protocol import (
@@ -35,11 +36,11 @@ from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.said import Said
 from farm_worker.pool.starter import Group, Started, Starter, reap_child
 from farm_worker.pool.state import State
+from farm_worker.pool.watch_messages import Watched
 
 HARD_KILL_GRACE_SECONDS = 10.0
 """A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
-a handler that swallows the exception) has this long until the process is killed: enough to unwind and to report. No
-longer than CLOSE_TIMEOUT, which is what a process has to end for any other cause."""
+a handler that swallows the exception) has this long to unwind and to report, but no longer than CLOSE_TIMEOUT."""
 _KILLED = -9
 
 
@@ -59,7 +60,7 @@ class ProcessHandle:
         """Begins the process and sends it `initialize`. Raises OSError when there is no room for it."""
         self.number = initialize.process
         self.state = State.STARTING
-        self.assignments = Assignments(min(HARD_KILL_GRACE_SECONDS, close_timeout))
+        self.assignments = Assignments(min(HARD_KILL_GRACE_SECONDS, close_timeout), initialize.async_concurrency)
         self.lifespan = lifespan
         self.solitary = False
         """True for one that only jobs which have to be alone may use, where all others share their process."""
@@ -78,7 +79,6 @@ class ProcessHandle:
         self.peak_memory: int | None = None
         self._listener = listener
         self._close_timeout = close_timeout
-        self._at_once = initialize.async_concurrency
         self._causes = Causes()
         self._withdrawn: set[int] = set()
         """Sequences of jobs that it cannot begin any more, as it is being killed. They are given back at its end."""
@@ -90,8 +90,8 @@ class ProcessHandle:
         self._group: Group | None = None
         self._lines, child_lines = Lines.open()
         self.line = ControlLine(self._lines.control)
-        stream, token_write, token_read = self._lines.stream, self._lines.token_write, self._lines.token_read
-        self._channel = Channel(stream, token_write, token_read, self._receive, self._channel_broke)
+        self._channel = Channel(self._lines, self._receive, self._channel_broke)
+        self.watch = WatchSlot(self._channel)
         self._said = Said(self._lines.output, self, partial(listener.on_output, self))
         self._channel.send(initialize)
         try:
@@ -132,12 +132,8 @@ class ProcessHandle:
 
     def dispatch(self, assignment: Assignment) -> None:
         """Sends a job. The process must be ready; the one who calls keeps the number of jobs sent ahead small."""
-        assignment.dispatched_at = now = time.monotonic()
         idle = not self.assignments
-        self.assignments.append(assignment)
-        self.jobs_sent += 1
-        if idle or self.shares:
-            self._begin(now)
+        self._count(assignment, time.monotonic())
         if assignment.expires_at and assignment.must_not_run_twice:
             self.renew(assignment.expires_at)
         self._channel.send_job(assignment.message())
@@ -147,12 +143,7 @@ class ProcessHandle:
             self._channel.be_quiet()
         if assignment.alone:
             self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
-        elif self.jobs_left <= 0:
-            self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
-
-    def expect(self, *, coroutines: bool) -> None:
-        """Of an idle process: what it is about to be sent, as far as that is known."""
-        self.assignments.at_once = self._at_once if coroutines else 1
+        self._close_after_last()
 
     @property
     def is_quiet(self) -> bool:
@@ -179,6 +170,7 @@ class ProcessHandle:
         """The jobs that the process has not begun, in order. It can't begin them any more."""
         taken = self._withdrawn.union(self._channel.take_back())
         self._withdrawn.clear()
+        self.watch.taken(taken)
         if not taken:
             return []
         back = self.assignments.take(taken)
@@ -186,16 +178,12 @@ class ProcessHandle:
             self._rest()
         return back
 
-    def forgive(self, seconds: float) -> None:
-        """The host stood still for so long: what the process does is not overdue for it."""
-        self.deadline += seconds
-        self.assignments.forgive(seconds)
-
     def close(self, reason: Reason, why: str = "") -> None:
         """The process ends by itself after the jobs that it has tokens for. A starting one is killed."""
         if self.state is State.STARTING:
             self.kill(reason)
         elif self.state is State.READY:
+            self.watch.take_back()
             self._causes.close = reason
             self._causes.close_detail = why
             self.state = State.CLOSING
@@ -239,13 +227,6 @@ class ProcessHandle:
             assignment.overdue_at = -inf  # it is the one to blame
             self.kill(reason)
 
-    def interrupt(self, seconds: float) -> bool:
-        """Raises JobInterrupted in the job that runs; all that follows it has `seconds`. Kills nothing by itself.
-
-        False if it can't be told.
-        """
-        return self.line.interrupt(seconds)
-
     def note_memory(self, used: int) -> None:
         """Bytes that it uses now, with all that it started."""
         self.last_memory = used
@@ -265,11 +246,7 @@ class ProcessHandle:
         """The KILL had no effect: the kernel holds the process. It runs no code any more; here it counts as ended."""
         if self.state is not State.ENDED:
             self._causes.stuck = True
-            self._finish(_KILLED)
-
-    def exited(self, code: int) -> None:
-        """For a process that others share: it ended."""
-        self._finish(code)
+            self.exited(_KILLED)
 
     def spared(self, why: str) -> None:
         """For a process that others share: it is killed for another one's sake, and the job here is not to blame."""
@@ -289,7 +266,7 @@ class ProcessHandle:
 
     def _adopt(self, started: Started) -> None:
         self.pid = started.pid
-        self._group = started.join(self) if started.join else ProcessGroup(started, self._finish)
+        self._group = started.join(self) if started.join else ProcessGroup(started, self.exited)
         self._listener.on_started(self)
         self._escalation.born(self._group)
 
@@ -305,6 +282,8 @@ class ProcessHandle:
                 self.assignments.note_progress(message)
             elif isinstance(message, Ready):
                 self._become_ready()
+            elif isinstance(message, Watched):
+                self._begin_watched(message, now)
             elif isinstance(message, Sharing):
                 self._share(message, now)
             else:
@@ -317,6 +296,15 @@ class ProcessHandle:
                 self._rest()
             self._listener.on_outcomes(self, outcomes)
 
+    def _begin_watched(self, said: Watched, now: float) -> None:
+        assignment = self.watch.hear(said)
+        if assignment is not None:
+            self._count(assignment, now)
+            self._listener.on_begun(self, assignment)
+            self._close_after_last()
+        elif said.begun:
+            self.kill(Reason.HOST_LOST)
+
     def _collect(self, message: Outcome, now: float, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if not outcomes:  # once for all that came together: which of their jobs wrote to the pipe, nobody knows
             self._said.settle()
@@ -327,7 +315,7 @@ class ProcessHandle:
             outcomes.append((assignment, message))
 
     def _share(self, said: Sharing, now: float) -> None:
-        self.expect(coroutines=said.running > 0)
+        self.assignments.expect(coroutines=said.running > 0)
         if self.assignments:
             self._begin(now)
         if self.shares:
@@ -347,6 +335,17 @@ class ProcessHandle:
         elif isinstance(message, Ended):
             self._thread_code = message.code
 
+    def _count(self, assignment: Assignment, now: float) -> None:
+        assignment.dispatched_at = now
+        self.assignments.append(assignment)
+        self.jobs_sent += 1
+        if len(self.assignments) == 1 or self.shares:
+            self._begin(now)
+
+    def _close_after_last(self) -> None:
+        if self.jobs_left <= 0:
+            self.close(Reason.RECYCLED, f"it has had all its jobs: {self.jobs_sent}")
+
     def _begin(self, now: float) -> None:
         if self.shares or self.assignments[0].begun_at is None:
             self.deadline = self.assignments.begin(now)
@@ -354,7 +353,7 @@ class ProcessHandle:
     def _rest(self) -> None:
         """No job is left. If it is to close, that has a limit from now on."""
         now = self.idle_since = time.monotonic()
-        self.assignments.at_once = 1
+        self.assignments.expect(coroutines=False)
         closing = self.state is State.CLOSING and self._causes.kill is None
         self.deadline = now + self._close_timeout if closing else inf
 
@@ -369,18 +368,18 @@ class ProcessHandle:
         """The stream is at its end, or holds what is no message. Normally the exit follows at once."""
         if self._group is None:
             self._causes.error = self._causes.error or error or "it ended before it was born"
-            self._finish(1)
+            self.exited(1)
         elif error:
             self._causes.error = error
             self.kill(Reason.CRASHED)
         elif self._thread_code is not None:
-            self._finish(self._thread_code)
+            self.exited(self._thread_code)
         elif self.state is not State.ENDED:
             self._causes.state_before_mute = self.state
             self.state = State.CLOSING if self.state is State.READY else self.state
             self.deadline = min(self.deadline, time.monotonic() + self._close_timeout)
 
-    def _finish(self, code: int) -> None:
+    def exited(self, code: int) -> None:
         """It has exited, with the return code of `subprocess`. Nothing that it said or left unread is lost."""
         if self.state is State.ENDED:  # it was given up before
             return
@@ -390,11 +389,12 @@ class ProcessHandle:
         self._escalation.close()
         self._channel.drain()
         self._said.settle()
+        self.watch.end()
         unbegun = self.take_back()  # what is left has begun
         begun = self.assignments.most_overdue()
         beside = tuple(one for one in self.assignments if one is not begun)
         self.assignments.clear()
-        stacks, said = self._lines.read_stacks(), tuple(self._said.last_lines)
-        end = replace(describe_end(self, self._causes, code, begun, stacks, said), beside=beside)
+        end = describe_end(self, self._causes, code, begun, self._lines.read_stacks(), tuple(self._said.last_lines))
+        end = replace(end, beside=beside)
         self._close_lines()
         self._listener.on_end(self, end, begun, unbegun)

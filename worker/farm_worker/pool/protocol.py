@@ -21,6 +21,8 @@ from typing import Any
 
 import msgspec
 
+from farm_worker.pool.watch_messages import Watch, Watched
+
 MAX_FRAME_BYTES = 1 << 31
 """Frames above this are refused: 2 GiB, Redis's own values end at 512 MB."""
 
@@ -316,6 +318,8 @@ Message = (
     Initialize
     | RunJob
     | RunJobs
+    | Watch
+    | Watched
     | Born
     | TemplateReady
     | Reserve

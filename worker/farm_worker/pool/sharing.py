@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.choosing import prefer
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
 
@@ -117,7 +118,7 @@ def choose(
         if process.state is not State.READY or process.solitary:
             continue
         if not held:
-            idle = idle or process
+            idle = prefer(process, idle)
         elif process.shares and is_coroutine is False:
             continue
         elif held < (holds(depth, limit) if process.shares else depth) and (

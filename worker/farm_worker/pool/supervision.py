@@ -65,7 +65,8 @@ class Supervision:
         self._vigil.forget({process.number for process in processes})
         for process in processes:
             if late > STALL_SECONDS:
-                process.forgive(late)
+                process.deadline += late
+                process.assignments.forgive(late)
                 self._vigil.forgive(process, now)
             self._vigil.watch(process, late, now)
             self._check_process(process, now)

@@ -3,7 +3,8 @@
 -- KEYS   1 identities  2 inbox  3 running  4 receipts  5 rq:suspended  6 quarantine  7 quarantine reasons  8 events
 --        9 reserved  10 host hash  11 coordinator's bell; then 3 for each queue of the host: its list, deferral, deferred
 --        index; and, by name, the hashes of the jobs taken inside
--- ARGV   1 host  2 identity  3 batch, 24 hex digits: 8 more make each job's token  4 how many jobs the host may then hold
+-- ARGV   1 host  2 identity  3 batch, 24 hex digits, greater than those of the requests before it: 8 more make each job's
+--        token  4 how many jobs the host may then hold; 0 takes nothing, and never will under this name
 --        5 which of the host's requests for jobs this is  6 RQ's prefix  7 prefix of the counts  8 number of queues, n
 --        9… their names, in the host's own order; then ON_LOST of this host; then queue, its ON_LOST, …
 -- RETURN {'fenced'} or {'ok', taken, dropped, jobs…}, the jobs as from `start.lua`
@@ -12,7 +13,8 @@
 --            before; a host never holds more than its published capacity; nothing moves while RQ is suspended or the
 --            host is not available. A host takes only from queues that are reserved for its current identity, and from
 --            none while a queue before it has jobs. The same batch of the same request sent again returns the same jobs
---            and takes no others. Rings the coordinator when jobs are left behind, or one more could not begin.
+--            and takes no others; one that is run after a later one takes nothing. Rings the coordinator when jobs
+--            are left behind, or one more could not begin.
 -- include announce
 -- include quarantine
 -- include forget_crashes
@@ -30,6 +32,13 @@ local receipt = 'take' .. ARGV[5]
 local ids = ids_of_receipt(KEYS[4], receipt)
 if ids then
   return { 'ok', #ids, 0, unpack(repeated(KEYS[3], ids)) }
+end
+if string.sub(redis.call('HGET', KEYS[4], receipt) or '', 1, 24) > batch then
+  return { 'ok', 0, 0 }
+end
+if ARGV[4] == '0' then
+  keep_receipt(KEYS[4], receipt)
+  return { 'ok', 0, 0 }
 end
 if redis.call('EXISTS', KEYS[5]) == 1 then
   return { 'ok', 0, 0 }

@@ -5,6 +5,7 @@
 -- repeated(ids) → the jobs that this batch started, as `started_jobs`.
 -- begin(id): starts a job that was taken from where it waited. What cannot be started is dropped or quarantined.
 -- keep_started(running, receipts, receipt): writes the leases, and what a repeat of the batch is answered from.
+-- keep_receipt(receipts, receipt): the second of these alone.
 -- started_jobs, started_bytes, dropped: what came of it.
 -- What the host is told of a job. Its hash is for the process that runs it: the host hands it on as it is.
 local function described(id, lease, hash, told, is_large)
@@ -188,11 +189,15 @@ local function begin(id)
   started_ids[#started_ids + 1] = id
 end
 
+local function keep_receipt(receipts, receipt)
+  redis.call('HSET', receipts, receipt, batch .. cmsgpack.pack(started_ids))
+  redis.call('EXPIRE', receipts, 86400)
+end
+
 local function keep_started(running, receipts, receipt)
   if #leases > 0 then
     redis.call('HSET', running, unpack(leases))
-    redis.call('HSET', receipts, receipt, batch .. cmsgpack.pack(started_ids))
-    redis.call('EXPIRE', receipts, 86400)
+    keep_receipt(receipts, receipt)
   end
 end
 
