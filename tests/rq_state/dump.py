@@ -15,8 +15,9 @@ ROUND_SECONDS = 50
 OF_OURS = "farm_"
 """Fields of the farm's own on RQ's job hash: docs/keys.md lists them."""
 
-WHO_WORKS = re.compile(r"^rq:(worker|workers|scheduler|scheduler-lock|clean_registries|clean_groups)(:|$)")
-"""Records and locks of whoever works: a host stays, RQ's workers of a burst are gone. Their counts are compared."""
+WHO_WORKS = re.compile(r"^rq:(worker|workers|scheduler|scheduler-lock|clean_registries|clean_groups|suspended)(:|$)")
+"""Records and locks of whoever works: a host stays, RQ's workers of a burst are gone. Their counts are compared. The farm
+is held by RQ's switch, too."""
 
 _TIMES = re.compile(r"(created|enqueued|started|ended)_at$|^last_heartbeat$")
 _MASKS = {"worker_name": "<worker>", "execution_id": "<execution>"}

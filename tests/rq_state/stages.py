@@ -139,10 +139,12 @@ class FarmStage(EitherStage):
 
     def hold(self) -> None:
         if not self._is_held:
+            self.redis.set(RQ_KEYS.suspended, 1)  # Redis itself starts jobs for a host that waits at their queue
             self._send(signal.SIGSTOP)
 
     def start(self) -> None:
         if self._is_held:
+            self.redis.delete(RQ_KEYS.suspended)
             self._send(signal.SIGCONT)
 
     def settle(self) -> None:
@@ -185,5 +187,5 @@ class FarmStage(EitherStage):
         for key in self.redis.scan_iter(count=1000):
             if key.startswith(b"rq:worker:"):
                 self.redis.hdel(key, "successful_job_count", "failed_job_count", "total_working_time")
-            elif key.startswith(SCENARIO_KEYS) and not key.startswith(b"rq:workers"):
+            elif key.startswith(SCENARIO_KEYS) and not key.startswith((b"rq:workers", RQ_KEYS.suspended.encode())):
                 self.redis.delete(key)

@@ -31,7 +31,7 @@ from farm_worker.runners import Runners
 LEAST_SAMPLE_SECONDS = 0.4
 """Samples over less time say little: a beat that is brought forward uses the last one."""
 
-LEAST_BEAT_SECONDS = 0.05
+LEAST_BEAT_SECONDS = 0.02
 """Beats that are brought forward keep this distance."""
 
 PROMPT_BEAT_SECONDS = 0.01

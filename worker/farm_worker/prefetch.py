@@ -12,8 +12,8 @@ WAITING_SECONDS = 0.05
 OVERHEAD_SECONDS = 0.0001
 """What a job costs beside its own run, so that empty jobs don't count as free."""
 
-MAX_DEPTH = 128
-"""Jobs sent to one process at most: enough to bridge one exchange with Redis."""
+MAX_DEPTH = 200
+"""Jobs sent to one process at most: enough to bridge an exchange with Redis, which is about those of all processes."""
 
 LEAST_UNHEARD_SECONDS = 0.004
 """So long the end of a job may go unheard while others follow it in its process, however short they are."""
