@@ -22,6 +22,8 @@ limit or a signal, then never leaves half a message."""
 SAY_MILLISECONDS = 250
 """How long a job waits for a host that does not take what it says. Then what it says is lost, until the host does."""
 
+_HAS_TOKEN = (RunJob, Watch)
+
 
 class ProtocolError(Exception):
     """The host sent what it may not send. The process ends: it no longer knows which jobs are its own."""
@@ -143,7 +145,7 @@ class Inlet:
     def _job_of(self, token: int) -> RunJob | None:
         """None for a watch that brought nothing, and at the end."""
         while (message := self.receive()) is not None:
-            if not isinstance(message, RunJob | Watch) or message.sequence > token:
+            if not isinstance(message, _HAS_TOKEN) or message.sequence > token:
                 raise ProtocolError(f"got the token of job {token} before its frame: {message!r:.200}")
             if message.sequence == token:
                 return message if isinstance(message, RunJob) else self._end_watch(message)

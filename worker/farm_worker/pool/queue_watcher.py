@@ -35,7 +35,7 @@ class QueueWatcher:
         poll.register(stream, select.POLLIN)
         poll.register(tokens, 0)
         poll.register(line := self._line.descriptor, select.POLLIN)
-        while {descriptor for descriptor, _ in poll.poll()} == {line}:
+        while len(ready := poll.poll()) == 1 and ready[0][0] == line:
             self._replies = self._line.receive()
             if self._replies is not None:
                 return True
