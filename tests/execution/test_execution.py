@@ -1,6 +1,7 @@
 """What a host does with its jobs when Redis, or its own registration, goes other ways than planned."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from farm.records import Lease
 from farm.store.execution import Exchange
 from farm.store.hosts import Registration
 from farm.store.started import StartedJob
+from farm_worker import prefetch
 from farm_worker.audit import Audit
 from farm_worker.endings import from_process_end
 from farm_worker.execution import Execution
@@ -60,6 +62,7 @@ class Pool:
     busy = running = starting = idle = 0
     ready = idle_target = 0
     slots = 10
+    look_seconds = 0.0
 
     def __init__(self) -> None:
         self.given: list[Assignment] = []
@@ -123,6 +126,17 @@ def test_a_suspended_farm_is_asked_once_a_beat_and_not_without_rest() -> None:
             execution.placed(3)
             await turns()
             assert len(store.exchanges) == beat
+
+    run(body)
+
+
+def test_processes_are_heard_as_seldom_as_their_jobs_allow() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, *_: Any) -> None:
+        execution.durations.observe("default", 0.005, time.monotonic())
+
+        execution.took(OLD, [started()])
+
+        assert pool.look_seconds == prefetch.unheard(0.005) > prefetch.LEAST_UNHEARD_SECONDS
 
     run(body)
 

@@ -373,7 +373,9 @@ class Execution:
             self._job_log.started(job)
 
     def _deal_held(self) -> None:
-        self._held.deal(self.pool, prefetch.depth(self.durations.expected(time.monotonic())))
+        expected = self.durations.expected(time.monotonic())
+        self.pool.look_seconds = prefetch.unheard(expected)
+        self._held.deal(self.pool, prefetch.depth(expected))
         self._peak = max(self._peak, self.pool.running)
 
     def _take_all_back(self) -> list[Assignment]:

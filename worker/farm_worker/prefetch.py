@@ -6,8 +6,8 @@ job takes longer than expected, and falls slowly.
 
 import math
 
-WAITING_SECONDS = 0.05
-"""Expected work that may wait for each process, in its frame or in the inbox."""
+WAITING_SECONDS = 0.1
+"""Expected work that may wait for each process: half of it in its frame, half in the inbox."""
 
 OVERHEAD_SECONDS = 0.0001
 """What a job costs beside its own run, so that empty jobs don't count as free."""
