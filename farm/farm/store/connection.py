@@ -87,6 +87,15 @@ def is_full(error: Exception) -> bool:
     return isinstance(error, redis.exceptions.OutOfMemoryError) or "OOM" in str(error)
 
 
+def connection_of(client: redis.Redis) -> Any:
+    """One of the client's connections, to be used without it, or given back to its pool. Raises redis-py's errors."""
+    pool: Any = client.connection_pool
+    try:
+        return pool.get_connection()
+    except TypeError:  # redis-py before 5.3 wants the name of a command, and does nothing with it
+        return pool.get_connection("EVALSHA")
+
+
 async def drop_idle_connections(client: redis.asyncio.Redis) -> None:
     """After one connection was lost: those that wait for use are of the same server, and may be as dead.
 

@@ -13,6 +13,8 @@ from weakref import WeakSet
 import hiredis
 import redis
 
+from farm.store.connection import connection_of
+
 Part = str | bytes | int | float
 
 
@@ -30,7 +32,7 @@ class Direct:
         try:
             held = self._idle.pop()
         except IndexError:
-            held = _Held(_connection_of(self._client.connection_pool))
+            held = _Held(connection_of(self._client))
         try:
             return held.ask(hiredis.pack_command(cast("Any", command)))
         finally:
@@ -66,13 +68,6 @@ class _Held:
     def _watch(self) -> None:
         self._poll = select.poll()
         self._poll.register(self._connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
-
-
-def _connection_of(pool: Any) -> Any:
-    try:
-        return pool.get_connection()
-    except TypeError:  # redis-py before 5.3 wants the name of a command, and does nothing with it
-        return pool.get_connection("EVALSHA")
 
 
 def _forget_all() -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from farm.ending import Ending
-from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.packed import pack, pack_array
 from farm.records import iso_now
@@ -95,7 +94,7 @@ class ExecutionStore:
             calls.append(("start", self._start_keys(who), self._start_arguments(who, start)))
         replies = await self._scripts.run_together(calls)
         if any(reply[0] == b"fenced" for reply in replies):
-            raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+            raise who.fenced()
         answers: list[str] = []
         started: list[StartedJob] = []
         dropped = 0
@@ -143,7 +142,7 @@ class ExecutionStore:
             ],
         )
         if answer[0] == b"fenced":
-            raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+            raise who.fenced()
         return int(answer[1])
 
     def _finish_keys(self, who: Registration) -> list[str]:

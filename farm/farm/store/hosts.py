@@ -32,6 +32,10 @@ class Registration:
     host: str
     identity: str
 
+    def fenced(self) -> HostFenced:
+        """What is raised once it was given up."""
+        return HostFenced(f"host {self.host} ({self.identity}) was given up: its jobs belong to others now")
+
 
 @dataclass(frozen=True, slots=True)
 class NameTaken:

@@ -1,10 +1,11 @@
 """Payloads that processes read from Redis themselves: those of large jobs, which do not come by way of the host."""
 
-from typing import Any, cast
+from typing import Any
 
 import redis
 
 from farm.keys import RqKeys
+from farm.store.connection import connection_of
 
 
 class PayloadReader:
@@ -12,7 +13,7 @@ class PayloadReader:
 
     def __init__(self, client: redis.Redis, rq_keys: RqKeys) -> None:
         """`client`: whose address and login it has."""
-        self._pool = cast("Any", client.connection_pool)
+        self._client = client
         self._rq_keys = rq_keys
         self._connection: Any = None
 
@@ -25,7 +26,7 @@ class PayloadReader:
         name = job_id.decode("utf-8", "surrogateescape")
         key = self._rq_keys.job(name).encode("utf-8", "surrogateescape")
         if self._connection is None:
-            self._connection = _connection_of(self._pool)
+            self._connection = connection_of(self._client)
         try:
             # Past redis-py's client: what that does for each command takes longer than the command.
             self._connection.send_command("HMGET", key, "data", "created_at", "enqueued_at")
@@ -40,11 +41,4 @@ class PayloadReader:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.disconnect()
-            self._pool.release(connection)
-
-
-def _connection_of(pool: Any) -> Any:
-    try:
-        return pool.get_connection()
-    except TypeError:  # redis-py before 5.3 wants the name of a command, and does nothing with it
-        return pool.get_connection("HMGET")
+            self._client.connection_pool.release(connection)

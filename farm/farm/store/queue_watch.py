@@ -14,7 +14,6 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.store.connection import is_full
 from farm.store.hosts import Registration
@@ -169,5 +168,5 @@ def read_taken(reply: Sequence[Any]) -> Taken:
 def checked(taken: Taken, who: Registration, *, came: bool) -> Taken:
     """The same, and whether the wait before it brought something. Raises HostFenced."""
     if taken.fenced:
-        raise HostFenced(f"host {who.host} ({who.identity}) was given up: its jobs belong to others now")
+        raise who.fenced()
     return replace(taken, came=came)
