@@ -13,13 +13,14 @@ from farm.records import Lease
 from farm.store.execution import Exchange
 from farm.store.hosts import Registration
 from farm.store.started import StartedJob
-from farm_worker import prefetch
 from farm_worker.audit import Audit
+from farm_worker.durations import LATEST
 from farm_worker.endings import from_process_end
 from farm_worker.execution import Execution
 from farm_worker.job_log import JobLog
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.recall import recall
@@ -62,20 +63,21 @@ class Pool:
     busy = running = starting = idle = 0
     ready = idle_target = 0
     slots = 10
-    look_seconds = 0.0
+    has_work_ahead = False
 
     def __init__(self) -> None:
         self.given: list[Assignment] = []
+        self.depths: list[int] = []
         self.has_room = True
+        self.hearing = Hearing([])
 
     def room(self, depth: int) -> int:
         return 10 * self.has_room
 
     def want(self, count: int) -> None: ...
 
-    def look(self) -> None: ...
-
     def dispatch(self, assignment: Assignment, depth: int) -> bool:
+        self.depths.append(depth)
         if self.has_room:
             self.given.append(assignment)
         return self.has_room
@@ -101,9 +103,9 @@ def run(body: Callable[[Execution, Store, Pool, list[str]], Awaitable[None]]) ->
     asyncio.run(scenario())
 
 
-def started(job_id: str = "a", on_lost: str = "rerun") -> StartedJob:
+def started(job_id: str = "a", on_lost: str = "rerun", called: bytes = b"") -> StartedJob:
     token, packed = f"token of {job_id}", packed_hash({})
-    return StartedJob(job_id.encode(), token, "default", 1, on_lost, b"", b"", has_callbacks=False, packed=packed)
+    return StartedJob(job_id.encode(), token, "default", 1, on_lost, b"", called, has_callbacks=False, packed=packed)
 
 
 def assignment(job_id: str = "a", on_lost: str = "rerun") -> Assignment:
@@ -130,13 +132,33 @@ def test_a_suspended_farm_is_asked_once_a_beat_and_not_without_rest() -> None:
     run(body)
 
 
-def test_processes_are_heard_as_seldom_as_their_jobs_allow() -> None:
+def test_what_is_placed_while_processes_have_work_ahead_is_asked_for_with_the_next_outcome() -> None:
     async def body(execution: Execution, store: Store, pool: Pool, *_: Any) -> None:
-        execution.durations.observe("default", 0.005, time.monotonic())
-
+        pool.has_work_ahead = True
         execution.took(OLD, [started()])
+        await turns()
+        before = len(store.exchanges)
+        execution.placed(3)
+        await turns()
+        assert len(store.exchanges) == before
 
-        assert pool.look_seconds == prefetch.unheard(0.005) > prefetch.LEAST_UNHEARD_SECONDS
+        pool.has_work_ahead = False
+        execution.wake()
+        await turns()
+        assert len(store.exchanges) == before + 1
+
+    run(body)
+
+
+def test_a_job_of_a_function_that_takes_long_is_dealt_to_an_idle_process_only() -> None:
+    async def body(execution: Execution, _: Store, pool: Pool, *__: Any) -> None:
+        now = time.monotonic()
+        execution.durations.observe("default", b"shop.report", 1.0, now)
+        for _ in range(LATEST):
+            execution.durations.observe("default", b"shop.bill", 0.0001, now)
+        execution.took(OLD, [started("a", called=b"shop.bill"), started("b", called=b"shop.report")])
+        assert [(one.called, one.is_long) for one in pool.given] == [(b"shop.bill", False), (b"shop.report", True)]
+        assert pool.depths[0] > 1 == pool.depths[1]
 
     run(body)
 

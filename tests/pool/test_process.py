@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.pool import LOOK_SECONDS
+from farm_worker.pool.hearing import LEAST_SECONDS
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.protocol import Outcome, Output
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
@@ -83,7 +83,7 @@ class Process:
     def _look_later(self) -> None:
         """As the pool does: a process with several jobs is heard when somebody looks."""
         if self.handle.is_quiet:
-            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+            asyncio.get_running_loop().call_later(LEAST_SECONDS, self._look)
 
     def _look(self) -> None:
         self.handle.look()

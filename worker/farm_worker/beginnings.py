@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from farm.store.started import StartedJob
 from farm_worker.pool.assignment import Assignment
+from farm_worker.prefetch import is_long
 
 DEFAULT_TIMEOUT_SECONDS = 180.0
 """RQ's, for jobs that name none."""
@@ -13,8 +14,8 @@ CALLBACK_TIMEOUT_SECONDS = 60.0
 """RQ's, for callbacks that name none."""
 
 
-def assign(job: StartedJob) -> Assignment:
-    """The job as the pool takes it."""
+def assign(job: StartedJob, seconds: float | None = None) -> Assignment:
+    """The job as the pool takes it. `seconds`: what it takes, as far as known."""
     assignment = Assignment(
         job_id=job.job_id,
         token=job.token,
@@ -26,6 +27,7 @@ def assign(job: StartedJob) -> Assignment:
         packed=job.packed,
         is_large=job.is_large,
         called=job.called,
+        is_long=is_long(seconds),
         alone=job.attempt > 1 and _crashes(job.fields) > 0,
     )
     assignment.dispatched_at = time.monotonic()

@@ -19,11 +19,10 @@ from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBat
 from farm.store.hosts import Registration
 from farm.store.started import StartedJob
 from farm_worker import prefetch
-from farm_worker.beginnings import assign
 from farm_worker.contact import Contact
+from farm_worker.dealing import Dealing
 from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, spared
 from farm_worker.hand_back import HandBack
-from farm_worker.held import Held
 from farm_worker.job_log import JobLog
 from farm_worker.job_stops import JobStops
 from farm_worker.outcomes import MAX_BATCH, Outcomes
@@ -44,7 +43,6 @@ class Execution:
     ) -> None:
         self.contact = Contact()
         """Nothing is written while it is lost."""
-        self.durations = prefetch.Durations()
         self.inbox = 0
         """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
         self._accepting = False
@@ -60,7 +58,10 @@ class Execution:
         self._pool: Pool | None = None
         self._who: Registration | None = None
         self._outcomes = outcomes
-        self._held = Held()
+        self._dealing = Dealing(lambda: self.pool)
+        self._held = self._dealing.held
+        self.durations = self._dealing.durations
+        self.is_short = self._dealing.is_short
         self._back = HandBack(store, self.contact, self.refused)
         self._start: StartBatch | None = None
         self._start_over = asyncio.Event()
@@ -121,15 +122,16 @@ class Execution:
         asked = 0 if self.contact.lost else self.taking.unsettled
         return running + len(self._outcomes) + len(self._held) + len(self._back) + asked
 
-    def placed(self, inbox: int) -> None:
-        """The inbox has this many ids, says a beat or the bell."""
-        if inbox and not self.inbox:
+    def placed(self, inbox: int, *, is_news: bool = True) -> None:
+        """The inbox has this many ids, says a beat or the bell. Else than `is_news`, maybe since the last exchange."""
+        if inbox and not self.inbox and is_news:
             self._inbox_since = time.monotonic()
         self.inbox = inbox
         self.taking.look()
         if inbox:
-            self._wake.set()
             self.stirred.set()
+            if self.is_short.is_set():
+                self._wake.set()
 
     @property
     def who(self) -> Registration | None:
@@ -149,7 +151,7 @@ class Execution:
         self._peak = max(self._peak, self.pool.busy + 1)
         self.stirred.set()
         self._wake.set()
-        return assign(job)
+        return self._dealing.assign(job)
 
     def took(self, who: Registration, started: Sequence[StartedJob]) -> None:
         """Jobs came that nobody had placed, started for this registration."""
@@ -157,7 +159,7 @@ class Execution:
             return  # others' by now
         room = max(0, self.allowance - self.unsettled) if self.accepting else 0
         self._hold(started[:room])
-        self._back.add(*map(assign, started[room:]))
+        self._back.add(*map(self._dealing.assign, started[room:]))
         self._deal_held()
         self.stirred.set()
         if len(self._back):
@@ -191,7 +193,7 @@ class Execution:
             if outcome.kind == "interrupted":
                 self._put_back(assignment, interrupted_ending(assignment), drained=True)
                 continue
-            self.durations.observe(assignment.queue, outcome.seconds, now)
+            self.durations.observe(assignment.queue, assignment.called, outcome.seconds, now)
             self._outcomes.add(from_outcome(assignment, outcome))
         self._outcomes_added()
 
@@ -260,10 +262,10 @@ class Execution:
 
     async def hand_back_all(self, counted_as: str = "") -> None:
         """When no jobs are taken: everything that was not begun, and what was placed without this host knowing."""
-        back = self._take_all_back()
+        back = self._dealing.take_all()
         try:
             await self._start_is_over(back)
-            back += self._take_all_back()
+            back += self._dealing.take_all()
             if await self._back.give_or_keep(back, inbox=1_000_000, counted_as=counted_as):
                 self.inbox = 0
         finally:
@@ -277,10 +279,11 @@ class Execution:
         if self.contact.lost:
             self.keep_outcomes()
             await self.contact.wait()
-        self.pool.look()
+        self.pool.hearing.hear()
         self._deal_held()
         await self._back.give_waiting()
-        who, finish, start = self._who, self._outcomes.next_batch(), self._next_start()
+        who, finish = self._who, self._outcomes.next_batch()
+        start = self._next_start(self.inbox or (finish is not None and not self.is_short.is_set()))
         if who is None or (finish is None and start is None):
             return False
         try:
@@ -338,8 +341,8 @@ class Execution:
         free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.running)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
-    def _next_start(self) -> StartBatch | None:
-        if self._start is None and self.inbox and self.accepting:
+    def _next_start(self, may_bring: int | bool) -> StartBatch | None:
+        if self._start is None and may_bring and self.accepting:
             room = self._room(time.monotonic())
             if room <= 0:
                 self.pool.want(self.inbox)
@@ -348,12 +351,7 @@ class Execution:
         return self._start
 
     def _room(self, now: float) -> int:
-        if self._held.waits_apart:
-            return 0
-        depth = prefetch.depth(self.durations.expected(now))
-        sent = sum(len(process.assignments) for process in self.pool.processes)
-        room = min(self.pool.room(depth), self.running_limit * depth - sent) - len(self._held)
-        return min(room, self.allowance - self.unsettled)
+        return min(self._dealing.room(now, self.running_limit), self.allowance - self.unsettled)
 
     def _apply(self, exchange: Exchange, finish: FinishBatch | None) -> None:
         if finish is not None:
@@ -368,18 +366,13 @@ class Execution:
         self._deal_held()
 
     def _hold(self, started: Sequence[StartedJob]) -> None:
-        self._held.add(map(assign, started))
+        self._dealing.hold(started)
         for job in started:
             self._job_log.started(job)
 
     def _deal_held(self) -> None:
-        expected = self.durations.expected(time.monotonic())
-        self.pool.look_seconds = prefetch.unheard(expected)
-        self._held.deal(self.pool, prefetch.depth(expected))
+        self._dealing.deal()
         self._peak = max(self._peak, self.pool.running)
-
-    def _take_all_back(self) -> list[Assignment]:
-        return [*self.pool.take_back(None), *self._held.take_all()]
 
     def inbox_is_late(self, now: float) -> bool:
         """Ids wait, and no process has room for them or is about to have."""
@@ -388,12 +381,8 @@ class Execution:
 
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""
-        sent_before = now - prefetch.RECALL_SECONDS if self.accepting else inf
-        return self._held.is_older_than(sent_before) or any(
-            one.unread_since() < sent_before for one in self.pool.processes
-        )
+        return self._dealing.is_any_older(now - prefetch.RECALL_SECONDS if self.accepting else inf)
 
     def late(self, now: float) -> list[Assignment]:
         """Those, taken back."""
-        sent_before = now - prefetch.RECALL_SECONDS
-        return [*self.pool.take_back(prefetch.RECALL_SECONDS), *self._held.take_older_than(sent_before)]
+        return self._dealing.take_late(now)

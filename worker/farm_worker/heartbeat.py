@@ -110,7 +110,7 @@ class Heartbeat:
     def note_jobs(self) -> None:
         """Jobs ended: if that allows for a markedly different prefetch, the coordinator should know soon."""
         wanted = self._prefetch()
-        if wanted > 2 * self._published_prefetch or 2 * wanted < self._published_prefetch:
+        if abs(wanted - self._published_prefetch) > self._published_prefetch / 4:
             self._hurry.set()
 
     async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:

@@ -37,10 +37,10 @@ class Held:
         self._jobs.insert(sum(one.apart for one in self._jobs), assignment)
 
     def deal(self, pool: Pool, depth: int) -> None:
-        """To processes with less than `depth` jobs, as far as there are any."""
+        """To processes with less than `depth` jobs, as far as there are any; long jobs to those without any."""
         passed: list[Assignment] = []
         while self._jobs:
-            if not pool.dispatch(self._jobs[0], depth):
+            if not pool.dispatch(self._jobs[0], 1 if self._jobs[0].is_long else depth):
                 if not (self._jobs[0].alone and pool.separates):
                     break
                 passed.append(self._jobs[0])

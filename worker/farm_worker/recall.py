@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from farm_worker.execution import Execution
-from farm_worker.prefetch import RECALL_SECONDS
+from farm_worker.prefetch import RECALL_SECONDS, is_long
 
 
 async def recall(execution: Execution, publish: Callable[[], Awaitable[None]]) -> None:
@@ -24,7 +24,9 @@ async def _recall_late(execution: Execution, publish: Callable[[], Awaitable[Non
     if not inbox_is_late and not execution.is_any_late(now):
         return
     for job in execution.running():
-        execution.durations.observe_running(job.queue, now - (job.begun_at or now), now)
+        seconds = now - (job.begun_at or now)
+        job.is_long = job.is_long or is_long(seconds)
+        execution.durations.observe_running(job.queue, job.called, seconds, now)
     # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
     await publish()
     if execution.accepting:

@@ -32,6 +32,8 @@ class Assignment:
     """What its description says that it calls."""
     is_large: bool = False
     """Its payload is not in `packed`: its process reads it from Redis before the job begins."""
+    is_long: bool = False
+    """Nothing may wait behind it, as it takes, or has taken, longer than jobs may wait."""
     expires_at: float = 0.0
     """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
     follow_up: str = ""

@@ -20,6 +20,16 @@ class Assignments(deque[Assignment]):
         self._most_at_once = most_at_once
         self._grace = grace
 
+    @property
+    def ahead(self) -> int:
+        """How many wait behind those that run."""
+        return max(0, len(self) - self.at_once)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the job that runs takes so long that nothing may wait behind it."""
+        return bool(self) and self[0].is_long
+
     def expect(self, *, coroutines: bool) -> None:
         """What runs here, or is about to where nothing does, as far as that is known."""
         self.at_once = self._most_at_once if coroutines else 1

@@ -8,7 +8,7 @@ from farm_worker.pool.state import State
 
 
 def choose(processes: Iterable[ProcessHandle], slots: int, depth: int) -> ProcessHandle | None:
-    """An idle one, else that with the fewest jobs, if it has less than `depth`."""
+    """An idle one, else that with the fewest jobs, if it has less than `depth` and no long job runs there."""
     idle = best = None
     best_held: float = depth if depth > 0 else -inf
     busy = 0
@@ -19,7 +19,7 @@ def choose(processes: Iterable[ProcessHandle], slots: int, depth: int) -> Proces
         if process.state is State.READY and not process.solitary:
             if not held:
                 idle = prefer(process, idle)
-            elif held < best_held:
+            elif held < best_held and not process.assignments.is_long:
                 best, best_held = process, held
     return idle if idle is not None and busy < slots and depth > 0 else best
 

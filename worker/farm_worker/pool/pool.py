@@ -4,7 +4,6 @@ Not here: what a job is and what becomes of it. The host gives started jobs as `
 and, when a process ends, the one job that it had begun and those that it had not.
 """
 
-import asyncio
 import itertools
 import logging
 import time
@@ -14,6 +13,7 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.pool import choosing, sharing
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
 from farm_worker.pool.process import ProcessHandle
@@ -30,9 +30,6 @@ from farm_worker.pool.watch_messages import Watched
 MAX_DEPTH = 512
 """Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
 KILLED_WAIT_SECONDS = 5.0
-
-LOOK_SECONDS = 0.004
-"""How long processes with several jobs may have said something before it is heard, at least: `Pool.look_seconds`."""
 
 logger = logging.getLogger(__name__)
 
@@ -69,17 +66,15 @@ class Pool:
         self._on_output = on_output
         self._sequences = itertools.count(1)
         self._expires_at = 0.0
-        self.look_seconds = LOOK_SECONDS
-        """Between two looks at what processes with several jobs have said. Each one costs as much as many outcomes."""
-        self._looked_at = -inf
         beside = settings.executor == "process" and settings.process_mode == "reuse"
         self._sharing = Sharing(settings.async_concurrency if beside else 1)
-        self._next_look: asyncio.TimerHandle | None = None
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
         self.lender = Lender(settings, self._staff, self._sequences)
         """Of watches of queues."""
+        self.hearing = Hearing(self._staff.processes)
+        """Of what processes with several jobs have said."""
 
     @property
     def processes(self) -> Sequence[ProcessHandle]:
@@ -137,6 +132,12 @@ class Pool:
             limit = self._sharing.limit(self._staff.processes, time.monotonic())
             return sharing.capable(self._staff.processes, self.slots, self._sharing.most, limit)
         return min(self.slots, self.busy + self.idle)
+
+    @property
+    def has_work_ahead(self) -> bool:
+        """Whether every process that takes jobs has some waiting behind those that run: it says so as they end."""
+        ready = [process for process in self._staff.processes if process.state is State.READY]
+        return bool(ready) and all(process.assignments.ahead for process in ready)
 
     @property
     def shares(self) -> bool:
@@ -217,18 +218,13 @@ class Pool:
         assignment.expires_at = self._expires_at
         process.dispatch(assignment)
         self._launched(process, assignment)
-        if process.is_quiet and self._next_look is None:
-            self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
+        if process.is_quiet:
+            self.hearing.plan()
         return True
 
     def lend(self, request: bytes, began: Callable[[Watched], Assignment | None]) -> LentWatch | None:
         """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
         return self.lender.lend(request, self._expires_at, began)
-
-    def look(self) -> None:
-        """Hears what processes with several jobs have said, if that was long ago. Happens by itself, too."""
-        if asyncio.get_running_loop().time() - self._looked_at > self.look_seconds / 2:
-            self._look()
 
     def room(self, depth: int) -> int:
         """How many more jobs `dispatch` would take now."""
@@ -242,7 +238,12 @@ class Pool:
             held = len(process.assignments)
             if held:
                 busy += 1
-            if process.state is State.READY and not process.solitary and held < depth:
+            if (
+                process.state is State.READY
+                and not process.solitary
+                and held < depth
+                and not process.assignments.is_long
+            ):
                 free = min(depth - held, process.jobs_left)
                 if held:
                     room += free
@@ -350,18 +351,6 @@ class Pool:
         self._staff.remove(process, end)
         self._on_end(end, begun, unbegun)
         self._on_change()
-
-    def _look(self) -> None:
-        self._looked_at = asyncio.get_running_loop().time()
-        for process in self.processes:
-            if process.is_quiet:
-                process.look()
-
-    def _look_again(self) -> None:
-        self._next_look = None
-        self._look()
-        if any(process.is_quiet for process in self._staff.processes):
-            self._next_look = asyncio.get_running_loop().call_later(self.look_seconds, self._look_again)
 
     def _launched(self, process: ProcessHandle, assignment: Assignment) -> None:
         if self._observer is not None:

@@ -92,8 +92,7 @@ def room(processes: Sequence[ProcessHandle], slots: int, depth: int, limit: int)
         held = len(process.assignments)
         busy += bool(held)
         if process.state is State.READY and not process.solitary:
-            most = holds(depth, limit) if process.shares or not held else depth
-            more = max(0, min(most - held, process.jobs_left))
+            more = max(0, min(_most(process, depth, limit) - held, process.jobs_left))
             if held:
                 free += more
             else:
@@ -104,6 +103,12 @@ def room(processes: Sequence[ProcessHandle], slots: int, depth: int, limit: int)
 def holds(depth: int, limit: int) -> int:
     """How many jobs a process that shares may be sent: those that run at once, and so much ahead for each of them."""
     return limit + min(limit * (depth - 1), MOST_WAITING) if depth > 0 else 0
+
+
+def _most(process: ProcessHandle, depth: int, limit: int) -> int:
+    if process.shares or not process.assignments:
+        return holds(depth, limit)
+    return 0 if process.assignments.is_long else depth
 
 
 def choose(
@@ -121,9 +126,7 @@ def choose(
             idle = prefer(process, idle)
         elif process.shares and is_coroutine is False:
             continue
-        elif held < (holds(depth, limit) if process.shares else depth) and (
-            best is None or held < len(best.assignments)
-        ):
+        elif held < _most(process, depth, limit) and (best is None or held < len(best.assignments)):
             best = process
     return idle if idle is not None and busy < slots and depth > 0 else best
 

@@ -1,0 +1,67 @@
+"""How jobs that this host started get to processes, how many of them at a time, and how they are taken back."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from farm.store.started import StartedJob
+from farm_worker import prefetch
+from farm_worker.beginnings import assign
+from farm_worker.durations import Durations
+from farm_worker.held import Held
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.pool import Pool
+
+
+class Dealing:
+    """Between the inbox and the pool: short jobs are dealt in advance, long ones when a process idles."""
+
+    def __init__(self, pool: Callable[[], Pool]) -> None:
+        """`pool`: asked for whenever it is needed, as it comes later."""
+        self._pool = pool
+        self.held = Held()
+        self.durations = Durations()
+        """Of jobs that ended here."""
+        self.is_short = asyncio.Event()
+        """Set while what is placed is news. If not, it is asked for when the next outcomes are told."""
+        self.is_short.set()
+
+    def assign(self, job: StartedJob) -> Assignment:
+        """The job as the pool takes it."""
+        return assign(job, self.durations.of(job.queue, job.called))
+
+    def hold(self, started: Sequence[StartedJob]) -> None:
+        """They are to be dealt, after those that are held."""
+        self.held.add(map(self.assign, started))
+
+    def deal(self) -> None:
+        """Gives processes what is held, as far as they have room."""
+        pool, expected = self._pool(), self.durations.expected(time.monotonic())
+        pool.hearing.job_seconds = expected or 0.0
+        self.held.deal(pool, prefetch.depth(expected))
+        if pool.has_work_ahead:
+            self.is_short.clear()
+        else:
+            self.is_short.set()
+
+    def room(self, now: float, running_limit: int) -> int:
+        """How many more jobs can be dealt. `running_limit`: so many may run at once."""
+        if self.held.waits_apart:
+            return 0
+        pool, depth = self._pool(), prefetch.depth(self.durations.expected(now))
+        sent = sum(len(process.assignments) for process in pool.processes)
+        return min(pool.room(depth), running_limit * depth - sent) - len(self.held)
+
+    def is_any_older(self, moment: float) -> bool:
+        """Whether a job was started, or sent to a process, before this monotonic second, and not begun."""
+        processes = self._pool().processes
+        return self.held.is_older_than(moment) or any(one.unread_since() < moment for one in processes)
+
+    def take_late(self, now: float) -> list[Assignment]:
+        """Takes back what was not begun in time, and what stands behind it."""
+        sent_before = now - prefetch.RECALL_SECONDS
+        return [*self._pool().take_back(prefetch.RECALL_SECONDS), *self.held.take_older_than(sent_before)]
+
+    def take_all(self) -> list[Assignment]:
+        """Takes back all that was not begun."""
+        return [*self._pool().take_back(None), *self.held.take_all()]
