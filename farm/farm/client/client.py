@@ -16,7 +16,7 @@ from farm.errors import SettingsError
 from farm.host_handle import HostHandle
 from farm.keys import Keys, RqKeys
 from farm.store.address import resolve
-from farm.store.connection import connect, readable_errors
+from farm.store.connection import REDIS_ERRORS, connect, raise_readable, readable_errors
 from farm.store.enqueueing import EnqueueStore
 from farm.store.job_list import JobLister, JobPage, ListedStatus, Wanted
 from farm.store.job_reader import Connection, JobReader
@@ -118,8 +118,10 @@ class Client:
 
     def write(self, enqueuer: Enqueuer, wanted: Sequence[CallAndOptions]) -> list[Written]:
         """The one way by which jobs of this client get to Redis."""
-        with readable_errors(self.url):
+        try:
             return enqueuer.enqueue(wanted)
+        except REDIS_ERRORS as error:
+            raise_readable(error, self.url)
 
 
 class ClientQueue:

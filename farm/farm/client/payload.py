@@ -15,13 +15,19 @@ SAMPLED_BYTES = 16 * 1024
 _SAMPLE = 512
 _STORED_HEADER = b"\x78\x01"
 _LARGEST_BLOCK = 0xFFFF
+_SMALL = struct.Struct("<2sBHH")
+"""A header and one block."""
 _BLOCK = struct.Struct("<BHH")
 """Whether it is the last one, its size, and the same inverted."""
 
 
 def pack(data: bytes) -> bytes:
     """What `zlib.decompress` makes `data` of."""
-    if len(data) <= AS_IT_IS_BYTES or (len(data) >= SAMPLED_BYTES and not _shrinks(data)):
+    size = len(data)
+    if size <= AS_IT_IS_BYTES:
+        start = _SMALL.pack(_STORED_HEADER, True, size, _LARGEST_BLOCK ^ size)
+        return start + data + zlib.adler32(data).to_bytes(4)
+    if size >= SAMPLED_BYTES and not _shrinks(data):
         return _stored(data)
     return zlib.compress(data, LEVEL)
 

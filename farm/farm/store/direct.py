@@ -29,12 +29,16 @@ class Direct:
 
     def ask(self, *command: Part) -> Any:
         """The reply. Raises redis-py's errors."""
+        return self.ask_packed(hiredis.pack_command(cast("Any", command)))
+
+    def ask_packed(self, packed: bytes) -> Any:
+        """The same for a command that is a message already."""
         try:
             held = self._idle.pop()
         except IndexError:
             held = _Held(connection_of(self._client))
         try:
-            return held.ask(hiredis.pack_command(cast("Any", command)))
+            return held.ask(packed)
         finally:
             self._idle.append(held)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import redis
 
 from farm.keys import RqKeys
+from farm.store.enqueue_message import Blank, EnqueueMessage
 from farm.store.scripts import Argument, Scripts
 
 PAGE_SIZE = 1000
@@ -42,6 +43,21 @@ class EnqueueStore:
         """`is_ours`: see `Scripts`."""
         self._scripts = Scripts(client, on_full_server=False, is_ours=is_ours)
         self._rq_keys = rq_keys
+        self._is_ours = is_ours
+
+    def message(self, queue: str, at_front: bool, ttl: int, record: Mapping[str, Argument | Blank]) -> EnqueueMessage:
+        """For `enqueue_one`; its arguments are those of `NewJobs`, with blanks in the record."""
+        return EnqueueMessage(self._scripts.digest("enqueue"), self._rq_keys, queue, at_front, ttl, record)
+
+    def enqueue_one(
+        self, message: EnqueueMessage, job_id: str, moment: bytes, data: bytes, description: bytes, meta: bytes
+    ) -> None:
+        """Enqueues one job with what goes into the blanks."""
+        values = (self._rq_keys.job(job_id).encode(), moment, data, description, meta)
+        if self._is_ours:
+            self._scripts.run_packed("enqueue", message.packed(values))
+        else:
+            self._scripts.run("enqueue", *message.keys_and_arguments(values))
 
     def enqueue(self, batches: Sequence[NewJobs]) -> None:
         """Enqueues all of them, or none, in one round trip."""
