@@ -5,6 +5,7 @@ import redis
 
 from farm.keys import RqKeys
 from farm.store.connection import connect
+from farm.store.direct import Direct
 from farm.store.enqueue_message import Blank
 from farm.store.enqueueing import EnqueueStore, NewJob, NewJobs
 
@@ -85,10 +86,10 @@ def test_nothing_is_written_where_the_queue_cannot_be(store: EnqueueStore, redis
     assert redis_client.keys() == [key.encode()]
 
 
-@pytest.mark.parametrize("is_ours", [True, False], ids=["made beforehand", "packed by the client"])
-def test_a_message_with_blanks_carries_whatever_is_in_it(redis_url: str, is_ours: bool) -> None:
+@pytest.mark.parametrize("is_direct", [True, False], ids=["made beforehand", "packed by the client"])
+def test_a_message_with_blanks_carries_whatever_is_in_it(redis_url: str, is_direct: bool) -> None:
     with connect(redis_url) as client:
-        store = EnqueueStore(client, RQ_KEYS, is_ours=is_ours)
+        store = EnqueueStore(client, RQ_KEYS, Direct(client) if is_direct else None)
         record = {"meta": Blank.META, "made": Blank.MOMENT, "100%d": "%b %% ä\r\n", "timeout": 180, "share": 0.5}
         blanks = {"description": Blank.DESCRIPTION, "data": Blank.DATA, "moved": Blank.MOMENT}
         message = store.message("100%", False, 0, record | blanks)

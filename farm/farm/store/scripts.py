@@ -56,14 +56,14 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 class Scripts:
     """Calls scripts on a synchronous client; loads and sends again a script that the server forgot.
 
-    With `on_full_server=False` they are refused by a server that is full, as other writes are. `is_ours`: the client
-    was made by `connect`, so its connections can be used without it.
+    With `on_full_server=False` they are refused by a server that is full, as other writes are. `direct`: where they are
+    called, if that is not the client.
     """
 
-    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, is_ours: bool = False) -> None:
+    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, direct: Direct | None = None) -> None:
         self._client = client
-        self._direct = Direct(client) if is_ours else None
-        self._ask: Callable[..., Any] = client.execute_command if self._direct is None else self._direct.ask
+        self._direct = direct
+        self._ask: Callable[..., Any] = client.execute_command if direct is None else direct.ask
         self._on_full_server = on_full_server
         self._flags = None if on_full_server else False
 
@@ -75,7 +75,7 @@ class Scripts:
             return self._client.evalsha(self._load(name), len(keys), *keys, *arguments)
 
     def run_packed(self, name: str, packed: bytes) -> Any:
-        """As `run`, of a call with its `digest` that is a message already. Needs `is_ours`."""
+        """As `run`, of a call with its `digest` that is a message already. Needs `direct`."""
         assert self._direct is not None
         try:
             return self._direct.ask_packed(packed)
