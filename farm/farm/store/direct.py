@@ -23,11 +23,14 @@ READ_BYTES = 65_536
 
 
 class Direct:
-    """May be shared by threads: it has as many connections as commands were under way at once. Ends with its client."""
+    """May be shared by threads: it keeps as many connections as commands were under way at once, at most half of the
+    pool's. Ends with its client.
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         """`client`: whose pool the connections are of."""
         self._client = client
+        self._most_kept = client.connection_pool.max_connections // 2
         self._idle: deque[_Held] = deque()
         _all.add(self)
 
@@ -44,7 +47,10 @@ class Direct:
         try:
             return held.ask(packed)
         finally:
-            self._idle.append(held)
+            if len(self._idle) < self._most_kept:
+                self._idle.append(held)
+            else:
+                self._client.connection_pool.release(held.connection)
 
     def forget(self) -> None:
         """After a fork: the connections are the parent's."""
@@ -55,12 +61,12 @@ class _Held:
     """One connection that is not given back to its pool. redis-py makes it, and is out of the way from then on."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
+        self.connection = connection
         self._read = bytearray(READ_BYTES)
         self._begin()
 
     def ask(self, packed: bytes) -> Any:
-        connection = self._connection
+        connection = self.connection
         if connection._sock is None or self._poll.poll(0):  # noqa: SLF001 - closed, or there is what nobody asked for
             connection.disconnect()
             connection.connect()
@@ -94,7 +100,7 @@ class _Held:
         """With a connection that is new."""
         self._reader: Any = hiredis.Reader(protocolError=redis.InvalidResponse, replyError=error_of)
         self._poll = select.poll()
-        self._poll.register(self._connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
+        self._poll.register(self.connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
 
 
 def _forget_all() -> None:
