@@ -93,7 +93,7 @@ def test_a_message_with_blanks_carries_whatever_is_in_it(redis_url: str, is_dire
         record = {"meta": Blank.META, "made": Blank.MOMENT, "100%d": "%b %% ä\r\n", "timeout": 180, "share": 0.5}
         blanks = {"description": Blank.DESCRIPTION, "data": Blank.DATA, "moved": Blank.MOMENT}
         message = store.message("100%", False, 0, record | blanks)
-        store.enqueue_one(message, "%s", b"now", b"%b\x00\xff", "%d ä".encode(), b"")
+        store.enqueue_one(message, "%s", (b"now", b"%b\x00\xff", "%d ä".encode(), b""))
 
         assert client.lrange(RQ_KEYS.queue("100%"), 0, -1) == [b"%s"]
         assert list(client.hgetall(RQ_KEYS.job("%s")).items()) == [

@@ -34,7 +34,7 @@ class Enqueuer:
         self._options = options
         self._writes_one = not options.by_rq
         self._form: JobForm | None = None
-        self._message: EnqueueMessage | None = None
+        self._one: tuple[JobForm, EnqueueMessage] | None = None
 
     def enqueue(self, wanted: Sequence[CallAndOptions]) -> list[Written]:
         """Writes all of them; those between two that RQ writes go in one transaction.
@@ -54,12 +54,16 @@ class Enqueuer:
 
     def _enqueue_one(self, call: Call) -> Written:
         """With as little ado as there can be: a job that comes alone is one that somebody waits for."""
-        options, form = self._options, self._form_for(self._options)
-        if self._message is None:
-            queue, ttl = self.queue.name, options.ttl or 0
-            self._message = self._store.message(queue, options.at_front, ttl, form.with_blanks())
+        options = self._options
+        if self._one is None:
+            form = self._form_for(options)
+            self._one = (
+                form,
+                self._store.message(self.queue.name, options.at_front, options.ttl or 0, form.with_blanks()),
+            )
+        form, message = self._one
         job_id, data, own = form.fill_one(call)
-        self._store.enqueue_one(self._message, job_id, *own)
+        self._store.enqueue_one(message, job_id, own)
         return Written(job_id, data, options)
 
     def _fill(self, wanted: Sequence[CallAndOptions]) -> "_FormStep":

@@ -15,7 +15,7 @@ from farm.client.options import Options
 from farm.client.payload import pack
 from farm.client.rq_queue import RqQueue, packed_meta, payload
 from farm.client.written import Written
-from farm.store.enqueue_message import Blank
+from farm.store.enqueue_message import Blank, Own
 from farm.store.enqueueing import NewJob, NewJobs
 from farm.store.scripts import Argument
 
@@ -67,14 +67,14 @@ class JobForm:
         }
         return self._fields | blanks | ({"meta": Blank.META} if self._options.meta else {})
 
-    def fill_one(self, call: Call) -> tuple[str, bytes, tuple[bytes, bytes, bytes, bytes]]:
+    def fill_one(self, call: Call) -> tuple[str, bytes, Own]:
         """Id and unpacked payload of a job without options of its own, and what `EnqueueStore.enqueue_one` takes.
 
         Raises InvalidCall.
         """
         job_id, data, description = self._own(call, self._options)
         meta = self._meta() if self._options.meta else b""
-        return job_id, data, (_moment().encode(), pack(data), description.encode(), meta)
+        return job_id, data, (_moment(), pack(data), description.encode(), meta)
 
     def _fill(self, call: Call, options: Options) -> tuple[NewJob, Written]:
         job_id, data, description = self._own(call, options)
@@ -94,21 +94,20 @@ class JobForm:
 
 
 def _new_id() -> str:
-    """A random UUID (version 4), as RQ's ids are."""
-    digits = urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) % 4]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    """A random UUID (version 4), as RQ's ids are: 120 of its bits are random."""
+    digits = urandom(15).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:]}"
 
 
-def _moment() -> str:
+def _moment() -> bytes:
     """Now, as RQ writes it."""
-    seconds, microseconds = divmod(time_ns() // 1000, 1_000_000)
-    return f"{_second(seconds)}.{microseconds:06}Z"
+    microseconds = time_ns() // 1000
+    return b"%b.%06dZ" % (_second(microseconds // 1_000_000), microseconds % 1_000_000)
 
 
 @lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds))
+def _second(seconds: int) -> bytes:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds)).encode()
 
 
 def _resolve(function: Function) -> tuple[Any, str]:

@@ -15,18 +15,19 @@ SAMPLED_BYTES = 16 * 1024
 _SAMPLE = 512
 _STORED_HEADER = b"\x78\x01"
 _LARGEST_BLOCK = 0xFFFF
-_SMALL = struct.Struct("<2sBHH")
-"""A header and one block."""
 _BLOCK = struct.Struct("<BHH")
 """Whether it is the last one, its size, and the same inverted."""
+
+
+_STARTS = [_STORED_HEADER + _BLOCK.pack(True, size, _LARGEST_BLOCK ^ size) for size in range(AS_IT_IS_BYTES + 1)]
+"""What comes before so many bytes that are kept as they are."""
 
 
 def pack(data: bytes) -> bytes:
     """What `zlib.decompress` makes `data` of."""
     size = len(data)
     if size <= AS_IT_IS_BYTES:
-        start = _SMALL.pack(_STORED_HEADER, True, size, _LARGEST_BLOCK ^ size)
-        return start + data + zlib.adler32(data).to_bytes(4)
+        return _STARTS[size] + data + zlib.adler32(data).to_bytes(4)
     if size >= SAMPLED_BYTES and not _shrinks(data):
         return _stored(data)
     return zlib.compress(data, LEVEL)

@@ -31,8 +31,11 @@ class Blank(IntEnum):
     META = 4
 
 
+Own = tuple[bytes, bytes, bytes, bytes]
+"""What goes into the blanks but for the key."""
+
 Values = tuple[bytes, bytes, bytes, bytes, bytes]
-"""What goes into the blanks."""
+"""With the key."""
 
 
 class EnqueueMessage:

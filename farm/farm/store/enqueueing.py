@@ -7,7 +7,7 @@ import redis
 
 from farm.keys import RqKeys
 from farm.store.direct import Direct
-from farm.store.enqueue_message import Blank, EnqueueMessage
+from farm.store.enqueue_message import Blank, EnqueueMessage, Own
 from farm.store.scripts import Argument, Scripts
 
 PAGE_SIZE = 1000
@@ -50,11 +50,9 @@ class EnqueueStore:
         """For `enqueue_one`; its arguments are those of `NewJobs`, with blanks in the record."""
         return EnqueueMessage(self._scripts.digest("enqueue"), self._rq_keys, queue, at_front, ttl, record)
 
-    def enqueue_one(
-        self, message: EnqueueMessage, job_id: str, moment: bytes, data: bytes, description: bytes, meta: bytes
-    ) -> None:
+    def enqueue_one(self, message: EnqueueMessage, job_id: str, own: Own) -> None:
         """Enqueues one job with what goes into the blanks."""
-        values = (self._rq_keys.job(job_id).encode(), moment, data, description, meta)
+        values = (self._rq_keys.job(job_id).encode(), *own)
         if self._is_direct:
             self._scripts.run_packed("enqueue", message.packed(values))
         else:

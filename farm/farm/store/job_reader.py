@@ -221,12 +221,15 @@ def _success_in_reply(found: Any) -> Outcome | None:
     if not found:
         return None
     entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
-    entry, content = entries[0]
-    return _success(entry, dict(zip(content[::2], content[1::2], strict=True)))
+    entry, listed = entries[0]
+    parts = iter(listed)
+    return _success(entry, dict(zip(parts, parts, strict=False)))  # name, value, name, value…
 
 
 def _success(entry: bytes, content: dict[bytes, bytes]) -> Outcome | None:
-    return _outcome("finished", entry, content) if content.get(b"type") == SUCCESS else None
+    if content.get(b"type") != SUCCESS:
+        return None
+    return Outcome("finished", entry.decode(), has_value=True, value=unpacked(content.get(b"return_value")))
 
 
 def _outcome(status: str, entry: bytes, content: dict[bytes, bytes]) -> Outcome:
