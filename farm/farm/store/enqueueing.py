@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import redis
 
 from farm.keys import RqKeys
+from farm.store.direct import Direct
+from farm.store.enqueue_message import Blank, EnqueueMessage, Own
 from farm.store.scripts import Argument, Scripts
 
 PAGE_SIZE = 1000
@@ -38,10 +40,23 @@ class NewJobs:
 class EnqueueStore:
     """The queues of one Redis. Raises redis-py's errors; a Redis that is full takes nothing."""
 
-    def __init__(self, client: redis.Redis, rq_keys: RqKeys, *, is_ours: bool = False) -> None:
-        """`is_ours`: see `Scripts`."""
-        self._scripts = Scripts(client, on_full_server=False, is_ours=is_ours)
+    def __init__(self, client: redis.Redis, rq_keys: RqKeys, direct: Direct | None = None) -> None:
+        """`direct`: see `Scripts`."""
+        self._scripts = Scripts(client, on_full_server=False, direct=direct)
         self._rq_keys = rq_keys
+        self._is_direct = direct is not None
+
+    def message(self, queue: str, at_front: bool, ttl: int, record: Mapping[str, Argument | Blank]) -> EnqueueMessage:
+        """For `enqueue_one`; its arguments are those of `NewJobs`, with blanks in the record."""
+        return EnqueueMessage(self._scripts.digest("enqueue"), self._rq_keys, queue, at_front, ttl, record)
+
+    def enqueue_one(self, message: EnqueueMessage, job_id: str, own: Own) -> None:
+        """Enqueues one job with what goes into the blanks."""
+        values = (self._rq_keys.job(job_id).encode(), *own)
+        if self._is_direct:
+            self._scripts.run_packed("enqueue", message.packed(values))
+        else:
+            self._scripts.run("enqueue", *message.keys_and_arguments(values))
 
     def enqueue(self, batches: Sequence[NewJobs]) -> None:
         """Enqueues all of them, or none, in one round trip."""
