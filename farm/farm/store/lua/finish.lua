@@ -21,11 +21,8 @@ if redis.call('HGET', KEYS[1], host) ~= identity then
 end
 
 local receipt = redis.call('HGET', KEYS[3], ARGV[3])
-if receipt then
-  local kept = cmsgpack.unpack(receipt)
-  if kept.batch == ARGV[4] then
-    return { 'ok', redis.call('LLEN', KEYS[4]), unpack(kept.answers) }
-  end
+if receipt and string.find(receipt, ARGV[4], 1, true) then
+  return { 'ok', redis.call('LLEN', KEYS[4]), unpack(cmsgpack.unpack(receipt).answers) }
 end
 
 local now = tonumber(redis.call('TIME')[1])
