@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from farm.packed import unpack
+from farm.packed import unpack_hash
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class StartedJob:
     @property
     def fields(self) -> list[bytes]:
         """The hash, flat."""
-        return list(unpack(self.packed))
+        return unpack_hash(self.packed)
 
 
 def on_lost_arguments(on_lost: str, on_lost_of_queues: Mapping[str, str]) -> list[str]:

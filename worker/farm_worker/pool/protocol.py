@@ -74,7 +74,7 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     queue: str
     attempt: int
     packed: bytes
-    """The job's hash, flat, as Redis packed it: see `farm.packed`."""
+    """The job's hash, as Redis packed it: see `farm.packed.unpack_hash`."""
     expires_at: float = 0.0
     """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
     must_end: bool = False
