@@ -7,18 +7,8 @@ import pytest
 from rq.command import send_stop_job_command
 
 from tests.support.farm import Farm
+from tests.support.lent_watches import wait_until_lent, wait_until_the_host_waits, waiting
 from tests.support.waiting import wait_until
-
-CLIENT_NAME = "farm-process-queue"
-
-
-def waiting(farm: Farm) -> list[str]:
-    """Ids of the connections of processes that wait at a queue."""
-    return [one["id"] for one in farm.redis.client_list() if one["name"] == CLIENT_NAME and one["cmd"] == "blmove"]
-
-
-def wait_until_lent(farm: Farm, count: int = 1) -> None:
-    wait_until(lambda: len(waiting(farm)) == count, f"{count} processes wait at queues")
 
 
 def runs(farm: Farm, job_id: str) -> int:
@@ -145,11 +135,8 @@ def test_a_queue_that_no_process_is_left_for_is_watched_by_the_host(farm: Farm) 
 def test_a_host_with_threads_waits_itself(farm: Farm) -> None:
     farm.host("one", processes=2, executor="thread")
 
-    def names() -> set[str]:
-        return {one["name"] for one in farm.redis.client_list() if one["cmd"] == "blmove"}
-
-    wait_until(lambda: "farm-host-queue" in names(), "the host waits at the queue")
+    wait_until_the_host_waits(farm)
 
     farm.wait_for(farm.enqueue("add", 1, 2))
 
-    assert CLIENT_NAME not in names()
+    assert not waiting(farm)

@@ -18,6 +18,7 @@ from farm.keys import Keys
 from farm.store.client_address import address_of
 from farm.store.connection import connect
 from farm_worker.rq import Worker
+from tests.support.farm import USER_MODULES
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -42,6 +43,11 @@ def rq_worker(redis_url: str, environment: Mapping[str, str], *options: str) -> 
                 process.kill()
 
 
+def states(client: redis.Redis) -> list[bytes | None]:
+    """Of all hosts."""
+    return [client.hget(KEYS.host(name.decode()), "state") for name in client.hkeys(KEYS.identities)]
+
+
 def test_a_burst_runs_all_jobs_and_ends(redis_url: str, farm_environment: dict[str, str], queue: Queue) -> None:
     jobs = [queue.enqueue("math.sqrt", number) for number in range(30)]
     jobs += [queue.enqueue("math.sqrt", -1)]
@@ -57,10 +63,13 @@ def test_a_burst_runs_all_jobs_and_ends(redis_url: str, farm_environment: dict[s
 def test_term_lets_the_running_job_end_and_starts_no_other(
     redis_url: str, farm_environment: dict[str, str], queue: Queue
 ) -> None:
-    running, waiting = queue.enqueue("time.sleep", 1.0), queue.enqueue("math.sqrt", 4)
-    with rq_worker(redis_url, farm_environment) as process:
-        wait_until(lambda: running.get_status() == "started", "the first job runs")
+    running, waiting = queue.enqueue("system_jobs.wait_for_go"), queue.enqueue("math.sqrt", 4)
+    client = queue.connection
+    with rq_worker(redis_url, farm_environment, "--path", str(USER_MODULES)) as process:
+        wait_until(lambda: client.hexists("test:pids", running.id), "the first job runs", 30)
         process.send_signal(signal.SIGTERM)
+        wait_until(lambda: states(client) == [b"draining"], "the worker takes no more")
+        client.set("test:go", 1)
         output, _ = process.communicate(timeout=50)
     assert process.returncode == 0, output
     assert (running.get_status(), waiting.get_status()) == ("finished", "queued")

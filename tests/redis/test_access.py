@@ -1,8 +1,6 @@
 """Who may do what: logins, permissions of Redis's users (ACL), TLS. One clear line at the start, and no secret told."""
 
 import re
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +12,8 @@ import farm as farm_package
 from farm.keys import Keys
 from farm.redis_server import RedisServer
 from farm.store.connection import connect, readable_errors
-from farm.tether import tethered
 from tests.support.farm import Farm
+from tests.support.lent_watches import wait_until_lent, waiting
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -99,6 +97,17 @@ def test_a_wrong_password_ends_the_start_with_one_line(farm: Farm, server: Redis
         assert "Traceback" not in member.says
 
 
+def test_a_process_waits_for_jobs_with_the_permissions_in_the_docs(farm: Farm, admin: redis.Redis) -> None:
+    farm.host("one", processes=2)
+    for _ in range(5):
+        wait_until_lent(farm)
+        (client,) = [one for one in admin.client_list() if one["id"] in waiting(farm)]
+        assert client["user"] == "farm"
+        farm.wait_for(farm.enqueue("add", 1, 2))
+
+    assert [entry["object"] for entry in admin.acl_log() if entry["reason"] != "auth"] == []
+
+
 @pytest.mark.slow
 def test_a_missing_permission_ends_the_start_with_one_line(farm: Farm, admin: redis.Redis) -> None:
     admin.execute_command("ACL", "SETUSER", "farm", "resetkeys", "~rq:*")
@@ -154,56 +163,6 @@ def test_a_running_host_whose_permissions_end_keeps_its_jobs(farm: Farm, admin: 
     assert farm.wait_for(job).return_value() == 3.0
     assert farm.count("recovered") == 0
     assert host.process.poll() is None
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority of our own (`ca.crt`), and what it signed for `localhost` (`server.crt`, `server.key`)."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority")
-    request = ("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
-    signing = ("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial")
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-    for words in (
-        (*authority, "-keyout", "ca.key", "-out", "ca.crt"),
-        (*request, "-keyout", "server.key", "-out", "server.csr"),
-        (*signing, "-days", "2", "-extfile", "names", "-out", "server.crt"),
-    ):
-        subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture
-def tls_port(certificates: Path, tmp_path: Path) -> Iterator[int]:
-    """Of a server that speaks TLS only."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    options = {
-        "--port": "0",
-        "--tls-port": str(port),
-        "--tls-cert-file": str(certificates / "server.crt"),
-        "--tls-key-file": str(certificates / "server.key"),
-        "--tls-ca-cert-file": str(certificates / "ca.crt"),
-        "--tls-auth-clients": "no",
-        "--save": "",
-        "--dir": str(tmp_path),
-    }
-    words = ["redis-server", *(part for pair in options.items() for part in pair)]
-    process = subprocess.Popen(tethered(words), stdout=subprocess.DEVNULL, start_new_session=True)
-    try:
-        wait_until(lambda: listens(port) or process.poll() is not None, "the server listens")
-        if process.poll() is not None:
-            pytest.skip("this redis-server speaks no TLS")
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.slow

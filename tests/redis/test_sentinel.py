@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from farm.errors import SettingsError
 from farm.store import sentinel
 from farm.store.connection import connect, connect_async, readable_errors
 from tests.support.farm import Farm
-from tests.support.replicated_redis import MASTER_NAME, PASSWORD, Node, master_and_replica, sentinels
+from tests.support.replicated_redis import PASSWORD, Node
 from tests.support.waiting import wait_until
 
 SERVERS = re.escape("127.0.0.1:1, 127.0.0.1:2")
@@ -84,14 +83,6 @@ def answers(farm: Farm) -> bool:
         return bool(farm.redis.ping())
     except redis.ConnectionError:
         return False
-
-
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[tuple[Node, Node, str]]:
-    """Master, replica, and the address of the Sentinels that watch them."""
-    with master_and_replica(tmp_path) as (master, replica), sentinels(tmp_path, master) as nodes:
-        servers = ",".join(f"127.0.0.1:{node.port}" for node in nodes)
-        yield master, replica, f"redis+sentinel://:{PASSWORD}@{servers}/{MASTER_NAME}/0"
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from math import inf
 
@@ -207,7 +207,7 @@ class Execution:
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
         for one in end.beside:
             ending = from_process_end(one, spared(end), self._who.host if self._who else "")
-            self._put_back(one, ending, drained=ending is None)
+            self._put_back(one, ending, drained=end.reason is Reason.DRAINED)
         self._outcomes_added()
 
     async def run(self) -> None:
@@ -227,8 +227,7 @@ class Execution:
 
     def served(self) -> dict[str, Assignment]:
         """Token → job, of all that processes have or are to get."""
-        given = (one for process in self.pool.processes for one in process.assignments)
-        return {one.token: one for one in chain(given, self._held)}
+        return {one.token: one for one in chain(self._dealt(), self._held)}
 
     def drop(self, token: str) -> None:
         """Redis gave this job to others, or knows nothing of it: it ends here, and nothing is said of it."""
@@ -281,7 +280,7 @@ class Execution:
             await self.contact.wait()
         self.pool.hearing.hear()
         self._deal_held()
-        await self._back.give_waiting()
+        await self._back.give_waiting(self._dealt())
         who, finish = self._who, self._outcomes.next_batch()
         start = self._next_start(self.inbox or (finish is not None and not self.is_short.is_set()))
         if who is None or (finish is None and start is None):
@@ -301,6 +300,10 @@ class Execution:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
         return finish is not None or bool(exchange.started or exchange.dropped)
+
+    def _dealt(self) -> Iterator[Assignment]:
+        """Those that processes have."""
+        return (one for process in self.pool.processes for one in process.assignments)
 
     def _put_back(self, assignment: Assignment, ending: Ending | None, *, drained: bool) -> None:
         """It did not end by itself: what is to be written of it, or None if it runs again."""

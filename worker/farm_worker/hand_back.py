@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
@@ -42,15 +43,19 @@ class HandBack:
         """Of the leases that wait to be given back."""
         return {one.token for one in self._waiting}
 
-    async def give_waiting(self) -> None:
-        """One call for each kind: those that began stood before the others, and come to stand before them again."""
+    async def give_waiting(self, running: Iterable[Assignment]) -> None:
+        """One call for each kind: those that began stood before the others, and come to stand before them again.
+
+        `running`: all that processes have. What ends as the host stops waits for those of them that began after it.
+        """
         if not self._waiting:
             return
-        back, self._waiting = self._waiting, []
-        drained = [assignment for assignment in back if assignment.drained]
+        waiting = sorted(self._waiting, key=lambda one: one.dispatched_at)
+        unbegun = [one for one in waiting if not one.drained]
+        drained, self._waiting = split([one for one in waiting if one.drained], running)
         self._under_way += len(drained)
         try:
-            await self.give([assignment for assignment in back if not assignment.drained], inbox=0)
+            await self.give(unbegun, inbox=0)
         finally:
             self._under_way -= len(drained)
         await self.give(drained, inbox=0, counted_as="drained")
@@ -86,3 +91,18 @@ class HandBack:
         except asyncio.CancelledError:
             self._waiting += assignments
             raise
+
+
+def split(ended: Sequence[Assignment], running: Iterable[Assignment]) -> tuple[list[Assignment], list[Assignment]]:
+    """Of jobs that go to the heads of their queues: those that go now, and those that wait for later ones to go first.
+
+    A later one is one of the same queue that was begun after it and still runs.
+    """
+    latest: dict[str, float] = {}
+    for one in running:
+        latest[one.queue] = max(one.dispatched_at, latest.get(one.queue, -inf))
+    now: list[Assignment] = []
+    later: list[Assignment] = []
+    for one in ended:
+        (now if one.dispatched_at >= latest.get(one.queue, -inf) else later).append(one)
+    return now, later
