@@ -131,9 +131,10 @@ def _run_job(
     output.end(message.sequence)
     if left:
         inlet.send(Dirty(left))
-    if not inlet.send(outcome):
-        return False
+    is_heard = inlet.send(outcome)
     surroundings.restore()  # nobody waits for that: the next job finds it done
+    if not is_heard:
+        return False
     work.send_webhooks(outcome)
     return not left
 

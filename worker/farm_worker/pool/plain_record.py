@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rq.queue import Queue
 from rq.serializers import DefaultSerializer
@@ -43,7 +43,8 @@ class Traits:
     result_ttl: int | None
 
 
-class PlainRecord(NamedTuple):
+@dataclass(slots=True)
+class PlainRecord:
     """A job's hash, as far as it has to be read to run the job."""
 
     traits: Traits

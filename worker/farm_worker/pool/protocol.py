@@ -380,7 +380,7 @@ class FrameReader:
         start, end, wanted = 0, len(data), _HEADER_SIZE
         while end - start >= _HEADER_SIZE:
             body = start + _HEADER_SIZE
-            size = int.from_bytes(data[start:body])
+            (size,) = _HEADER.unpack_from(data, start)
             if size > MAX_FRAME_BYTES:
                 raise ValueError(f"a frame of {size} bytes is larger than {MAX_FRAME_BYTES}")
             if body + size > end:
