@@ -96,9 +96,9 @@ class Jobs:
         finally:
             self._free_reads.append(read)
 
-    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
-        """What XREAD waits on for this job's next result."""
-        return self._reader.stream(job_id, after)
+    def wait_command(self, job_id: str, after: str | None, seconds: float) -> tuple[str | int, ...]:
+        """What `wait` asks Redis."""
+        return self._reader.wait_command(job_id, after, seconds)
 
     def cancel(self, job_id: str, grace: float | None = None, *, stop: bool = True) -> Canceled:
         """Keeps a waiting job from running, as RQ's cancel does; with `stop`, has the host of a running one stop it.

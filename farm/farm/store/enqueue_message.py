@@ -7,12 +7,14 @@ there is to do to enqueue a job.
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hiredis
 
 from farm.keys import RqKeys
 from farm.store.scripts import Argument
+
+Part = TypeVar("Part")
 
 KEYS = 3
 """Of one call of the script: RQ's set of queues, the queue, the job's record."""
@@ -45,13 +47,8 @@ class EnqueueMessage:
         self, digest: str, rq_keys: RqKeys, queue: str, at_front: bool, ttl: int, fields: Mapping[str, Argument | Blank]
     ) -> None:
         """`digest`: of the script. `ttl`: seconds until the record expires, 0 for never. `fields`: the record."""
-        names = list(fields)
-        self._parts: tuple[Argument | Blank, ...] = (
-            *(rq_keys.queues, rq_keys.queue(queue), Blank.KEY),
-            *(rq_keys.prefix, "front" if at_front else "back", ttl, len(names)),
-            *(names.index("data") + 1, names.index("description") + 1),
-            *(part for field in fields.items() for part in field),
-        )
+        arguments = arguments_of(rq_keys, at_front, ttl, fields)
+        self._parts: tuple[Argument | Blank, ...] = (rq_keys.queues, rq_keys.queue(queue), Blank.KEY, *arguments)
         blanks = [part for part in self._parts if isinstance(part, Blank)]
         self._in_order: Callable[[tuple[int | bytes, ...]], tuple[int | bytes, ...]] = itemgetter(
             *(place for blank in blanks for place in (2 * blank, 2 * blank + 1))
@@ -70,6 +67,14 @@ class EnqueueMessage:
         """The same for a client that packs it itself."""
         filled = [values[part] if isinstance(part, Blank) else part for part in self._parts]
         return cast("list[str | bytes]", filled[:KEYS]), filled[KEYS:]
+
+
+def arguments_of(rq_keys: RqKeys, at_front: bool, ttl: int, fields: Mapping[str, Part]) -> list[Argument | Part]:
+    """ARGV of the script for one job: six of the call, then names and values of the fields."""
+    names = list(fields)
+    places = (names.index("data") + 1, names.index("description") + 1)
+    of_the_call = (rq_keys.prefix, "front" if at_front else "back", ttl, len(names), *places)
+    return [*of_the_call, *(part for field in fields.items() for part in field)]
 
 
 def _text(part: Argument | Blank) -> bytes:

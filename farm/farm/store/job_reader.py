@@ -131,19 +131,21 @@ class JobReader:
         The result if it is a success: whether the job will run once more, it does not say.
         """
         seconds = min(seconds, self._longest_block)
-        milliseconds = max(1, math.ceil(seconds * 1000))
+        command = self.wait_command(job_id, after, seconds)
+        client: Any = self._client
         try:
-            if self._direct is None:
-                return success_in(self._client.xread(self.stream(job_id, after), count=1, block=milliseconds))
-            stream = (self._rq_keys.results(job_id), after or "0-0")
-            return _success_in_reply(self._direct.ask("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *stream))
+            if self._direct is not None:
+                return success_in(self._direct.ask(*command))
+            return _success_by_redis_py(client.execute_command(*command))
         except redis.ResponseError:  # a server that lets nobody block, a key of the wrong type
             time.sleep(min(seconds, POLL_SECONDS))
             return None
 
-    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
-        """What XREAD waits on for this job's next result."""
-        return {self._rq_keys.results(job_id): after or "0-0"}
+    def wait_command(self, job_id: str, after: str | None, seconds: float) -> tuple[str | int, ...]:
+        """What `wait` asks Redis. `success_in` reads the reply."""
+        milliseconds = max(1, math.ceil(seconds * 1000))
+        stream = (self._rq_keys.results(job_id), after or "0-0")
+        return ("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *stream)
 
     def _in_line(self, job_id: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
         queue = facts["queue"]
@@ -208,22 +210,25 @@ class JobReader:
 
 
 def success_in(found: Any) -> Outcome | None:
-    """The success that XREAD found as the only entry of one stream; None if it found nothing, or another result."""
+    """The success that XREAD found as the only entry of one stream; None if it found nothing, or another result.
+
+    `found`: as Redis says it.
+    """
+    if not found:
+        return None
+    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]  # a map is one only in RESP3
+    entry, listed = entries[0]
+    parts = iter(listed)
+    return _success(entry, dict(zip(parts, parts, strict=False)))  # name, value, name, value…
+
+
+def _success_by_redis_py(found: Any) -> Outcome | None:
+    """The same as redis-py tells it."""
     if not found:
         return None
     # In RESP3, redis-py before version 8 gives a dict, with one more list around the entries.
     entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
     return _success(*entries[0])
-
-
-def _success_in_reply(found: Any) -> Outcome | None:
-    """The same for what Redis itself says: a map is one only in RESP3, and the fields of an entry are a list."""
-    if not found:
-        return None
-    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
-    entry, listed = entries[0]
-    parts = iter(listed)
-    return _success(entry, dict(zip(parts, parts, strict=False)))  # name, value, name, value…
 
 
 def _success(entry: bytes, content: dict[bytes, bytes]) -> Outcome | None:
