@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from farm.store.evidence import Evidence as Evidence
     from farm.store.process_view import ProcessView as ProcessView
     from farm.store.process_view import RunnerView as RunnerView
+    from farm.store.process_view import RunningJob as RunningJob
     from farm.usage import Usage as Usage
 
     __version__: str
@@ -68,6 +69,7 @@ _HOMES = {
     "JobStatus": "farm.client",
     "ProcessView": "farm.store.process_view",
     "RunnerView": "farm.store.process_view",
+    "RunningJob": "farm.store.process_view",
     "RunnerClient": "farm.runner_client",
     "Usage": "farm.usage",
     "current_job": "farm.context",
@@ -115,6 +117,7 @@ __all__ = [
     "RunnerFailed",
     "RunnerTimeout",
     "RunnerView",
+    "RunningJob",
     "SettingsError",
     "Usage",
     "__version__",

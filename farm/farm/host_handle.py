@@ -71,8 +71,11 @@ class HostHandle:
         return list(self.details().processes)
 
     def job(self, job_id: str) -> ProcessView | None:
-        """The process that runs this job; None if none of this host's does."""
-        return next((process for process in self.details().processes if process.job_id == job_id), None)
+        """The process that runs this job, and what it says of it; None if none of this host's does.
+
+        Where many run side by side in one process, the first 20 are known.
+        """
+        return next(filter(None, (process.naming(job_id) for process in self.details().processes)), None)
 
     @property
     def runners(self) -> list[RunnerView]:

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from farm.cli import command_line
 from farm.store.job_status import Progress
-from farm.store.process_view import ProcessView, to_line
+from farm.store.process_view import ProcessView, RunningJob, to_line
 from tests.support.planted import KEYS, now, plant_host
 
 Show = Callable[..., Result]
@@ -69,6 +69,23 @@ def test_a_host_its_processes_and_their_jobs_are_shown_as_columns(host: Show, re
         ["2", "4712", "busy", "5s", "0", "-", "-"],
     ]
     assert jobs[1:] == [["2", JOB, "shop.bill", "high", "2", "3s", "25% page 3 of 12"]]
+
+
+def test_all_jobs_of_a_process_are_shown_and_how_many_more(host: Show, redis_client: redis.Redis) -> None:
+    plant_host(redis_client, "worker-1")
+    jobs = [RunningJob(job_id=name, function="shop.look", queue="low", attempt=1, job_seconds=3.0) for name in "abc"]
+    line = to_line(PROCESSES[0].with_jobs(jobs, unlisted=480))
+    redis_client.hset(KEYS.processes("worker-1"), mapping={"1": line, "at": now(redis_client)})
+    redis_client.expire(KEYS.processes("worker-1"), 60)
+
+    shown = host("worker-1").stdout.rstrip().split("\n\n")[-1].splitlines()[1:]
+    assert [row.split("\t")[:4] for row in shown] == [
+        *(["1", name, "shop.look", "low"] for name in "abc"),
+        ["1", "and 480 more", "-", "-"],
+    ]
+    (process,) = json.loads(host("worker-1", "--json").stdout)["processes"]
+    assert (process["job_id"], process["unlisted"]) == ("a", 480)
+    assert [job["job_id"] for job in process["beside"]] == ["b", "c"]
 
 
 def test_a_silent_host_is_shown_as_such(host: Show, redis_client: redis.Redis) -> None:

@@ -1,5 +1,6 @@
 """Many coroutine jobs run in one process when something fails: none is lost, none runs twice, their order stays."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -7,14 +8,13 @@ import psutil
 import pytest
 from rq.job import Job
 
-from farm.keys import Keys
+import farm as library
 from farm.redis_server import RedisServer
 from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.killed_redis import standing_still
 from tests.support.waiting import wait_until
 
-KEYS = Keys()
 COUNT = 20
 SIDE_BY_SIDE = {"processes": 1, "async_concurrency": COUNT}
 
@@ -96,6 +96,24 @@ def test_jobs_of_a_host_that_was_given_up_end_there_and_run_elsewhere_once(farm:
     wait_until(lambda: not psutil.pid_exists(pid), "the process with the jobs is gone")
     assert runs(effects) == [2] * COUNT
     assert [farm.count(what) for what in ("finished", "crashed", "recovered")] == [COUNT, 0, COUNT]
+
+
+def test_each_job_is_shown_with_its_process(farm: Farm, effects: Path) -> None:
+    farm.host("one", **SIDE_BY_SIDE)
+    jobs = [enqueue(farm, "pause_once", str(effects)) for _ in range(COUNT)]
+    wait_for_runs(effects, COUNT)
+    pid = farm.pid_of(jobs[0])
+
+    with library.host("one", farm.url) as host:
+        wait_until(lambda: all(host.job(job.id) for job in jobs), "the host tells of all")
+        (process,) = host.processes
+        last = host.job(jobs[-1].id)
+
+    assert last is not None
+    assert (process.pid, last.pid, last.job_id, last.queue) == (pid, pid, jobs[-1].id, "default")
+    assert [job.job_id for job in process.running] == [job.id for job in jobs]
+    told = json.loads(farm.command("drain", "one", "--json").stdout)["running"]
+    assert [job["job_id"] for job in told] == [job.id for job in jobs]
 
 
 def test_one_that_blocks_the_loop_is_killed_and_those_beside_it_run_again_in_order_unblamed(

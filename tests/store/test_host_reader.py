@@ -13,7 +13,7 @@ from farm.store.connection import connect_async
 from farm.store.host_reader import HostReader
 from farm.store.hosts import HostStore, Registration
 from farm.store.job_status import Progress
-from farm.store.process_view import ProcessView, to_line
+from farm.store.process_view import ProcessView, RunningJob, from_line, to_line
 from tests.support.planted import plant_host
 
 pytestmark = pytest.mark.every_engine
@@ -33,6 +33,8 @@ BUSY = ProcessView(
     queue="default",
     attempt=1,
     progress=Progress(0.5, "half", datetime(2026, 1, 2, tzinfo=UTC)),
+    beside=(RunningJob(job_id="b", function="shop.look", job_seconds=1.0), RunningJob(job_id="c")),
+    unlisted=3,
 )
 LISTED = {2: to_line(IDLE), 10: to_line(BUSY)}
 
@@ -70,9 +72,29 @@ def test_a_list_that_stays_gets_older_with_the_beats(redis_url: str, redis_clien
 
         assert 3 <= idle.age - IDLE.age < 10
         assert 3 <= (busy.job_seconds or 0) - 2.0 < 10
+        assert 3 <= (busy.running[1].job_seconds or 0) - 1.0 < 10
+        assert busy.running[2].job_seconds is None
         assert redis_client.ttl(KEYS.processes("one")) > 5
 
     run(redis_url, body)
+
+
+def test_a_process_names_each_of_the_jobs_that_it_runs() -> None:
+    assert [job.job_id for job in BUSY.running] == ["a", "b", "c"]
+    assert IDLE.running == ()
+    named = BUSY.naming("b")
+
+    assert named is not None
+    assert (named.job_id, named.function, named.job_seconds, named.pid) == ("b", "shop.look", 1.0, 13)
+    assert [job.job_id for job in named.running] == ["b", "a", "c"]
+    assert (named.unlisted, BUSY.naming("a"), BUSY.naming("d"), IDLE.naming("a")) == (3, BUSY, None, None)
+
+
+def test_a_line_of_another_version_is_read() -> None:
+    old = from_line(b'{"number":1,"pid":7,"state":"busy","age":1.0,"jobs_done":0,"job_id":"a","of_a_later_one":1}')
+
+    assert old is not None
+    assert [job.job_id for job in old.running] == ["a"]
 
 
 def test_a_list_written_anew_holds_only_what_is_there_now(redis_url: str, redis_client: redis.Redis) -> None:

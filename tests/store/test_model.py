@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 from rq import Queue
 from rq.job import Job, JobStatus
 
@@ -30,6 +29,7 @@ from farm.store.upkeep import UpkeepStore
 from farm_worker.beginnings import acceptance
 from tests.support.coordinated import LEADER, lead
 from tests.support.outcomes import ending
+from tests.support.state_machine import run_model
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
 QUEUES = ("high", "low")
@@ -397,15 +397,4 @@ def test_each_job_has_one_place_whatever_happens(redis_url: str) -> None:
     class Here(Farm):
         url = redis_url
 
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_model(Here, 40)

@@ -5,9 +5,9 @@ replaced, starts that Redis forgot.
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, settings
+from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import precondition, rule
 from rq.job import Job
 
 from farm.coordinator.placement import plan
@@ -19,6 +19,7 @@ from farm.store.hosts import Registration
 from farm.store.leadership import LeaderScripts, LeadershipStore, NotLeader
 from farm.store.recovery import SilentHost
 from tests.store.test_model import LONG, MAX_LOSSES, QUEUES, Farm, hosts
+from tests.support.state_machine import run_model
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
 
@@ -162,18 +163,7 @@ def _run(url: str, examples: int, steps: int) -> None:
         pass
 
     Here.url = url
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_model(Here, examples, steps)
 
 
 @pytest.mark.keys_without_ttl("*")

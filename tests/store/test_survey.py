@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import invariant, rule
 
 from farm.keys import Keys
 from farm.redis_server import RedisServer
@@ -22,6 +21,7 @@ from tests.store.test_model import HOSTS, QUEUES, hosts
 from tests.store.test_model_of_losses import FarmWithLosses
 from tests.support.coordinated import KEYS, RQ_KEYS, call, lead, leader, now, plant_host, plant_jobs, plant_lease
 from tests.support.shifted_clock import ShiftedClock, build_library
+from tests.support.state_machine import run_model
 from tests.support.waiting import wait_until
 
 STATES = ("starting", "available", "full", "draining", "unhealthy")
@@ -259,15 +259,4 @@ def test_a_look_at_what_changed_sees_what_a_look_at_everything_sees(redis_url: s
     class Here(LookedAtFarm):
         url = redis_url
 
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=15,
-            stateful_step_count=40,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_model(Here, 15)

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from farm.store.job_status import Progress
-from farm.store.process_view import RunnerView, runner_from_line
+from farm.store.process_view import RunnerView, from_line, runner_from_line
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.state import State
-from farm_worker.process_list import MAX_LISTED, RENEW_SECONDS, ProcessList
+from farm_worker.process_list import MAX_JOBS_LISTED, MAX_LISTED, RENEW_SECONDS, ProcessList
 from tests.support.outcomes import packed_hash
 
 WHO = "1-aa"
 PROGRESS = Progress(0.5, "half", datetime(2026, 1, 2, tzinfo=UTC))
 
 
-def process(number: int = 1, job: Assignment | None = None, state: State = State.READY, **facts: Any) -> Any:
+def process(number: int = 1, *jobs: Assignment, state: State = State.READY, **facts: Any) -> Any:
     known: dict[str, Any] = {
         "pid": 100 + number,
         "spawned_at": 90.0,
@@ -28,8 +28,7 @@ def process(number: int = 1, job: Assignment | None = None, state: State = State
         "last_memory": None,
         "peak_memory": None,
     }
-    assignments = deque([] if job is None else [job])
-    return SimpleNamespace(number=number, state=state, assignments=assignments, begun=job, **(known | facts))
+    return SimpleNamespace(number=number, state=state, assignments=deque(jobs), running=[*jobs], **(known | facts))
 
 
 def job(called: bytes = b"shop.bill") -> Assignment:
@@ -61,7 +60,24 @@ def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
         "memory": 5,
         "peak_memory": 6,
         "progress": {"fraction": 0.5, "text": "half", "at": "2026-01-02T00:00:00Z"},
+        "beside": [],
+        "unlisted": 0,
     }
+
+
+def test_a_process_that_runs_many_side_by_side_is_told_with_the_oldest_and_how_many_more() -> None:
+    jobs = [replace(job(), job_id=b"%d" % number, token=f"{number}") for number in range(MAX_JOBS_LISTED + 5)]
+    processes = ProcessList()
+    lines = processes.due(WHO, [process(3, *jobs)], (), now=100.0)
+    processes.written(100.0)
+
+    assert lines is not None
+    listed = from_line(lines["3"])
+    assert listed is not None
+    assert [one.job_id for one in listed.running] == [f"{number}" for number in range(MAX_JOBS_LISTED)]
+    assert (listed.running[1].queue, listed.running[1].job_seconds, listed.unlisted) == ("calls", 2.5, 5)
+    assert not told(processes, [process(3, *jobs)], 100.1)
+    assert told(processes, [process(3, *jobs[:-1])], 100.2), "one less runs"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +90,7 @@ def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
     ],
 )
 def test_the_state_of_a_process_is_told(state: State, with_job: bool, shown: str) -> None:
-    lines = ProcessList().due(WHO, [process(1, job() if with_job else None, state)], (), now=100.0)
+    lines = ProcessList().due(WHO, [process(1, *([job()] if with_job else []), state=state)], (), now=100.0)
 
     assert lines is not None
     assert json.loads(lines["1"])["state"] == shown

@@ -1,12 +1,11 @@
 """`farm drain`: a host takes no more jobs, lets the running ones end, and stays; or ends."""
 
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from farm.cli import exit_codes
-from farm.cli.host import JOB_COLUMNS, job_row
+from farm.cli.host import JOB_COLUMNS, job_rows
 from farm.cli.host_fields import silence
 from farm.cli.output import print_json, table
 from farm.cli.session import open_session
@@ -72,10 +71,10 @@ def _tell(details: HostDetails, then_exit: bool) -> None:
     click.echo(f"host {host.name} was asked to drain: it takes nothing new {ends}")
     for line in silence(host):
         click.echo(line)
-    running = [process for process in details.processes if process.job_id is not None]
+    running = [*job_rows(details.processes)]
     if running:
         click.echo()
-        table("Still running", JOB_COLUMNS, map(job_row, running))
+        table("Still running", JOB_COLUMNS, running)
 
 
 def _left(host: str, seconds: float, running: int) -> str:
@@ -87,12 +86,12 @@ def _left(host: str, seconds: float, running: int) -> str:
 
 
 def _as_json(host: str, then_exit: bool, drained: bool, details: HostDetails | None) -> dict[str, Any]:
-    processes = [] if details is None else [asdict(process) for process in details.processes]
+    processes = () if details is None else details.processes
     return {
         "host": host,
         "drain": "exit" if then_exit else "stay",
         "drained": drained,
         "state": None if details is None else details.host.state,
         "inbox": 0 if details is None else details.host.inbox,
-        "running": [{name: each[name] for name in _TOLD} for each in processes if each["job_id"] is not None],
+        "running": [{name: getattr(job, name) for name in _TOLD} for each in processes for job in each.running],
     }

@@ -1,6 +1,6 @@
 """`farm host`: one host, its processes and its runners; and how many processes it keeps warm."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import click
@@ -66,10 +66,10 @@ def _show(details: HostDetails) -> None:
     if details.runners:
         click.echo()
         table("Runners", RUNNER_COLUMNS, map(_runner_row, details.runners))
-    running = [process for process in details.processes if process.job_id is not None]
+    running = [*job_rows(details.processes)]
     if running:
         click.echo()
-        table("Jobs", JOB_COLUMNS, map(job_row, running))
+        table("Jobs", JOB_COLUMNS, running)
 
 
 def _host_rows(details: HostDetails) -> Iterable[tuple[str, str]]:
@@ -117,17 +117,14 @@ def _megabytes(memory: int | None) -> str | None:
     return None if memory is None else f"{memory / BYTES_PER_MB:.0f} MB"
 
 
-def job_row(process: ProcessView) -> tuple[object, ...]:
-    """A row under JOB_COLUMNS."""
-    return (
-        process.number,
-        process.job_id,
-        process.function,
-        process.queue,
-        process.attempt,
-        None if process.job_seconds is None else duration(process.job_seconds),
-        process.progress,
-    )
+def job_rows(processes: Iterable[ProcessView]) -> Iterator[tuple[object, ...]]:
+    """Rows under JOB_COLUMNS, for all jobs that run."""
+    for process in processes:
+        for job in process.running:
+            seconds = None if job.job_seconds is None else duration(job.job_seconds)
+            yield process.number, job.job_id, job.function, job.queue, job.attempt, seconds, job.progress
+        if process.unlisted:
+            yield process.number, f"and {process.unlisted} more", *[None] * (len(JOB_COLUMNS) - 2)
 
 
 def _said(details: HostDetails, idle_processes: int) -> Iterable[str]:

@@ -103,7 +103,10 @@ def _processes(lines: Mapping[bytes, bytes], last_beat: float) -> tuple[ProcessV
                     process,
                     number=int(number),
                     age=round(process.age + since, 3),
-                    job_seconds=None if process.job_seconds is None else round(process.job_seconds + since, 3),
+                    job_seconds=_later(process.job_seconds, since),
+                    beside=tuple(
+                        dataclasses.replace(job, job_seconds=_later(job.job_seconds, since)) for job in process.beside
+                    ),
                 )
             )
     return tuple(sorted(found, key=lambda process: process.number))
@@ -112,6 +115,10 @@ def _processes(lines: Mapping[bytes, bytes], last_beat: float) -> tuple[ProcessV
 def _runners(lines: Mapping[bytes, bytes]) -> tuple[RunnerView, ...]:
     found = (runner_from_line(line) for name, line in lines.items() if b"/" in name)
     return tuple(sorted(filter(None, found), key=lambda runner: (runner.runner, runner.copy)))
+
+
+def _later(seconds: float | None, since: float) -> float | None:
+    return None if seconds is None else round(seconds + since, 3)
 
 
 def _number(value: bytes | None, otherwise: float) -> float:

@@ -1,7 +1,8 @@
 """What a host publishes of each of its processes and of its copies of runners, and the text form in Redis."""
 
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self, TypeVar
 
 import msgspec
 
@@ -9,6 +10,22 @@ from farm.store.job_status import Progress
 
 ProcessState = Literal["starting", "ready", "busy", "closing"]
 RunnerState = Literal["starting", "ready", "closing", "waiting"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningJob:
+    """A job that a process runs. What is not known is None."""
+
+    job_id: str
+    function: str | None = None
+    """What the job's description begins with: by default the path of its function."""
+    job_seconds: float | None = None
+    """How long it has run."""
+    queue: str | None = None
+    attempt: int | None = None
+    """1 for the job's first run."""
+    progress: Progress | None = None
+    """What the job said last of how far it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +45,41 @@ class ProcessView:
     peak_memory: int | None = None
     """The most bytes that were measured."""
     job_id: str | None = None
-    """The job that it runs."""
+    """The job that it runs, the oldest where several run side by side. This and what follows: see `RunningJob`."""
     function: str | None = None
-    """What the job's description begins with: by default the path of its function."""
     job_seconds: float | None = None
-    """How long it has run the job."""
     queue: str | None = None
     attempt: int | None = None
-    """1 for the job's first run."""
     progress: Progress | None = None
-    """What the job said last of how far it is."""
+    beside: tuple[RunningJob, ...] = ()
+    """Those that it runs beside that one, oldest first; the first 19."""
+    unlisted: int = 0
+    """How many more it runs."""
+
+    @property
+    def running(self) -> tuple[RunningJob, ...]:
+        """All jobs that it is listed with, oldest first."""
+        if self.job_id is None:
+            return ()
+        return RunningJob(**_facts_of_job(self)), *self.beside
+
+    def naming(self, job_id: str) -> "Self | None":
+        """The same with this job in the place of the oldest. None: it runs no such job."""
+        jobs = {job.job_id: job for job in self.running}
+        if job_id not in jobs:
+            return None
+        return self.with_jobs([jobs.pop(job_id), *jobs.values()], self.unlisted)
+
+    def with_jobs(self, jobs: Sequence[RunningJob], unlisted: int = 0) -> Self:
+        """The same, at work at these."""
+        if not jobs:
+            return self
+        return replace(self, **_facts_of_job(jobs[0]), beside=tuple(jobs[1:]), unlisted=unlisted)
+
+
+def _facts_of_job(listed: RunningJob | ProcessView) -> dict[str, Any]:
+    """What both say of a job."""
+    return {field.name: getattr(listed, field.name) for field in fields(RunningJob)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

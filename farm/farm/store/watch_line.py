@@ -4,8 +4,6 @@ redis-py connects it (address, login, Sentinel) and is out of the way from then 
 all lines of a process have: jobs that turn into daemons close the low ones.
 """
 
-import fcntl
-import resource
 import select
 import socket
 from contextlib import suppress
@@ -14,12 +12,12 @@ from typing import Any
 import hiredis
 import redis
 
+from farm.descriptor import copy_out_of_reach, end_of_descriptors
 from farm.store.connection import REDIS_ERRORS, connect
 
-HIGHEST_DESCRIPTOR = 65536
 RECEIVE_BYTES = 1 << 14
 """Of a reply at once. What is received into twice as much and more costs the C library a tidying up each time."""
-_BELOW_LIMIT = 16
+_BELOW_END = 16
 _REPLIES = 2
 
 
@@ -102,5 +100,4 @@ class WatchLine:
 
 
 def _high(low: socket.socket) -> socket.socket:
-    first = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], HIGHEST_DESCRIPTOR) - _BELOW_LIMIT
-    return socket.socket(fileno=fcntl.fcntl(low.fileno(), fcntl.F_DUPFD_CLOEXEC, first))
+    return socket.socket(fileno=copy_out_of_reach(low.fileno(), end_of_descriptors() - _BELOW_END))

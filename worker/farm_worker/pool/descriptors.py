@@ -1,13 +1,12 @@
 """The three standard descriptors: a job may close or redirect them, the next one has them as they were."""
 
 import os
-import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from fcntl import F_DUPFD_CLOEXEC, fcntl
+from fcntl import fcntl
 
-from farm_worker.pool.lines import HIGHEST_DESCRIPTOR
+from farm.descriptor import copy_out_of_reach
 
 _F_DUPFD_QUERY = 1027
 """Linux 6.10: whether two descriptors are one open file. A third of the price of comparing what they are."""
@@ -41,12 +40,6 @@ class StandardDescriptors:
             return [_identity(number) for number in _OUTPUT] == self._identities
         except OSError:
             return False
-
-
-def copy_out_of_reach(descriptor: int) -> int:
-    """A copy with a number that jobs which turn into daemons do not close."""
-    limit: int = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return fcntl(descriptor, F_DUPFD_CLOEXEC, min(limit, HIGHEST_DESCRIPTOR) // 2)
 
 
 def _identity(number: int) -> tuple[int, int]:

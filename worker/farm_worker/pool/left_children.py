@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from farm_worker.pool.descriptors import copy_out_of_reach
+from farm.descriptor import copy_out_of_reach
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE_SECONDS = 0.1

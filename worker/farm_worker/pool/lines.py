@@ -11,7 +11,6 @@
 
 import fcntl
 import os
-import resource
 import socket
 import sys
 import tempfile
@@ -19,10 +18,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass, fields
 from typing import Self
 
+from farm.descriptor import copy_out_of_reach, end_of_descriptors
+
 OUTPUT_PIPE_BYTES = 1 << 20
 """A process that writes in bursts should not wait for the host."""
 _SET_PIPE_SIZE = 1031
-HIGHEST_DESCRIPTOR = 65536
 MAX_STACK_BYTES = 64_000
 
 
@@ -55,8 +55,8 @@ class ChildLines:
         Jobs that turn into daemons close the low ones. `output` stays what it is: the process's stdout.
         """
         low = (self.stream, self.tokens, self.control, self.stacks)
-        first = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], HIGHEST_DESCRIPTOR) - 2 * len(low)
-        stream, tokens, control, stacks = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, first) for number in low)
+        first = end_of_descriptors() - 2 * len(low)
+        stream, tokens, control, stacks = (copy_out_of_reach(number, first) for number in low)
         for descriptor in low:
             os.close(descriptor)
         return ChildLines(stream, tokens, control, stacks, self.output)
