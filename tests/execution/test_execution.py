@@ -201,6 +201,23 @@ def test_a_job_whose_payload_could_not_be_read_goes_back_even_if_it_must_not_run
     run(body)
 
 
+def test_what_a_process_that_died_did_not_begin_goes_before_all_that_was_dealt_later_or_not_at_all() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        pool.has_room = False
+        execution.took(OLD, [started("never dealt")])
+        dealt = [assignment(name) for name in "abcd"]
+        for number, one in enumerate(dealt, 1):
+            one.sequence = number
+        execution.process_ended(_end(Reason.CRASHED), None, [dealt[1], dealt[3]])
+        execution.process_ended(_end(Reason.CRASHED), None, [dealt[0], dealt[2]])
+        pool.has_room = True
+        execution.wake()
+        await turns()
+        assert [one.job_id for one in pool.given] == [b"a", b"b", b"c", b"d", b"never dealt"]
+
+    run(body)
+
+
 def test_a_host_that_was_given_up_deals_no_job_any_more() -> None:
     async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
         pool.has_room = False

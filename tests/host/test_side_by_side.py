@@ -9,12 +9,15 @@ import pytest
 from rq.job import Job
 
 import farm as library
+from farm.keys import Keys, RqKeys
 from farm.redis_server import RedisServer
 from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import SHORT_TIMES, Farm
 from tests.support.killed_redis import standing_still
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
+KEYS = Keys()
+RQ_KEYS = RqKeys()
 COUNT = 20
 SIDE_BY_SIDE = {"processes": 1, "async_concurrency": COUNT}
 
@@ -61,6 +64,23 @@ def test_those_that_end_in_time_are_done_and_those_that_refuse_go_back_in_order(
     assert [farm.count(what) for what in ("drained", "crashed", "failed")] == [15, 0, 0]
 
 
+def test_a_stop_amid_a_job_that_holds_up_the_loop_gives_all_back_in_order(
+    farm: Farm, effects: Path, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    host = farm.host("one", drain_timeout=0.5, close_timeout=1, **SIDE_BY_SIDE)
+    jobs = [enqueue(farm, "pause_once", str(effects)) for _ in range(9)]
+    jobs.append(enqueue(farm, "block_until", str(go), str(effects), job_timeout=100))
+    jobs += [enqueue(farm, "pause_once", str(effects)) for _ in range(10)]
+    wait_for_runs(effects, COUNT)
+
+    go.touch()
+    assert host.stop() == 0
+
+    assert farm.waiting() == [job.id for job in jobs]
+    assert [farm.count(what) for what in ("drained", "crashed", "failed")] == [COUNT, 0, 0]
+
+
 def test_jobs_run_on_while_redis_does_not_answer_and_each_outcome_arrives_once(
     own_farm: Farm, own_redis: RedisServer, effects: Path
 ) -> None:
@@ -77,6 +97,47 @@ def test_jobs_run_on_while_redis_does_not_answer_and_each_outcome_arrives_once(
     assert runs(effects) == [1] * COUNT
     assert [own_farm.count(what) for what in ("finished", "refused", "recovered")] == [COUNT, 0, 0]
     assert own_farm.published("one")["identity"] == identity
+
+
+@pytest.mark.slow
+def test_outcomes_arrive_once_after_redis_was_away_for_longer_than_a_host_may_be_silent(
+    own_farm: Farm, own_redis: RedisServer, effects: Path
+) -> None:
+    host = own_farm.host("one", **SIDE_BY_SIDE, **SHORT_TIMES)
+    jobs = [enqueue(own_farm, "pause", 4.0, str(effects)) for _ in range(COUNT)]
+    wait_for_runs(effects, COUNT)
+
+    own_redis.stop()
+    wait_until(lambda: "outcomes are kept in" in host.says, "jobs ended")
+    wait_out(SHORT_TIMES["host_timeout"])
+    own_redis.start()
+
+    own_farm.wait_for(*jobs, timeout=30)
+    assert runs(effects) == [1] * COUNT
+    assert [own_farm.count(what) for what in ("finished", "refused", "recovered")] == [COUNT, 0, 0]
+    assert [own_farm.redis.xlen(RQ_KEYS.results(job.id)) for job in jobs] == [1] * COUNT
+
+
+@pytest.mark.slow
+def test_one_that_is_others_by_now_ends_alone(farm: Farm, effects: Path) -> None:
+    """As Redis comes back without its start, and another has it: see tests/host/test_audit.py."""
+    host = farm.host("one", **SIDE_BY_SIDE)
+    jobs = [enqueue(farm, "pause", 10.0, str(effects)) for _ in range(COUNT)]
+    wait_for_runs(effects, COUNT)
+    lost = jobs.pop(7)
+    farm.redis.hdel(KEYS.running("one", farm.published("one")["identity"]), lost.id)
+    farm.redis.hset(RQ_KEYS.worker("another"), "state", "busy")
+    farm.redis.expire(RQ_KEYS.worker("another"), 60)
+    farm.redis.hset(lost.key, mapping={"status": "started", "worker_name": "another"})
+
+    wait_until(lambda: "Redis lost the start of 1 jobs" in host.says, "the host notices", 20)
+    farm.wait_for(*jobs, timeout=30)
+
+    assert farm.status(lost) == "started", "it is the other's"
+    assert runs(effects) == [1] * COUNT
+    assert [farm.count(what) for what in ("finished", "failed", "crashed", "recovered")] == [COUNT - 1, 0, 0, 0]
+    assert farm.events("process.ended") == []
+    farm.redis.delete(lost.key)
 
 
 def test_jobs_of_a_host_that_was_given_up_end_there_and_run_elsewhere_once(farm: Farm, effects: Path) -> None:

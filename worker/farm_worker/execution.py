@@ -206,7 +206,7 @@ class Execution:
         """A process is gone. The job that it had begun is accounted for, those that it had not begin elsewhere."""
         if end.reason is Reason.HOST_LOST:
             return  # they belong to others now
-        self._held.add(unbegun)
+        self._held.put_unbegun(unbegun)
         if begun is not None and end.reason is not Reason.LEASE_LOST:
             ending = from_process_end(begun, end, self._who.host if self._who else "")
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)

@@ -50,9 +50,9 @@ class HandBack:
         """
         if not self._waiting:
             return
-        waiting = sorted(self._waiting, key=lambda one: one.dispatched_at)
-        unbegun = [one for one in waiting if not one.drained]
-        drained, self._waiting = split([one for one in waiting if one.drained], running)
+        unbegun = [one for one in self._waiting if not one.drained]
+        ended = sorted((one for one in self._waiting if one.drained), key=lambda one: one.dispatched_at)
+        drained, self._waiting = split(ended, running)
         self._under_way += len(drained)
         try:
             await self.give(unbegun, inbox=0)

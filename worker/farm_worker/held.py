@@ -1,7 +1,8 @@
 """Jobs that this host started and that no process has: what comes is dealt at once, so mostly there are none."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -31,6 +32,11 @@ class Held:
     def put_first(self, assignments: Iterable[Assignment]) -> None:
         """Before the others, in this order."""
         self._jobs.extendleft(reversed([*assignments]))
+
+    def put_unbegun(self, assignments: Sequence[Assignment]) -> None:
+        """Their process ended: among those that were dealt before, as they were dealt, and before all others."""
+        if assignments:
+            self._jobs = deque(sorted((*assignments, *self._jobs), key=lambda one: one.sequence or inf))
 
     def put_back(self, assignment: Assignment) -> None:
         """A process gave it back unbegun, as others ran side by side: before all but those that came back before it."""

@@ -43,7 +43,7 @@ class Assignment:
     callback_timeout: float = 0.0
     """Seconds that its success or failure callback may run after it, by RQ a limit of its own."""
     sequence: int = 0
-    """Given by the pool at each dispatch: grows, unique within the pool."""
+    """Given by the pool at each dispatch: grows, unique within the pool. 0: it was sent to no process yet."""
     dispatched_at: float = 0.0
     """Monotonic seconds; set at dispatch."""
     overdue_at: float = inf
