@@ -155,7 +155,6 @@ class Execution:
         self._job_log.started(job)
         self._peak = max(self._peak, self.pool.busy + 1)
         self.stirred.set()
-        self._wake.set()
         return self._dealing.assign(job)
 
     def took(self, who: Registration, started: Sequence[StartedJob]) -> None:
@@ -304,7 +303,7 @@ class Execution:
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
-        return finish is not None or bool(exchange.started or exchange.dropped)
+        return bool(len(self._outcomes) or exchange.started or exchange.dropped)
 
     def _dealt(self) -> Iterator[Assignment]:
         """Those that processes have."""

@@ -138,12 +138,12 @@ class Reservations:
         """None if it was taken back, as it is when its process hears nothing of Redis."""
         lent_now = self._execution.taking.lent
         lent_now.add(lent)
+        seconds = BLOCK_SECONDS + LOOP_ANSWER_TIMEOUT_SECONDS
+        timer = asyncio.get_running_loop().call_later(seconds, lent.take_back)
         try:
-            while not lent.over.done():
-                await asyncio.wait([lent.over], timeout=BLOCK_SECONDS + LOOP_ANSWER_TIMEOUT_SECONDS)
-                lent.take_back()
-            return lent.over.result()
+            return await asyncio.shield(lent.over)
         finally:
+            timer.cancel()
             lent.take_back()
             lent_now.discard(lent)
 
