@@ -72,15 +72,14 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
 def pack_plain_ending(
     lease: tuple[bytes, str],
     ttl: int,
-    times: tuple[float, float, float],
+    times: tuple[str, str, float],
     fields: Sequence[bytes],
     accepted: bytes,
     result: bytes,
 ) -> bytes:
     """`pack_ending` of a job that finished, and of which there is nothing more to say.
 
-    `lease`: its id and token. `times`: began and ended, and how long it ran.
+    `lease`: its id and token. `times`: began and ended, Unix seconds with six digits, and how long it ran.
     """
-    began, ended, seconds = times
-    usual = (*lease, "finished", ttl, f"{began:.6f}", f"{ended:.6f}", seconds, fields, accepted, result)
+    usual = (*lease, "finished", ttl, *times, fields, accepted, result)
     return pack(usual if ttl else (*usual, False, 0), len(result))  # nothing is kept of it, no result either

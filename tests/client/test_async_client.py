@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from farm.client import AsyncClient, Call, InvalidCall
 from farm.client.async_client import THREADS
 from farm.client.jobs import BLOCKED_READS
-from farm.errors import JobFailed, JobNotFound, ResultTimeout
+from farm.errors import JobFailed, JobNotFound, RedisUnavailable, ResultTimeout
 from tests.client import sample_jobs
 from tests.client.running import a_worker_beside, run_all
+from tests.support.waiting import wait_until
 
 REQUESTS = 100
 
@@ -142,6 +143,28 @@ def test_a_canceled_wait_leaves_the_job_and_the_client_usable(redis_url: str, re
             assert await job.result(timeout=5) == 2
 
     asyncio.run(body())
+
+
+def test_a_wait_whose_connection_is_lost_says_so_and_the_next_one_has_another(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    async def body() -> None:
+        async with AsyncClient(redis_url) as client:
+            job = await client.queue().enqueue(sample_jobs.add, 1)
+            wait = asyncio.create_task(job.result())
+            await asyncio.to_thread(wait_until, lambda: _blocked(redis_client) == 1, "it waits")
+            redis_client.client_kill_filter(_type="normal", skipme=True)
+            with pytest.raises(RedisUnavailable, match="does not answer"):
+                await asyncio.wait_for(wait, 20)
+
+            await asyncio.to_thread(run_all, redis_client)
+            assert await job.result(timeout=5) == 2
+
+    asyncio.run(body())
+
+
+def _blocked(redis_client: redis.Redis) -> int:
+    return int(redis_client.info("clients")["blocked_clients"])
 
 
 def test_many_more_waiters_than_connections_are_all_served(

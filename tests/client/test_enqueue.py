@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 import redis
@@ -102,6 +103,23 @@ def test_jobs_that_wait_for_nothing_are_one_message_to_redis(redis_client: redis
 
         queue.enqueue(sample_jobs.add, 1)
         assert len(messages) == 2
+
+
+def test_a_job_is_enqueued_on_a_server_that_forgot_the_script(client: Client, redis_client: redis.Redis) -> None:
+    queue = client.queue()
+    for _ in range(2):
+        redis_client.script_flush()
+        queue.enqueue("shop.bill", 1)
+
+    assert redis_client.llen("rq:queue:default") == 2
+
+
+def test_each_job_has_an_id_of_its_own_that_is_a_random_uuid(client: Client) -> None:
+    queue = client.queue()
+    ids = {queue.enqueue("shop.bill", number).id for number in range(100)}
+
+    assert len(ids) == 100
+    assert all((UUID(one).version, UUID(one).variant, str(UUID(one))) == (4, RFC_4122, one) for one in ids)
 
 
 def test_a_call_of_many_may_have_options_of_its_own(client: Client, redis_client: redis.Redis) -> None:

@@ -143,6 +143,21 @@ def test_more_threads_than_connections_may_wait(redis_client: redis.Redis, redis
         assert {wait.result(timeout=40) for wait in waits} == {"seen"}
 
 
+def test_a_wait_whose_connection_is_lost_says_so_and_the_next_one_has_another(
+    client: Client, redis_client: redis.Redis
+) -> None:
+    job = client.queue().enqueue(sample_jobs.add, 1)
+    with ThreadPoolExecutor(1) as threads:
+        wait = threads.submit(job.result, 20)
+        wait_until(lambda: _blocked(redis_client) == 1, "it waits")
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+        with pytest.raises(RedisUnavailable, match="does not answer"):
+            wait.result(timeout=20)
+
+    run_all(redis_client)
+    assert job.result(timeout=5) == 2
+
+
 def _blocked(redis_client: redis.Redis) -> int:
     return int(redis_client.info("clients")["blocked_clients"])
 

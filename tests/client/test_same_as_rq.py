@@ -120,6 +120,18 @@ def test_each_option_leaves_what_plain_rq_leaves(client: Client, redis_client: r
     assert by_client == by_rq
 
 
+@pytest.mark.parametrize("name", ["nothing", "nearly all"])
+def test_a_connection_of_ones_own_leaves_what_plain_rq_leaves(redis_client: redis.Redis, name: str) -> None:
+    ours, rqs = OPTIONS[name]
+    by_rq, by_client = _both(
+        redis_client,
+        lambda: _plain(redis_client).enqueue(sample_jobs.add, args=(1,), kwargs={"other": 2}, **rqs),
+        lambda: Client(connection=redis_client).queue("calls", **ours).enqueue(sample_jobs.add, 1, other=2),
+    )
+
+    assert by_client == by_rq
+
+
 @pytest.mark.parametrize(("name", "serializer"), [(name, None) for name in CALLS] + [(name, "json") for name in PLAIN])
 def test_each_kind_of_call_leaves_what_plain_rq_leaves(
     client: Client, redis_client: redis.Redis, name: str, serializer: str | None

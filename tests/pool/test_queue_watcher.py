@@ -255,6 +255,21 @@ def test_a_connection_that_is_lost_is_told_and_made_anew(
     assert child.receive(Outcome).kind == "finished"
 
 
+def test_a_connection_that_is_lost_between_two_watches_is_made_anew(
+    child: ChildHarness, lent: LentWatches, queue: Queue, redis_client: redis.Redis
+) -> None:
+    lent.lend(0.01)
+    assert child.receive(Watched).kind == "answered"
+    (found,) = [one["id"] for one in redis_client.client_list() if one["name"] == CLIENT_NAME]
+    redis_client.client_kill_filter(_id=found)
+
+    lent.lend()
+    lent.wait_until_lent()
+    enqueue(queue)
+    assert child.receive(Watched).begun
+    assert child.receive(Outcome).kind == "finished"
+
+
 def test_a_script_that_redis_forgot_is_told(
     child: ChildHarness, lent: LentWatches, queue: Queue, redis_client: redis.Redis
 ) -> None:

@@ -4,6 +4,9 @@ import pytest
 import redis
 
 from farm.keys import RqKeys
+from farm.store.connection import connect
+from farm.store.direct import Direct
+from farm.store.enqueue_message import Blank
 from farm.store.enqueueing import EnqueueStore, NewJob, NewJobs
 
 pytestmark = pytest.mark.every_engine
@@ -81,6 +84,28 @@ def test_nothing_is_written_where_the_queue_cannot_be(store: EnqueueStore, redis
     with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
         store.enqueue([jobs("a", "b")])
     assert redis_client.keys() == [key.encode()]
+
+
+@pytest.mark.parametrize("is_direct", [True, False], ids=["made beforehand", "packed by the client"])
+def test_a_message_with_blanks_carries_whatever_is_in_it(redis_url: str, is_direct: bool) -> None:
+    with connect(redis_url) as client:
+        store = EnqueueStore(client, RQ_KEYS, Direct(client) if is_direct else None)
+        record = {"meta": Blank.META, "made": Blank.MOMENT, "100%d": "%b %% ä\r\n", "timeout": 180, "share": 0.5}
+        blanks = {"description": Blank.DESCRIPTION, "data": Blank.DATA, "moved": Blank.MOMENT}
+        message = store.message("100%", False, 0, record | blanks)
+        store.enqueue_one(message, "%s", (b"now", b"%b\x00\xff", "%d ä".encode(), b""))
+
+        assert client.lrange(RQ_KEYS.queue("100%"), 0, -1) == [b"%s"]
+        assert list(client.hgetall(RQ_KEYS.job("%s")).items()) == [
+            (b"meta", b""),
+            (b"made", b"now"),
+            (b"100%d", "%b %% ä\r\n".encode()),
+            (b"timeout", b"180"),
+            (b"share", b"0.5"),
+            (b"description", "%d ä".encode()),
+            (b"data", b"%b\x00\xff"),
+            (b"moved", b"now"),
+        ]
 
 
 def test_nothing_to_enqueue_is_nothing_to_say(store: EnqueueStore, redis_client: redis.Redis) -> None:

@@ -114,6 +114,35 @@ def test_the_hash_is_told_as_it_was_with_the_fence_token_of_this_start(
     assert start_one(redis_url, redis_client, job, look) == before
 
 
+@pytest.mark.parametrize("size", [0, LARGE])
+def test_fields_of_any_name_are_told(redis_url: str, redis_client: redis.Redis, size: int) -> None:
+    job = Queue("default", connection=redis_client).enqueue("time.time")
+    names = [b"err", b"ok", b"map", b"", b"1", b"2", b"\xff", b"farm_own"]
+    redis_client.hset(job.key, mapping={name: b"its " + name for name in names})
+    if size:
+        redis_client.hset(job.key, "data", os.urandom(size))
+    told = start_one(redis_url, redis_client, job, lambda one: one.fields)
+    assert [field(told, name) for name in names] == [b"its " + name for name in names]
+
+
+def test_the_receipts_of_a_host_at_work_do_not_expire(redis_url: str, redis_client: redis.Redis) -> None:
+    jobs = [Queue("default", connection=redis_client).enqueue("time.time") for _ in range(2)]
+
+    async def body(bench: Bench) -> None:
+        receipts = KEYS.receipts(bench.who.host, bench.who.identity)
+        bench.place(jobs[0])
+        (first,) = (await bench.start()).started
+        redis_client.expire(receipts, 60)
+        bench.place(jobs[1])
+        (second,) = (await bench.start()).started
+        assert redis_client.ttl(receipts) > 40_000
+        redis_client.expire(receipts, 60)
+        await bench.finish(finished(jobs[0], first.token), finished(jobs[1], second.token))
+        assert redis_client.ttl(receipts) > 40_000
+
+    run(redis_url, redis_client, body)
+
+
 def test_no_more_jobs_start_than_were_asked_for_and_the_others_stay_in_order(
     redis_url: str, redis_client: redis.Redis
 ) -> None:

@@ -16,7 +16,7 @@ import time
 from collections import deque
 
 from farm.ending import pack_ending
-from farm.packed import unpack
+from farm.packed import unpack_hash
 from farm_worker.pool.attendant import attend
 from farm_worker.pool.protocol import (
     TOKEN,
@@ -118,7 +118,7 @@ class Child:
                 return job
 
     def work(self, job: RunJob) -> Outcome:  # noqa: C901, PLR0912  a table of verbs
-        flat = unpack(job.packed)
+        flat = unpack_hash(job.packed)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         result = b"%d" % len(fields.get(b"data", b""))
         verb, value = fields.get(b"do", b""), fields.get(b"value", b"").decode()

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as some
 
+from farm_worker.pool.assignments import Assignments
 from farm_worker.pool.hearing import LEAST_SECONDS, RESERVE_SECONDS, Hearing, seconds_unheard
 
 jobs = some.integers(min_value=0, max_value=500)
@@ -88,3 +89,13 @@ def test_what_was_heard_a_moment_ago_is_not_heard_again() -> None:
         assert not talker.heard.is_set()
 
     asyncio.run(scene())
+
+
+def test_jobs_that_run_side_by_side_are_heard_as_soon_as_one_of_them_would_be() -> None:
+    given = Assignments(1.0, 8)
+    given.extend(range(24))  # type: ignore[arg-type]
+    assert given.ahead == 23
+    given.expect(coroutines=True)
+    assert given.ahead == 2
+    given.clear()
+    assert given.ahead == 0

@@ -24,7 +24,7 @@ class Bell:
         try:
             while True:
                 try:
-                    is_late = not self._execution.is_short.is_set()
+                    is_late = self._execution.has_work_ahead
                     await self._execution.is_short.wait()
                     rung = await wait_for_bell(line, self._key, BLOCK_SECONDS)
                     if rung:  # what was rung before it may be lost, so each ring may mean that something was placed

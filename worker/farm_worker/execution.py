@@ -130,13 +130,18 @@ class Execution:
         self.taking.look()
         if inbox:
             self.stirred.set()
-            if self.is_short.is_set():
+            if not self.has_work_ahead:
                 self._wake.set()
 
     @property
     def who(self) -> Registration | None:
         """The registration that holds its leases; None while there is none."""
         return self._who
+
+    @property
+    def has_work_ahead(self) -> bool:
+        """Whether jobs wait at every process, as of the last time that some were dealt."""
+        return not self.is_short.is_set()
 
     @property
     def may_hold(self) -> int:
@@ -282,7 +287,7 @@ class Execution:
         self._deal_held()
         await self._back.give_waiting(self._dealt())
         who, finish = self._who, self._outcomes.next_batch()
-        start = self._next_start(self.inbox or (finish is not None and not self.is_short.is_set()))
+        start = self._next_start(self.inbox or (finish is not None and self.has_work_ahead))
         if who is None or (finish is None and start is None):
             return False
         try:

@@ -108,9 +108,13 @@ class Heartbeat:
         self._hurry.set()
 
     def note_jobs(self) -> None:
-        """Jobs ended: if that allows for a markedly different prefetch, the coordinator should know soon."""
-        wanted = self._prefetch()
-        if abs(wanted - self._published_prefetch) > self._published_prefetch / 4:
+        """Jobs ended: if that allows for a markedly different prefetch, the coordinator should know soon.
+
+        A smaller difference counts while jobs wait here already: then all that may wait does.
+        """
+        wanted, known = self._prefetch(), self._published_prefetch
+        tolerated = 1.25 if self._execution.has_work_ahead else 2.0
+        if wanted > tolerated * known or tolerated * wanted < known:
             self._hurry.set()
 
     async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:

@@ -18,10 +18,17 @@ from farm.client.job_handle import JobHandle, Result, seconds_left
 from farm.client.jobs import BLOCKED_READS, Canceled, pause_after
 from farm.client.options import QueueOptions
 from farm.client.results import timed_out, value_of
-from farm.store.connection import REFUSED, connect_async, readable_errors
+from farm.store.connection import (
+    LOOP_ANSWER_TIMEOUT_SECONDS,
+    REDIS_ERRORS,
+    REFUSED,
+    connect_async,
+    raise_readable,
+)
 from farm.store.evidence import Evidence
 from farm.store.job_reader import POLL_SECONDS, Connection, success_in
 from farm.store.job_status import JobStatus, Outcome, Progress
+from farm.store.line import Command, Line
 from farm_settings import Settings
 
 Parameters = ParamSpec("Parameters")
@@ -57,7 +64,8 @@ class AsyncClient:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="farm-client")
         own_address = connection is None and client is None
         self._waiting = connect_async(self._client.url) if own_address else None
-        self._reads = asyncio.Semaphore(BLOCKED_READS)
+        self._lines: list[Line] = []
+        self._places = BLOCKED_READS
 
     def queue(self, name: str = "default", **options: Unpack[QueueOptions]) -> "AsyncClientQueue":
         """A queue to enqueue to, with options for each job (see QueueOptions). Opens nothing. Raises InvalidCall."""
@@ -74,6 +82,8 @@ class AsyncClient:
     async def close(self) -> None:
         """Ends the threads, after the commands under way, and closes the connections that this client opened."""
         await asyncio.to_thread(self._threads.shutdown)
+        for line in self._lines:
+            line.close()
         if self._waiting is not None:
             await self._waiting.aclose()
         self._client.close()
@@ -90,23 +100,31 @@ class AsyncClient:
         """Runs a command of the synchronous client in one of the threads."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, command, *arguments)
 
-    async def wait(self, stream: dict[Any, Any], seconds: float, looks: int) -> Outcome | None:
-        """Returns when the stream has something new, or it is time to look again; with it, if it is a success."""
-        if self._waiting is None or self._reads.locked():
+    async def wait(self, command: Command, seconds: float, looks: int) -> Outcome | None:
+        """Returns when `command` found a result, or it is time to look again; with it, if it is a success.
+
+        `seconds`: for which it blocks at most.
+        """
+        if self._waiting is None or not self._places:
             await asyncio.sleep(min(seconds, pause_after(looks)))
             return None
+        line = self._lines.pop() if self._lines else Line(self._waiting)
+        self._places -= 1
         cancels = _cancels_asked()
-        async with self._reads:
-            with readable_errors(self._client.url):
-                try:
-                    found = await self._waiting.xread(stream, count=1, block=max(1, int(seconds * 1000)))
-                except REFUSED:  # a server that lets nobody block, a key of the wrong type
-                    found = None
-                    await asyncio.sleep(min(seconds, POLL_SECONDS))
-        if _cancels_asked() > cancels:
-            # redis-py sends through asyncio.wait_for, which before Python 3.12 may lose a cancel
-            raise asyncio.CancelledError
-        return success_in(found)
+        try:
+            found = await line.ask_one(*command, seconds=seconds + LOOP_ANSWER_TIMEOUT_SECONDS)
+            if _cancels_asked() > cancels:
+                # redis-py connects through asyncio.wait_for, which before Python 3.12 may lose a cancel
+                raise asyncio.CancelledError
+            return success_in(found)
+        except REFUSED:  # a server that lets nobody block, a key of the wrong type
+            await asyncio.sleep(min(seconds, POLL_SECONDS))
+            return None
+        except REDIS_ERRORS as error:
+            raise_readable(error, self._client.url)
+        finally:
+            self._places += 1
+            self._lines.append(line)
 
 
 def _cancels_asked() -> int:
@@ -178,7 +196,7 @@ class AsyncJobHandle(Generic[Result]):
         return value
 
     async def _wait(self, after: str | None, seconds: float, looks: int = 0) -> Outcome:
-        success = await self._client.wait(self._handle.jobs.stream(self.id, after), seconds, looks)
+        success = await self._client.wait(self._handle.jobs.wait_command(self.id, after, seconds), seconds, looks)
         if success is not None and self._handle.first_of_its_id:
             return success
         return await self._client.run(self._handle.jobs.outcome, self.id)

@@ -4,8 +4,8 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from farm.errors import JobError
 
@@ -32,13 +32,12 @@ class Serializes(Protocol):
         """Bytes for Redis."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call for `enqueue_many`: a function, or its path as text (`module.function`), and its arguments."""
 
     function: Function
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = MappingProxyType({})
     options: "QueueOptions | None" = None
     """Options of this job alone, in place of those of its queue; all but `serializer`."""
 

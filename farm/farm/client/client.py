@@ -16,7 +16,8 @@ from farm.errors import SettingsError
 from farm.host_handle import HostHandle
 from farm.keys import Keys, RqKeys
 from farm.store.address import resolve
-from farm.store.connection import connect, readable_errors
+from farm.store.connection import REDIS_ERRORS, connect, raise_readable, readable_errors
+from farm.store.direct import Direct
 from farm.store.enqueueing import EnqueueStore
 from farm.store.job_list import JobLister, JobPage, ListedStatus, Wanted
 from farm.store.job_reader import Connection, JobReader
@@ -52,9 +53,10 @@ class Client:
         self.connection = connection if connection is not None else connect(self.url)
         keys, rq_keys = Keys(self.settings.redis.prefix), RqKeys(self.settings.redis.rq_prefix)
         lease = self.settings.lease
-        self.enqueue_store = EnqueueStore(self.connection, rq_keys, is_ours=connection is None)
+        direct = Direct(self.connection) if connection is None else None
+        self.enqueue_store = EnqueueStore(self.connection, rq_keys, direct)
         self._requeueing = RequeueStore(self.connection, rq_keys)
-        reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout)
+        reader = JobReader(self.connection, keys, rq_keys, lease.host_timeout, direct)
         self._jobs = Jobs(self.connection, reader, self._requeueing, self.url)
         self._lister = JobLister(self.connection, keys, rq_keys, lease.suspect_after, lease.host_timeout)
         self.quarantine = Quarantine(QuarantineStore(self.connection, keys, rq_keys), self.url)
@@ -118,8 +120,10 @@ class Client:
 
     def write(self, enqueuer: Enqueuer, wanted: Sequence[CallAndOptions]) -> list[Written]:
         """The one way by which jobs of this client get to Redis."""
-        with readable_errors(self.url):
+        try:
             return enqueuer.enqueue(wanted)
+        except REDIS_ERRORS as error:
+            raise_readable(error, self.url)
 
 
 class ClientQueue:

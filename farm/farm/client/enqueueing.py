@@ -16,6 +16,7 @@ from farm.client.job_form import JobForm
 from farm.client.options import Options
 from farm.client.rq_queue import ClientJob, RqQueue
 from farm.client.written import Written
+from farm.store.enqueue_message import EnqueueMessage
 from farm.store.enqueueing import EnqueueStore, NewJobs
 from farm.store.job_reader import Pipeline
 
@@ -31,15 +32,17 @@ class Enqueuer:
         self.queue = queue
         self._store = store
         self._options = options
+        self._writes_one = not options.by_rq
         self._form: JobForm | None = None
+        self._one: tuple[JobForm, EnqueueMessage] | None = None
 
     def enqueue(self, wanted: Sequence[CallAndOptions]) -> list[Written]:
         """Writes all of them; those between two that RQ writes go in one transaction.
 
         Raises InvalidCall before anything is written, DuplicateJob, and redis-py's errors.
         """
-        if len(wanted) == 1 and not wanted[0][1].by_rq:
-            return self._enqueue_one(wanted)
+        if len(wanted) == 1 and wanted[0][1] is self._options and self._writes_one:
+            return [self._enqueue_one(wanted[0][0])]
         _check_ids(wanted)
         steps: list[_FormStep | _RqStep] = []
         for by_rq, group in groupby(wanted, lambda one: one[1].by_rq):
@@ -49,11 +52,19 @@ class Enqueuer:
             step.write()
         return [written for step in steps for written in step.written]
 
-    def _enqueue_one(self, wanted: Sequence[CallAndOptions]) -> list[Written]:
+    def _enqueue_one(self, call: Call) -> Written:
         """With as little ado as there can be: a job that comes alone is one that somebody waits for."""
-        jobs, written = self._form_for(wanted[0][1]).fill(wanted)
-        self._store.enqueue([jobs])
-        return written
+        options = self._options
+        if self._one is None:
+            form = self._form_for(options)
+            self._one = (
+                form,
+                self._store.message(self.queue.name, options.at_front, options.ttl or 0, form.with_blanks()),
+            )
+        form, message = self._one
+        job_id, data, own = form.fill_one(call)
+        self._store.enqueue_one(message, job_id, own)
+        return Written(job_id, data, options)
 
     def _fill(self, wanted: Sequence[CallAndOptions]) -> "_FormStep":
         step = _FormStep(self._store)

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
+from os import urandom
+from time import gmtime, strftime, time_ns
 from types import FunctionType
 from typing import Any
-from uuid import uuid4
 
 from rq.job import JobStatus
-from rq.utils import get_call_string, now, resolve_function_reference, utcformat
+from rq.utils import now, resolve_function_reference
 
 from farm.client.calls import Call, Function, check_function
 from farm.client.options import Options
 from farm.client.payload import pack
 from farm.client.rq_queue import RqQueue, packed_meta, payload
 from farm.client.written import Written
+from farm.store.enqueue_message import Blank, Own
 from farm.store.enqueueing import NewJob, NewJobs
+from farm.store.scripts import Argument
 
 LONG_TEXT = 1000
 """Characters of an argument from which on its head alone is shown as RQ would; of 100 kB that takes a millisecond."""
@@ -41,10 +44,10 @@ class JobForm:
     def fill(self, calls: Iterable[tuple[Call, Options]]) -> tuple[NewJobs, list[Written]]:
         """Jobs ready for the store, and what is told of them. Raises InvalidCall."""
         filled = [self._fill(call, options) for call, options in calls]
-        moment = utcformat(now())
+        moment = _moment()
         fields = self._fields | {"created_at": moment, "enqueued_at": moment}
         if self._options.meta:
-            fields["meta"] = packed_meta(self._sample.serializer, _SAMPLE.function, self._options.meta)
+            fields["meta"] = self._meta()
         jobs = NewJobs(
             queue=self._queue.name,
             at_front=self._options.at_front,
@@ -54,12 +57,57 @@ class JobForm:
         )
         return jobs, [written for _, written in filled]
 
+    def with_blanks(self) -> dict[str, Argument | Blank]:
+        """The record, for `EnqueueStore.message`."""
+        blanks = {
+            "created_at": Blank.MOMENT,
+            "enqueued_at": Blank.MOMENT,
+            "data": Blank.DATA,
+            "description": Blank.DESCRIPTION,
+        }
+        return self._fields | blanks | ({"meta": Blank.META} if self._options.meta else {})
+
+    def fill_one(self, call: Call) -> tuple[str, bytes, Own]:
+        """Id and unpacked payload of a job without options of its own, and what `EnqueueStore.enqueue_one` takes.
+
+        Raises InvalidCall.
+        """
+        job_id, data, description = self._own(call, self._options)
+        meta = self._meta() if self._options.meta else b""
+        return job_id, data, (_moment(), pack(data), description.encode(), meta)
+
     def _fill(self, call: Call, options: Options) -> tuple[NewJob, Written]:
+        job_id, data, description = self._own(call, options)
+        return NewJob(job_id, pack(data), description), Written(job_id, data, options)
+
+    def _own(self, call: Call, options: Options) -> tuple[str, bytes, str]:
+        """What the job has for itself: its id, its payload, not packed, and its description."""
         instance, name = _resolve(call.function)
         data = payload(self._sample.serializer, call, instance, name)
-        description = options.description or _described(name, call)
-        job_id = options.job_id or str(uuid4())
-        return NewJob(job_id, pack(data), description), Written(job_id, data, options)
+        description = str(options.description) if options.description else _described(name, call)
+        return options.job_id or _new_id(), data, description
+
+    def _meta(self) -> bytes:
+        """What it holds now: its owner may change it between two jobs."""
+        assert self._options.meta is not None
+        return packed_meta(self._sample.serializer, _SAMPLE.function, self._options.meta)
+
+
+def _new_id() -> str:
+    """A random UUID (version 4), as RQ's ids are: 120 of its bits are random."""
+    digits = urandom(15).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:]}"
+
+
+def _moment() -> bytes:
+    """Now, as RQ writes it."""
+    microseconds = time_ns() // 1000
+    return b"%b.%06dZ" % (_second(microseconds // 1_000_000), microseconds % 1_000_000)
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> bytes:
+    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds)).encode()
 
 
 def _resolve(function: Function) -> tuple[Any, str]:
@@ -80,9 +128,15 @@ def _name(function: Function) -> str:
 
 def _described(name: str, call: Call) -> str:
     """RQ's description of the call, made of the heads of long texts: it shows no more of them."""
-    args = [_head(value) for value in call.args]
-    kwargs = {key: _head(value) for key, value in call.kwargs.items()}
-    return get_call_string(name, args, kwargs, max_length=SHOWN_CHARACTERS) or ""
+    shown = [_shown(value) for value in call.args]
+    if call.kwargs:
+        shown += sorted(f"{key}={_shown(value)}" for key, value in call.kwargs.items())
+    return f"{name}({', '.join(shown)})"
+
+
+def _shown(value: Any) -> str:
+    shown = repr(_head(value))
+    return shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}..."
 
 
 def _head(value: Any) -> Any:

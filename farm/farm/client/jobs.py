@@ -1,8 +1,8 @@
 """What can be done with a job that is in Redis: looked at, waited for, canceled, enqueued anew, deleted."""
 
 import math
-import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +15,7 @@ from rq.job import Job
 from farm.client.results import not_found
 from farm.client.rq_queue import ClientJob
 from farm.errors import JobError
-from farm.store.connection import readable_errors
+from farm.store.connection import REDIS_ERRORS, raise_readable, readable_errors
 from farm.store.evidence import Evidence
 from farm.store.job_reader import Connection, JobReader
 from farm.store.job_status import JobStatus, Outcome, Progress
@@ -47,7 +47,7 @@ class Jobs:
         self._requeueing = requeueing
         self._url = url
         most = connection.connection_pool.max_connections
-        self._reads = threading.BoundedSemaphore(max(1, min(BLOCKED_READS, most // 2)))
+        self._free_reads = deque(range(max(1, min(BLOCKED_READS, most // 2))))
 
     def status(self, job_id: str) -> JobStatus:
         """Raises JobNotFound."""
@@ -84,18 +84,21 @@ class Jobs:
         Each wait holds a connection. Where many wait at once, the others look now and then: after a pause that is the
         longer, the more `looks` there were.
         """
-        if not self._reads.acquire(blocking=False):
+        try:
+            read = self._free_reads.pop()
+        except IndexError:
             time.sleep(min(seconds, pause_after(looks)))
             return None
         try:
-            with readable_errors(self._url):
-                return self._reader.wait(job_id, after, seconds)
+            return self._reader.wait(job_id, after, seconds)
+        except REDIS_ERRORS as error:
+            raise_readable(error, self._url)
         finally:
-            self._reads.release()
+            self._free_reads.append(read)
 
-    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
-        """What XREAD waits on for this job's next result."""
-        return self._reader.stream(job_id, after)
+    def wait_command(self, job_id: str, after: str | None, seconds: float) -> tuple[str | int, ...]:
+        """What `wait` asks Redis."""
+        return self._reader.wait_command(job_id, after, seconds)
 
     def cancel(self, job_id: str, grace: float | None = None, *, stop: bool = True) -> Canceled:
         """Keeps a waiting job from running, as RQ's cancel does; with `stop`, has the host of a running one stop it.

@@ -19,9 +19,16 @@ _BLOCK = struct.Struct("<BHH")
 """Whether it is the last one, its size, and the same inverted."""
 
 
+_STARTS = [_STORED_HEADER + _BLOCK.pack(True, size, _LARGEST_BLOCK ^ size) for size in range(AS_IT_IS_BYTES + 1)]
+"""What comes before so many bytes that are kept as they are."""
+
+
 def pack(data: bytes) -> bytes:
     """What `zlib.decompress` makes `data` of."""
-    if len(data) <= AS_IT_IS_BYTES or (len(data) >= SAMPLED_BYTES and not _shrinks(data)):
+    size = len(data)
+    if size <= AS_IT_IS_BYTES:
+        return _STARTS[size] + data + zlib.adler32(data).to_bytes(4)
+    if size >= SAMPLED_BYTES and not _shrinks(data):
         return _stored(data)
     return zlib.compress(data, LEVEL)
 

@@ -1,12 +1,11 @@
 """What is known of a job once it was enqueued."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from farm.client.options import Options
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """One job that is in Redis now."""
 
     id: str

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import redis
 import redis.asyncio
@@ -148,10 +148,15 @@ def readable_errors(url: str) -> Iterator[None]:
     try:
         yield
     except REDIS_ERRORS as error:
-        readable = _readable(error, hide_password(url))
-        if readable is None:
-            raise
-        raise readable from error
+        raise_readable(error, url)
+
+
+def raise_readable(error: Exception, url: str) -> NoReturn:
+    """What `readable_errors` does, for where a context for each call would be too much."""
+    readable = _readable(error, hide_password(url))
+    if readable is None:
+        raise error
+    raise readable from error
 
 
 def _readable(error: Exception, shown: str) -> RedisError | None:

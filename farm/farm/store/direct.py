@@ -14,29 +14,43 @@ import hiredis
 import redis
 
 from farm.store.connection import connection_of
+from farm.store.server_errors import error_of
 
 Part = str | bytes | int | float
 
+READ_BYTES = 65_536
+"""At once. Most replies have less than a hundred."""
+
 
 class Direct:
-    """May be shared by threads: it has as many connections as commands were under way at once. Ends with its client."""
+    """May be shared by threads: it keeps as many connections as commands were under way at once, at most half of the
+    pool's. Ends with its client.
+    """
 
     def __init__(self, client: redis.Redis) -> None:
         """`client`: whose pool the connections are of."""
         self._client = client
+        self._most_kept = client.connection_pool.max_connections // 2
         self._idle: deque[_Held] = deque()
         _all.add(self)
 
     def ask(self, *command: Part) -> Any:
         """The reply. Raises redis-py's errors."""
+        return self.ask_packed(hiredis.pack_command(cast("Any", command)))
+
+    def ask_packed(self, packed: bytes) -> Any:
+        """The same for a command that is a message already."""
         try:
             held = self._idle.pop()
         except IndexError:
             held = _Held(connection_of(self._client))
         try:
-            return held.ask(hiredis.pack_command(cast("Any", command)))
+            return held.ask(packed)
         finally:
-            self._idle.append(held)
+            if len(self._idle) < self._most_kept:
+                self._idle.append(held)
+            else:
+                self._client.connection_pool.release(held.connection)
 
     def forget(self) -> None:
         """After a fork: the connections are the parent's."""
@@ -44,30 +58,49 @@ class Direct:
 
 
 class _Held:
-    """One connection that is not given back to its pool."""
+    """One connection that is not given back to its pool. redis-py makes it, and is out of the way from then on."""
 
     def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._watch()
+        self.connection = connection
+        self._read = bytearray(READ_BYTES)
+        self._begin()
 
     def ask(self, packed: bytes) -> Any:
-        connection = self._connection
-        if self._poll.poll(0):  # it was closed meanwhile, or there is what nobody asked for
+        connection = self.connection
+        if connection._sock is None or self._poll.poll(0):  # noqa: SLF001 - closed, or there is what nobody asked for
             connection.disconnect()
             connection.connect()
-            self._watch()
+            self._begin()
         try:
-            connection.send_packed_command([packed])
-            return connection.read_response()
-        except redis.ResponseError:
-            raise
-        except BaseException:
+            reply = self._exchange(connection._sock, packed)  # noqa: SLF001 - there is no other way to it
+        except BaseException as error:
             connection.disconnect()  # its reply may still come, and be taken for that of the next
-            raise
+            if not isinstance(error, OSError):
+                raise
+            kind = redis.TimeoutError if isinstance(error, TimeoutError) else redis.ConnectionError
+            raise kind(str(error)) from error
+        if not isinstance(reply, Exception):
+            return reply
+        if isinstance(reply, (redis.ConnectionError, redis.exceptions.ReadOnlyError)):
+            connection.disconnect()  # the next one may lead to a server that can
+        raise reply
 
-    def _watch(self) -> None:
+    def _exchange(self, sock: Any, packed: bytes) -> Any:
+        sock.sendall(packed)
+        reply: Any = False
+        while reply is False:
+            size = sock.recv_into(self._read)
+            if not size:
+                raise ConnectionError("the server closed the connection")
+            self._reader.feed(self._read, 0, size)
+            reply = self._reader.gets()
+        return reply
+
+    def _begin(self) -> None:
+        """With a connection that is new."""
+        self._reader: Any = hiredis.Reader(protocolError=redis.InvalidResponse, replyError=error_of)
         self._poll = select.poll()
-        self._poll.register(self._connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
+        self._poll.register(self.connection._sock, select.POLLIN)  # noqa: SLF001 - there is no other way to it
 
 
 def _forget_all() -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import redis
 
 from farm.keys import RqKeys
+from farm.store.direct import Direct
+from farm.store.enqueue_message import Blank, EnqueueMessage, Own, arguments_of
 from farm.store.scripts import Argument, Scripts
 
 PAGE_SIZE = 1000
@@ -38,10 +40,23 @@ class NewJobs:
 class EnqueueStore:
     """The queues of one Redis. Raises redis-py's errors; a Redis that is full takes nothing."""
 
-    def __init__(self, client: redis.Redis, rq_keys: RqKeys, *, is_ours: bool = False) -> None:
-        """`is_ours`: see `Scripts`."""
-        self._scripts = Scripts(client, on_full_server=False, is_ours=is_ours)
+    def __init__(self, client: redis.Redis, rq_keys: RqKeys, direct: Direct | None = None) -> None:
+        """`direct`: see `Scripts`."""
+        self._scripts = Scripts(client, on_full_server=False, direct=direct)
         self._rq_keys = rq_keys
+        self._is_direct = direct is not None
+
+    def message(self, queue: str, at_front: bool, ttl: int, record: Mapping[str, Argument | Blank]) -> EnqueueMessage:
+        """For `enqueue_one`; its arguments are those of `NewJobs`, with blanks in the record."""
+        return EnqueueMessage(self._scripts.digest("enqueue"), self._rq_keys, queue, at_front, ttl, record)
+
+    def enqueue_one(self, message: EnqueueMessage, job_id: str, own: Own) -> None:
+        """Enqueues one job with what goes into the blanks."""
+        values = (self._rq_keys.job(job_id).encode(), *own)
+        if self._is_direct:
+            self._scripts.run_packed("enqueue", message.packed(values))
+        else:
+            self._scripts.run("enqueue", *message.keys_and_arguments(values))
 
     def enqueue(self, batches: Sequence[NewJobs]) -> None:
         """Enqueues all of them, or none, in one round trip."""
@@ -55,11 +70,8 @@ class EnqueueStore:
             self._scripts.run_together("enqueue", pages)
 
     def _pages(self, batch: NewJobs) -> Iterator[tuple[list[str], list[Argument]]]:
-        names = list(batch.fields)
-        data, description = names.index("data"), names.index("description")
-        end: Argument = "front" if batch.at_front else "back"
-        start: list[Argument] = [self._rq_keys.prefix, end, batch.ttl, len(names), data + 1, description + 1]
-        fields: list[Argument] = [text for field in batch.fields.items() for text in field]
+        first_job = arguments_of(self._rq_keys, batch.at_front, batch.ttl, batch.fields)
+        data, description = (5 + 2 * int(place) for place in first_job[4:6])  # of their values
         starts = range(0, len(batch.jobs), PAGE_SIZE)
         for first in reversed(starts) if batch.at_front else starts:
             jobs = batch.jobs[first : first + PAGE_SIZE]
@@ -68,5 +80,5 @@ class EnqueueStore:
                 self._rq_keys.queue(batch.queue),
                 *(self._rq_keys.job(job.id) for job in jobs),
             ]
-            fields[2 * data + 1], fields[2 * description + 1] = jobs[0].data, jobs[0].description
-            yield keys, start + fields + [text for job in jobs[1:] for text in (job.data, job.description)]
+            first_job[data], first_job[description] = jobs[0].data, jobs[0].description
+            yield keys, first_job + [text for job in jobs[1:] for text in (job.data, job.description)]

@@ -15,6 +15,7 @@ import redis
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
 from farm.store import evidence
+from farm.store.direct import Direct
 from farm.store.job_status import JobStatus, Outcome, Progress
 from farm.store.raw_fields import job_ids, moment, number, shown, text, traceback_of, unpacked
 from farm.store.reading import read_together
@@ -57,13 +58,24 @@ _FIELDS = (
 
 
 class JobReader:
-    """Reads jobs by id. `host_timeout`: seconds after its last beat in which a host counts as alive."""
+    """Reads jobs by id. `host_timeout`: seconds after its last beat in which a host counts as alive.
 
-    def __init__(self, client: Connection, keys: Keys, rq_keys: RqKeys, host_timeout: float = 10.0) -> None:
+    `direct`: where results are waited for, if that is not the client.
+    """
+
+    def __init__(
+        self,
+        client: Connection,
+        keys: Keys,
+        rq_keys: RqKeys,
+        host_timeout: float = 10.0,
+        direct: Direct | None = None,
+    ) -> None:
         self._client = client
         self._keys = keys
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
+        self._direct = direct
         patience = client.connection_pool.connection_kwargs.get("socket_timeout")
         self._longest_block = patience / 2 if patience else math.inf
 
@@ -119,16 +131,21 @@ class JobReader:
         The result if it is a success: whether the job will run once more, it does not say.
         """
         seconds = min(seconds, self._longest_block)
+        command = self.wait_command(job_id, after, seconds)
+        client: Any = self._client
         try:
-            found = self._client.xread(self.stream(job_id, after), count=1, block=max(1, math.ceil(seconds * 1000)))
+            if self._direct is not None:
+                return success_in(self._direct.ask(*command))
+            return _success_by_redis_py(client.execute_command(*command))
         except redis.ResponseError:  # a server that lets nobody block, a key of the wrong type
             time.sleep(min(seconds, POLL_SECONDS))
             return None
-        return success_in(found)
 
-    def stream(self, job_id: str, after: str | None) -> dict[Any, Any]:
-        """What XREAD waits on for this job's next result."""
-        return {self._rq_keys.results(job_id): after or "0-0"}
+    def wait_command(self, job_id: str, after: str | None, seconds: float) -> tuple[str | int, ...]:
+        """What `wait` asks Redis. `success_in` reads the reply."""
+        milliseconds = max(1, math.ceil(seconds * 1000))
+        stream = (self._rq_keys.results(job_id), after or "0-0")
+        return ("XREAD", "COUNT", 1, "BLOCK", milliseconds, "STREAMS", *stream)
 
     def _in_line(self, job_id: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
         queue = facts["queue"]
@@ -193,13 +210,31 @@ class JobReader:
 
 
 def success_in(found: Any) -> Outcome | None:
-    """The success that XREAD found as the only entry of one stream; None if it found nothing, or another result."""
+    """The success that XREAD found as the only entry of one stream; None if it found nothing, or another result.
+
+    `found`: as Redis says it.
+    """
+    if not found:
+        return None
+    entries = next(iter(found.values())) if isinstance(found, dict) else found[0][1]  # a map is one only in RESP3
+    entry, listed = entries[0]
+    parts = iter(listed)
+    return _success(entry, dict(zip(parts, parts, strict=False)))  # name, value, name, value…
+
+
+def _success_by_redis_py(found: Any) -> Outcome | None:
+    """The same as redis-py tells it."""
     if not found:
         return None
     # In RESP3, redis-py before version 8 gives a dict, with one more list around the entries.
     entries = next(iter(found.values()))[0] if isinstance(found, dict) else found[0][1]
-    entry, content = entries[0]
-    return _outcome("finished", entry, content) if content.get(b"type") == SUCCESS else None
+    return _success(*entries[0])
+
+
+def _success(entry: bytes, content: dict[bytes, bytes]) -> Outcome | None:
+    if content.get(b"type") != SUCCESS:
+        return None
+    return Outcome("finished", entry.decode(), has_value=True, value=unpacked(content.get(b"return_value")))
 
 
 def _outcome(status: str, entry: bytes, content: dict[bytes, bytes]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from farm.store.evidence import Evidence
 
@@ -87,8 +88,7 @@ class JobStatus:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job ended, or that it did not. `status` is None when there is no such job."""
 
     status: str | None

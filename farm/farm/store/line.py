@@ -14,18 +14,12 @@ import redis
 import redis.asyncio
 
 from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS
+from farm.store.server_errors import error_of
 
 Command = Sequence[str | bytes | int | float]
 
 _Asked = tuple[int, list[Any], asyncio.Future[list[Any]], Callable[[list[Any]], None] | None]
 """How many replies are awaited, those that came, who waits for them, and who hears of them first."""
-
-_ERRORS: dict[str, type[redis.ResponseError]] = {
-    "NOSCRIPT": redis.exceptions.NoScriptError,
-    "OOM": redis.exceptions.OutOfMemoryError,
-    "READONLY": redis.exceptions.ReadOnlyError,
-    "NOPERM": redis.exceptions.NoPermissionError,
-}
 
 
 class Line:
@@ -96,7 +90,7 @@ class _Wire(asyncio.Protocol):
         self._gathers = gathers
         self._unsent: list[bytes] = []
         self.connection = connection
-        self._reader = hiredis.Reader(replyError=_error)
+        self._reader = hiredis.Reader(replyError=error_of)
         self._asked: deque[_Asked] = deque()
         self._loop = asyncio.get_running_loop()
         self._transport = connection._writer.transport  # noqa: SLF001 - there is no other way to it
@@ -178,10 +172,3 @@ async def _connection_of(pool: Any) -> Any:
         return await pool.get_connection()
     except TypeError:  # redis-py before 5.3 wants the name of a command, and does nothing with it
         return await pool.get_connection("EVALSHA")
-
-
-def _error(text: str) -> Exception:
-    code, _, rest = text.partition(" ")
-    if code == "LOADING":
-        return redis.BusyLoadingError(rest)
-    return _ERRORS[code](rest) if code in _ERRORS else redis.ResponseError(text)

@@ -56,13 +56,14 @@ def _understands_flags(information: dict[str, Any]) -> bool:
 class Scripts:
     """Calls scripts on a synchronous client; loads and sends again a script that the server forgot.
 
-    With `on_full_server=False` they are refused by a server that is full, as other writes are. `is_ours`: the client
-    was made by `connect`, so its connections can be used without it.
+    With `on_full_server=False` they are refused by a server that is full, as other writes are. `direct`: where they are
+    called, if that is not the client.
     """
 
-    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, is_ours: bool = False) -> None:
+    def __init__(self, client: redis.Redis, *, on_full_server: bool = True, direct: Direct | None = None) -> None:
         self._client = client
-        self._ask: Callable[..., Any] = Direct(client).ask if is_ours else client.execute_command
+        self._direct = direct
+        self._ask: Callable[..., Any] = client.execute_command if direct is None else direct.ask
         self._on_full_server = on_full_server
         self._flags = None if on_full_server else False
 
@@ -72,6 +73,19 @@ class Scripts:
             return self._ask("EVALSHA", self._source(name)[1], len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
             return self._client.evalsha(self._load(name), len(keys), *keys, *arguments)
+
+    def run_packed(self, name: str, packed: bytes) -> Any:
+        """As `run`, of a call with its `digest` that is a message already. Needs `direct`."""
+        assert self._direct is not None
+        try:
+            return self._direct.ask_packed(packed)
+        except redis.exceptions.NoScriptError:
+            self._load(name)
+            return self._direct.ask_packed(packed)
+
+    def digest(self, name: str) -> str:
+        """By which the server knows the script. One that is refused by a full server has always the same."""
+        return self._source(name)[1]
 
     def run_together(self, name: str, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> None:
         """Runs a script several times in one transaction, sent in one round trip. Raises redis-py's errors."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from farm.packed import unpack
+from farm.packed import unpack_hash
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class StartedJob:
     @property
     def fields(self) -> list[bytes]:
         """The hash, flat."""
-        return list(unpack(self.packed))
+        return unpack_hash(self.packed)
 
 
 def on_lost_arguments(on_lost: str, on_lost_of_queues: Mapping[str, str]) -> list[str]:
@@ -41,9 +41,12 @@ def on_lost_arguments(on_lost: str, on_lost_of_queues: Mapping[str, str]) -> lis
 def read_started(job: list[bytes]) -> StartedJob:
     """A job as the scripts return it."""
     job_id, lease, timeout, called, callbacks, packed, large = job
-    # As `Lease.parse`, but this runs for each job.
+    token, queue, attempt, on_lost = read_lease(lease)
+    return StartedJob(job_id, token, queue, attempt, on_lost, timeout, called, bool(callbacks), packed, bool(large))
+
+
+def read_lease(lease: bytes) -> tuple[str, str, int, str]:
+    """Token, queue, attempt and `on_lost` of a job that was started: as `Lease.parse`, but this runs for each job."""
     token, rest = lease.decode(errors="replace").split("|", 1)
     queue, attempt, _, on_lost, _ = rest.rsplit("|", 4)
-    return StartedJob(
-        job_id, token, queue, int(attempt), on_lost, timeout, called, bool(callbacks), packed, bool(large)
-    )
+    return token, queue, int(attempt), on_lost

@@ -4,6 +4,7 @@ redis-py connects it (address, login, Sentinel) and is out of the way from then 
 all lines of a process have: jobs that turn into daemons close the low ones.
 """
 
+import select
 import socket
 from contextlib import suppress
 from typing import Any
@@ -14,7 +15,8 @@ import redis
 from farm.descriptor import copy_out_of_reach, end_of_descriptors
 from farm.store.connection import REDIS_ERRORS, connect
 
-RECEIVE_BYTES = 1 << 16
+RECEIVE_BYTES = 1 << 14
+"""Of a reply at once. What is received into twice as much and more costs the C library a tidying up each time."""
 _BELOW_END = 16
 _REPLIES = 2
 
@@ -25,6 +27,8 @@ class WatchLine:
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
         self._socket: socket.socket | None = None
+        self._idle = select.poll()
+        """Of the connection, to look whether the server has hung up since the last watch, or said what nobody asked."""
         self._reader = hiredis.Reader()
         self._replies: list[Any] = []
 
@@ -37,7 +41,7 @@ class WatchLine:
         """Says what `QueueWatch.message` made. False: Redis can't be reached, or not like this."""
         self._replies = []
         try:
-            if self._socket is None or self._is_over(self._socket):
+            if self._socket is None or self._idle.poll(0):
                 self.close()
                 self._connect()
             assert self._socket is not None
@@ -80,14 +84,6 @@ class WatchLine:
             self._socket = None
         self._reader = hiredis.Reader()
 
-    def _is_over(self, idle: socket.socket) -> bool:
-        """Whether the server has hung up since the last watch, or said what nobody asked for."""
-        try:
-            idle.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        return True
-
     def _connect(self) -> None:
         """Raises redis-py's errors and OSError."""
         with connect(self._redis_url, name="farm-process-queue") as client:
@@ -99,6 +95,8 @@ class WatchLine:
                     raise redis.ConnectionError("what TLS knows of a connection can't be taken over")
                 self._socket = _high(low)
         self._socket.setblocking(False)
+        self._idle = select.poll()
+        self._idle.register(self._socket, select.POLLIN)
 
 
 def _high(low: socket.socket) -> socket.socket:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import inf
 
-from farm.packed import unpack
+from farm.packed import unpack_hash
 from farm.store.job_status import Progress
 from farm_worker.pool.protocol import RunJob
 from farm_worker.pool.reasons import Reason
@@ -27,7 +27,7 @@ class Assignment:
     timeout: float | None
     """Seconds that the job may run. None: no limit."""
     packed: bytes
-    """The job's hash, flat, in MessagePack: only its process has to look into it."""
+    """The job's hash in MessagePack: only its process has to look into it."""
     called: bytes = b""
     """What its description says that it calls."""
     is_large: bool = False
@@ -68,7 +68,7 @@ class Assignment:
     @property
     def fields(self) -> list[bytes]:
         """The job's hash, flat: name, value, name, value … Costs more than all else that a host does for a job."""
-        return list(unpack(self.packed))
+        return unpack_hash(self.packed)
 
     @property
     def function(self) -> str | None:

@@ -21,9 +21,9 @@ class Assignments(deque[Assignment]):
         self._grace = grace
 
     @property
-    def ahead(self) -> int:
-        """How many wait behind those that run."""
-        return max(0, len(self) - self.at_once)
+    def ahead(self) -> float:
+        """How many wait behind each of those that run."""
+        return max(0.0, len(self) / self.at_once - 1)
 
     @property
     def is_long(self) -> bool:

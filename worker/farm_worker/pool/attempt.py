@@ -26,8 +26,9 @@ from farm_worker.pool.around import CLOSING_SECONDS, Around
 from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, package_of
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.equipment import Equipment
+from farm_worker.pool.moment import written
 from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
-from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, stamp, time_fields, to_record
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, time_fields, to_record
 from farm_worker.pool.webhooks import send_webhooks
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5
@@ -130,7 +131,7 @@ class Attempt:
         if outcome.kind == "interrupted":
             return
         if self._job is not None and self._job.webhooks and (outcome.repeat or not outcome.again):
-            ended_at, connection = stamp(self._ended_at), self._equipment.connection
+            (_, ended_at), connection = written(self._ended_at), self._equipment.connection
             send_webhooks(self._job, outcome.kind, ended_at, self._error_text, connection)
 
     def _restore(self) -> Job:
@@ -381,7 +382,7 @@ class Attempt:
         return Outcome(message.sequence, kind, self._seconds, packed, summary, then.again, repeat)
 
     def _fields(self) -> list[bytes]:
-        times = time_fields(self._started_at, self._ended_at)
+        times = time_fields(written(self._started_at)[1], written(self._ended_at)[1])
         if self._untouched or self._job is None:
             return times
         return times + changed_fields(self._job, self._record, self._payload)

@@ -127,11 +127,13 @@ def _run_job(
     expiry.begin(message.expires_at, must_end=message.must_end)
     outcome = work.run(message)
     expiry.end()
-    left = surroundings.restore(work.package) or work.left_tasks
+    left = surroundings.left(work.package) or work.left_tasks
     output.end(message.sequence)
     if left:
         inlet.send(Dirty(left))
-    if not inlet.send(outcome):
+    is_heard = inlet.send(outcome)
+    surroundings.restore()  # nobody waits for that: the next job finds it done
+    if not is_heard:
         return False
     work.send_webhooks(outcome)
     return not left
@@ -165,7 +167,8 @@ def _run_side_by_side(
             continue
         expiry.begin(message.expires_at, must_end=False)
         left = jobs.run(job)
-        left = surroundings.restore(lambda: "") or left
+        left = surroundings.left(lambda: "") or left
+        surroundings.restore()
         if left:
             inlet.send(Dirty(left))
             return

@@ -13,7 +13,7 @@ from typing import Any
 from rq.job import Job
 
 from farm.context import ENTRYPOINT
-from farm.packed import unpack
+from farm.packed import unpack_hash
 from farm_worker.pool import plain_job
 from farm_worker.pool.call import known_function
 from farm_worker.pool.coroutine_job import CoroutineJob, is_coroutine, owner
@@ -64,7 +64,7 @@ class CoroutineJobs:
             return None
         if message.is_large:  # to read its payload would hold up the others
             return None
-        fields = unpack(message.packed)
+        fields = unpack_hash(message.packed)
         record = self._records.read(fields)
         if record is None or self._equipment.alarm.stops_at < float("inf"):
             return None

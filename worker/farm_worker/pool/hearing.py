@@ -62,7 +62,7 @@ class Hearing:
         return inf if ahead is None else seconds_unheard(ahead, self.job_seconds)
 
 
-def seconds_unheard(ahead: int, job_seconds: float) -> float:
-    """Until a process is heard that has so many jobs of so many seconds ahead."""
+def seconds_unheard(ahead: float, job_seconds: float) -> float:
+    """Until a process is heard that has so many jobs of so many seconds ahead, one after the other."""
     work = ahead * job_seconds
     return max(LEAST_SECONDS, min(work, RESERVE_SECONDS), work - RESERVE_SECONDS)

@@ -71,9 +71,11 @@ class Inlet:
                 return True
             self._sending = True
             try:
-                self._send_later()
+                if self._later:
+                    self._send_later()
                 self._stream.sendall(data)
-                self._send_later()
+                if self._later:
+                    self._send_later()
             except (BrokenPipeError, ConnectionError):
                 return False
             finally:
@@ -206,7 +208,7 @@ class Inlet:
         False when the host is gone.
         """
         while not self._ended:
-            ready = {descriptor for descriptor, _ in self._poll.poll()}
+            ready = dict(self._poll.poll())
             if self._stream.fileno() in ready:
                 self._fill()
                 if (watch := self._new_watch()) is not None:

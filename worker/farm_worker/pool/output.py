@@ -77,7 +77,6 @@ class ProcessOutput:
             self._put_back_streams()
         if self._stdout.held or self._stderr.held:
             self._release()
-        _sequence.set(0)
         self._running.pop(sequence, None)
         if self._speeches:
             self.finish(sequence)

@@ -15,6 +15,7 @@ from farm_worker.pool import result, stand_in
 from farm_worker.pool.attempt import begin
 from farm_worker.pool.call import runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
+from farm_worker.pool.moment import written
 from farm_worker.pool.plain_record import Call, PlainRecord
 from farm_worker.pool.protocol import Outcome, RunJob
 from farm_worker.pool.record import Watch, restore, time_fields, to_record
@@ -41,12 +42,12 @@ def finished(
     traits = record.traits
     ttl = equipment.result_ttl if traits.result_ttl is None else traits.result_ttl
     encoded = context.run(result.encode, value, DefaultSerializer) if ttl and value is not None else b""
-    ended_at = time.time()
+    (began, began_date), (ended, ended_date) = written(started_at), written(time.time())
     packed = pack_plain_ending(
         (message.job_id, message.token),
         int(min(ttl, LONGEST_SECONDS)),
-        (started_at, ended_at, seconds),
-        time_fields(started_at, ended_at),
+        (began, ended, seconds),
+        time_fields(began_date, ended_date),
         record.accepted,
         encoded,
     )

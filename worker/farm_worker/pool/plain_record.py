@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rq.queue import Queue
 from rq.serializers import DefaultSerializer
@@ -43,7 +43,8 @@ class Traits:
     result_ttl: int | None
 
 
-class PlainRecord(NamedTuple):
+@dataclass(slots=True)
+class PlainRecord:
     """A job's hash, as far as it has to be read to run the job."""
 
     traits: Traits
@@ -59,25 +60,38 @@ class PlainRecords:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._shapes: dict[tuple[bytes, ...], _Shape | None] = {}
+        self._last = _Shape(_NEEDED)
+        """Of the job before: to see that the next one has the same costs less than to look for it."""
 
     def read(self, fields: Sequence[bytes]) -> PlainRecord | None:
         """None for a job that is not plain. `fields`: its hash, flat."""
-        names = tuple(fields[::2])
-        try:
-            shape = self._shapes[names]
-        except KeyError:
-            shape = self._learn_shape(names)
-        if shape is None:
-            return None
+        shape = self._last
+        if (names := fields[::2]) != shape.all_names:
+            found = self._shape(tuple(names))
+            if found is None:
+                return None
+            shape = self._last = found
         shared = shape.shared(fields)
-        try:
-            traits = shape.traits[shared]
-        except KeyError:
-            traits = self._learn_traits(shape, shared)
+        last, traits = shape.last
+        if shared != last:
+            traits = self._traits(shape, shared)
+            shape.last = shared, traits
         data, created_at, enqueued_at, fence = shape.first(fields)
         if traits is None or len(data) > LARGEST_PAYLOAD or not shape.are_readable(fields):
             return None
         return PlainRecord(traits, data, created_at + enqueued_at, int(fence))
+
+    def _shape(self, names: tuple[bytes, ...]) -> "_Shape | None":
+        try:
+            return self._shapes[names]
+        except KeyError:
+            return self._learn_shape(names)
+
+    def _traits(self, shape: "_Shape", shared: tuple[bytes, ...]) -> Traits | None:
+        try:
+            return shape.traits[shared]
+        except KeyError:
+            return self._learn_traits(shape, shared)
 
     def _learn_shape(self, names: tuple[bytes, ...]) -> "_Shape | None":
         known = set(names)
@@ -106,20 +120,25 @@ class _Shape:
 
     def __init__(self, names: Sequence[bytes]) -> None:
         places = {name: 2 * number + 1 for number, name in enumerate(names)}
+        self.all_names = list(names)
         self.names = [name for name in names if name in SHARED_FIELDS]
         self.shared: _Pick = itemgetter(*map(places.__getitem__, self.names))
         self.first: _Pick = itemgetter(*map(places.__getitem__, _FIRST))
         self._dates: _Pick = itemgetter(*(places[name] for name in names if name in DATE_FIELDS))
         self._description = places[b"description"]
         self.traits: dict[tuple[bytes, ...], Traits | None] = {}
+        self.last: tuple[tuple[bytes, ...], Traits | None] = ((), None)
+        """The values of the job before, with their traits."""
 
     def are_readable(self, fields: Sequence[bytes]) -> bool:
         """Whether those that each job has for itself make sense: nobody may ever look at them, and they are to tell."""
         try:
             fields[self._description].decode()
+            before = b""
             for date in self._dates(fields):
-                if date:
+                if date and date != before:  # one that is enqueued as it is created has the same twice
                     to_date(date)
+                    before = date
         except Exception:  # noqa: BLE001 - the long way says what is wrong
             return False
         return True

@@ -74,7 +74,7 @@ class RunJob(msgspec.Struct, tag="run", array_like=True):
     queue: str
     attempt: int
     packed: bytes
-    """The job's hash, flat, as Redis packed it: see `farm.packed`."""
+    """The job's hash, as Redis packed it: see `farm.packed.unpack_hash`."""
     expires_at: float = 0.0
     """When the host's lease may be taken away, as far as it knew at the dispatch, see `expiry`. 0: no such time."""
     must_end: bool = False
@@ -380,7 +380,7 @@ class FrameReader:
         start, end, wanted = 0, len(data), _HEADER_SIZE
         while end - start >= _HEADER_SIZE:
             body = start + _HEADER_SIZE
-            size = int.from_bytes(data[start:body])
+            (size,) = _HEADER.unpack_from(data, start)
             if size > MAX_FRAME_BYTES:
                 raise ValueError(f"a frame of {size} bytes is larger than {MAX_FRAME_BYTES}")
             if body + size > end:

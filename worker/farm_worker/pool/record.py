@@ -34,7 +34,6 @@ are read one by one."""
 ZLIB_RATIO = 1032
 """Bytes that zlib makes of one at most."""
 UNPACKED_AT_ONCE = 64 << 20
-_TO_SECOND = len("2026-01-01T00:00:00")
 _NEVER_SENT = frozenset({"status", "worker_name", "meta", "data", "started_at", "ended_at", "last_heartbeat"})
 """Written by other hands, or sent apart."""
 
@@ -137,29 +136,9 @@ def to_date(value: bytes) -> datetime:
     return date if date.tzinfo is not None else str_to_date(value)
 
 
-def time_fields(started_at: float, ended_at: float) -> list[bytes]:
-    """Flat fields of an attempt's times, which are Unix seconds."""
-    ended = stamp(ended_at)
-    return [b"started_at", stamp(started_at), b"ended_at", ended, b"last_heartbeat", ended]
-
-
-def stamp(seconds: float) -> bytes:
-    """A time as RQ writes it. `seconds` since 1970."""
-    whole = int(seconds)
-    kept, text = _second
-    if whole != kept:
-        text = _begin_second(whole)
-    return b"%b.%06dZ" % (text, (seconds - whole) * 1_000_000)
-
-
-_second = (0, b"1970-01-01T00:00:00")
-
-
-def _begin_second(whole: int) -> bytes:
-    global _second  # noqa: PLW0603 - jobs that end in one second have most of their time in common
-    text = datetime.fromtimestamp(whole, UTC).isoformat().encode()[:_TO_SECOND]
-    _second = (whole, text)
-    return text
+def time_fields(began: bytes, ended: bytes) -> list[bytes]:
+    """Flat fields of an attempt's times, which are dates as RQ writes them."""
+    return [b"started_at", began, b"ended_at", ended, b"last_heartbeat", ended]
 
 
 class Watch:

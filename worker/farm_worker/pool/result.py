@@ -1,6 +1,6 @@
 """A job's return value, as it is stored."""
 
-import base64
+from binascii import b2a_base64
 from typing import Any
 
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
@@ -21,7 +21,7 @@ def encode(value: Any, serializer: Any) -> bytes:
     if value is None:
         return b""
     try:
-        encoded = base64.b64encode(serializer.dumps(value))
+        encoded = b2a_base64(serializer.dumps(value), newline=False)
     except Exception as error:
         raise ResultNotStorable(
             f"the job ran, but its result of type {type(value).__qualname__} cannot be encoded: "
@@ -38,6 +38,6 @@ def encode(value: Any, serializer: Any) -> bytes:
 def encode_retry(retry: Retry, serializer: Any) -> bytes:
     """A returned `Retry` as RQ records it: with a serializer that does not know it (JSON), as RQ's marker."""
     try:
-        return base64.b64encode(serializer.dumps(retry))
+        return b2a_base64(serializer.dumps(retry), newline=False)
     except Exception:  # noqa: BLE001 - serializers are the user's choice
-        return base64.b64encode(serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD))
+        return b2a_base64(serializer.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD), newline=False)

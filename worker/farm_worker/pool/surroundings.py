@@ -1,7 +1,6 @@
 """The process around the jobs: its signals, environment and import path, and putting back what a job changed."""
 
 import ctypes
-import functools
 import gc
 import math
 import os
@@ -23,6 +22,7 @@ from farm_worker.pool.descriptors import StandardDescriptors
 from farm_worker.pool.left_children import ChildList, children, end_left
 from farm_worker.pool.left_threads import left_threads
 from farm_worker.pool.protocol import Initialize
+from farm_worker.pool.touched import Touched
 
 PR_SET_PDEATHSIG = 1
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -97,8 +97,7 @@ class Surroundings:
         self._descriptors = StandardDescriptors()
         self._looked_at = -math.inf
         self._limits = [resource.getrlimit(kind) for kind in _LIMITS]
-        self._limits_were_set = False
-        self._watch_limits()
+        self._touched = Touched()
         self.settle()
 
     def settle(self) -> None:
@@ -108,32 +107,21 @@ class Surroundings:
         os.umask(self._umask)
         self._handlers = [self._own_handlers.get(number, getsignal(number)) for number in _SIGNALS]
         self._environ = os.environ
-        self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - see `restore`
+        self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
         self._path = sys.path.copy()
         self._values = _values()
         self._threads = threading.enumerate()
         self._thread_count = thread_count()
 
-    def restore(self, package: Callable[[], str]) -> str:
-        """Puts back what a job changed. Says what can't be; empty when the next job may come.
+    def left(self, package: Callable[[], str]) -> str:
+        """What a job left behind that can't be put back; empty when the next job may come.
 
+        Ends its processes, and its hold on signals.
         `package` tells the top-level package of the job. This runs after each job, so it looks before it acts.
         """
-        os.umask(self._umask)
-        if _folder() != self._folder:
-            self._restore_folder()
-        if list(map(getsignal, _SIGNALS)) != self._handlers:
+        if self._touched.handlers:  # first: one of the job's could raise amid what is to be said
             self._restore_handlers()
-        environment = self._environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
-        if (job_id := environment.get(_JOB_ID)) is not None:
-            self._environment[_JOB_ID] = job_id  # each job sets its own
-        if environment != self._environment or os.environ is not self._environ:
-            self._restore_environment(environment)
-        if _values() != self._values or sys.path != self._path:
-            self._restore_values()
-        if (now := time.monotonic()) - self._looked_at > LOOK_SECONDS:
-            self._look_at_descriptors(now)
-        problem = self._restore_limits() if self._limits_were_set else ""
+        problem = self._restore_limits() if self._touched.limits else ""
         if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
             problem = "it changed the user that it runs as"
         if (self._children or self._child_list.may_have_some()) and (killed := end_left(self._children)):
@@ -141,6 +129,18 @@ class Surroundings:
         if thread_count() != self._thread_count:
             problem = self._look_at_threads(package()) or problem
         return problem
+
+    def restore(self) -> None:
+        """Puts back all else that a job changed. As `left`, it looks before it acts."""
+        os.umask(self._umask)
+        if _folder() != self._folder:
+            self._restore_folder()
+        if self._touched.environment or os.environ is not self._environ:
+            self._restore_environment()
+        if _values() != self._values or sys.path != self._path:
+            self._restore_values()
+        if (now := time.monotonic()) - self._looked_at > LOOK_SECONDS:
+            self._look_at_descriptors(now)
 
     def _look_at_descriptors(self, now: float) -> None:
         self._looked_at = now
@@ -153,21 +153,6 @@ class Surroundings:
         self._thread_count = thread_count()
         return f"it left threads: {', '.join(left)}" if left else ""
 
-    def _watch_limits(self) -> None:
-        """Takes note when a job sets a resource limit: to look at all of them costs more than all else here."""
-
-        def noting(call: Callable[..., Any]) -> Callable[..., Any]:
-            @functools.wraps(call)
-            def note(*arguments: Any) -> Any:
-                self._limits_were_set = True
-                return call(*arguments)
-
-            return note
-
-        resource.setrlimit = noting(resource.setrlimit)
-        if sys.platform == "linux":
-            resource.prlimit = noting(resource.prlimit)
-
     def _restore_folder(self) -> None:
         with suppress(OSError):  # deleted meanwhile
             os.chdir(self._folder)
@@ -176,10 +161,15 @@ class Surroundings:
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):
             if getsignal(number) is not handler and handler is not None:
                 signal.signal(number, handler)
+        self._touched.handlers = False
 
-    def _restore_environment(self, found: dict[bytes, bytes]) -> None:
+    def _restore_environment(self) -> None:
+        self._touched.environment = False  # first: a thread may change it meanwhile
         os.environ = self._environ  # noqa: B003 - the object, should a job have put another in its place
+        found: dict[bytes, bytes] = self._environ._data  # type: ignore[attr-defined]  # noqa: SLF001 - see `settle`
         wanted = self._environment
+        if (job_id := found.get(_JOB_ID)) is not None:
+            wanted[_JOB_ID] = job_id  # each job sets its own
         for name in found.keys() - wanted.keys():
             del os.environb[name]
         for name, value in wanted.items():
@@ -201,7 +191,7 @@ class Surroundings:
                     resource.setrlimit(kind, limits)
                 except (ValueError, OSError):
                     return "it lowered a resource limit for good"
-        self._limits_were_set = False
+        self._touched.limits = False
         return ""
 
 

@@ -30,7 +30,7 @@ class UnreadJob(Job):
 def unread_job(attributes: Callable[[], dict[str, Any]]) -> UnreadJob:
     """`attributes`: reads them. The job keeps this very dict."""
     job = UnreadJob.__new__(UnreadJob)
-    object.__getattribute__(job, "__dict__")[_READ] = attributes
+    object.__setattr__(job, _READ, attributes)
     return job
 
 

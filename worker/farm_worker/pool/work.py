@@ -18,7 +18,7 @@ from typing import Any
 from rq.job import Job, Retry, _current_job
 
 from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
-from farm.packed import unpack
+from farm.packed import unpack_hash
 from farm_worker.pool import plain_job
 from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork, package_in
@@ -57,7 +57,7 @@ class Work:
         if message.follow_up:
             self._attempt = FollowUp(self._equipment, message)
             return self._attempt.run()
-        fields = unpack(message.packed)
+        fields = unpack_hash(message.packed)
         if message.is_large and not add_payload(fields, message.job_id, self._equipment):
             return Outcome(message.sequence, "unbegun", 0.0, b"")
         record = self._records.read(fields) if self._may_be_plain and plain_job.may_be_plain() else None

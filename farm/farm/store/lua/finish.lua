@@ -12,13 +12,8 @@
 --
 -- GUARANTEE  An outcome is written only for a lease that this host holds now, with its token; then the lease is gone. The
 --            same batch sent again gets the same answers and writes nothing. A job is never recreated.
--- include announce
 -- include ring
--- include quarantine
--- include give_back
--- include crashes
--- include release_dependents
--- include follow_up
+-- include keep_receipt
 local host, identity = ARGV[1], ARGV[2]
 local rq_prefix, counts_prefix, now_iso = ARGV[6], ARGV[7], ARGV[5]
 if redis.call('HGET', KEYS[1], host) ~= identity then
@@ -26,11 +21,8 @@ if redis.call('HGET', KEYS[1], host) ~= identity then
 end
 
 local receipt = redis.call('HGET', KEYS[3], ARGV[3])
-if receipt then
-  local kept = cmsgpack.unpack(receipt)
-  if kept.batch == ARGV[4] then
-    return { 'ok', redis.call('LLEN', KEYS[4]), unpack(kept.answers) }
-  end
+if receipt and string.find(receipt, ARGV[4], 1, true) then
+  return { 'ok', redis.call('LLEN', KEYS[4]), unpack(cmsgpack.unpack(receipt).answers) }
 end
 
 local now = tonumber(redis.call('TIME')[1])
@@ -50,7 +42,7 @@ local texts = {}
 local function text(number)
   local made = texts[number]
   if not made then
-    made = string.format('%.0f', number)
+    made = number .. ''
     texts[number] = made
   end
   return made
@@ -108,44 +100,26 @@ local function register(registry, job, ttl)
   entry.jobs[#entry.jobs + 1] = job
 end
 
-local function delete_job(job, left)
-  if left == 0 then
-    redis.call('DEL', job.key .. ':dependents')
+-- What few jobs need is made when the first of them comes: a server takes longer to make it than to end a plain job.
+local rare_ends
+local function rare()
+  if not rare_ends then
+-- include announce
+-- include quarantine
+-- include give_back
+-- include crashes
+-- include release_dependents
+-- include follow_up
+-- include rare_ends
+    rare_ends = { delete_job = delete_job, release_waiting = release_waiting, go_again = go_again, failed = failed,
+      retried = retried, crashed = crashed, is_accepted_anew = is_accepted_anew, superseded = superseded,
+      follow_up = follow_up, leave_rate_limit = leave_rate_limit, unreadable = unreadable, refuse = refuse }
   end
-  redis.call('DEL', job.key, rq_prefix .. ':job::' .. job.id .. ':dependencies', rq_prefix .. ':results:' .. job.id)
-  if job.group ~= '' then
-    redis.call('SREM', rq_prefix .. ':group:' .. job.group, job.id)
-  end
-end
-
--- Returns how many dependents are left to release; the coordinator does that in pages.
-local function release_waiting(job, outcome)
-  if not any_dependents or redis.call('EXISTS', job.key .. ':dependents') == 0 then
-    return 0
-  end
-  local left = release_dependents(rq_prefix, job.id, outcome, now_iso, 100)
-  if left > 0 then
-    redis.call('ZADD', KEYS[9], now, outcome .. ':' .. job.id)
-  end
-  return left
-end
-
-local function go_again(job)
-  if job.again == 'scheduled' then
-    redis.call('HSET', job.key, 'status', 'scheduled')
-    redis.call('ZADD', rq_prefix .. ':scheduled:' .. job.queue, now + job.delay, job.id)
-    return
-  end
-  redis.call('HSET', job.key, 'status', 'queued', 'enqueued_at', now_iso)
-  if job.again == 'front' then
-    redis.call('LPUSH', rq_prefix .. ':queue:' .. job.queue, job.id)
-  else
-    redis.call('RPUSH', rq_prefix .. ':queue:' .. job.queue, job.id)
-  end
+  return rare_ends
 end
 
 local function finished(job)
-  local ttl = job.ttl
+  local ttl, left = job.ttl, 0
   succeeded = succeeded + 1
   count(job.queue, 'finished')
   if ttl ~= 0 then
@@ -153,95 +127,29 @@ local function finished(job)
     register(':finished:', job, ttl)
   end
   if job.again ~= '' then
-    go_again(job)
+    rare().go_again(job)
     return 'again'
   end
-  local left = job.status ~= 'canceled' and release_waiting(job, 'finished') or 0 -- nothing follows a canceled job
+  if any_dependents and job.status ~= 'canceled' then -- nothing follows a canceled job
+    left = rare().release_waiting(job, 'finished')
+  end
   if ttl == 0 then
-    delete_job(job, left)
+    rare().delete_job(job, left)
   else
     expire_job(job, ttl, left)
   end
   return 'finished'
 end
 
-local function failed(job, status)
-  local ttl = job.ttl
-  unsuccessful = unsuccessful + 1
-  count(job.queue, status)
-  local left = status == 'failed' and release_waiting(job, 'failed') or 0
-  if job.result_type == -1 then
-    return status -- the user's exception handlers see to what becomes of it
+local function end_job(job)
+  if job.kind == 'finished' then
+    return finished(job)
+  elseif job.kind == 'crashed' then
+    return rare().crashed(job)
+  elseif job.again ~= '' then
+    return rare().retried(job)
   end
-  if ttl == 0 then
-    delete_job(job, left)
-    return status
-  end
-  write_result(job, job.result_type == 0 and 2 or job.result_type, ttl)
-  register(':failed:', job, ttl)
-  expire_job(job, ttl, left)
-  return status
-end
-
-local function retried(job)
-  unsuccessful = unsuccessful + 1
-  if job.result_type == 4 then
-    write_result(job, '4', job.ttl)
-  end
-  go_again(job)
-  return 'again'
-end
-
-local function crashed(job)
-  count(job.queue, 'crashed')
-  local crashes = count_end(job.key, 'farm_crashes')
-  add_evidence(job.key, job.evidence)
-  if string.match(job.lease, '|([^|]*)|[^|]*$') == 'fail' then
-    redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
-    return failed(job, 'failed')
-  end
-  if crashes < tonumber(ARGV[8]) then
-    local outcome, why = give_back(rq_prefix, job.id)
-    if outcome == 'unreadable' then
-      error(why, 0)
-    end
-    return 'recovered'
-  end
-  redis.call('HSET', job.key, 'status', 'failed', 'farm_ended', 1, 'ended_at', now_iso)
-  failed(job, 'failed')
-  count(job.queue, 'poisoned')
-  announce(KEYS[8], now_iso, 'job.poisoned', 'job', job.id, 'queue', job.queue, 'host', host, 'crashes', crashes,
-    'reason', job.summary)
-  return 'poisoned'
-end
-
--- Ended without its process, for good: what is called of it is written down with its outcome.
-local followed = { failed = 'failed', poisoned = 'failed', stopped = 'stopped' }
-
-local waiting = { queued = true, scheduled = true, deferred = true, rate_limited = true, ready_to_enqueue = true }
-
--- Whether its owner enqueued the job anew while it ran. The status alone does not tell: `save` on the owner's older copy of
--- the job writes that it is queued, too, but not new times.
-local function is_accepted_anew(job, status)
-  if not waiting[status] or job.accepted == '' then
-    return false
-  end
-  local times = redis.call('HMGET', job.key, 'created_at', 'enqueued_at')
-  return (times[1] or '') .. (times[2] or '') ~= job.accepted
-end
-
--- That run is still to come: of this one only the result is kept, the record belongs to the next.
-local function superseded(job)
-  if job.kind == 'finished' or job.again == '' then
-    count(job.queue, job.kind)
-  end
-  if job.kind == 'crashed' then
-    return 'recovered'
-  end
-  if job.result_type ~= 0 and job.ttl ~= 0 then
-    write_result(job, job.result_type, job.ttl)
-  end
-  return job.again == '' and job.kind or 'again'
+  return rare().failed(job, job.kind)
 end
 
 local function record(job)
@@ -251,8 +159,8 @@ local function record(job)
     return 'deleted'
   end
   job.status = status
-  if is_accepted_anew(job, status) then
-    return superseded(job)
+  if status ~= 'started' and rare().is_accepted_anew(job) then
+    return rare().superseded(job)
   end
   if job.kind ~= 'crashed' then
     job.fields[#job.fields + 1] = 'status'
@@ -262,38 +170,14 @@ local function record(job)
     redis.call('HSET', job.key, unpack(job.fields))
   end
   working_time = working_time + job.seconds
-  local answer
-  if job.kind == 'finished' then
-    answer = finished(job)
-  elseif job.kind == 'crashed' then
-    answer = crashed(job)
-  elseif job.again ~= '' then
-    answer = retried(job)
-  else
-    answer = failed(job, job.kind)
+  local answer = end_job(job)
+  if job.unattended then
+    rare().follow_up(job, answer)
   end
-  if job.unattended and followed[answer] then
-    note_follow_up(KEYS[12], followed[answer], job.token, job.id, now)
-  end
-  if job.rate_limit_key ~= '' and redis.call('HGET', job.key, 'status') ~= 'queued' then
-    local base = rq_prefix .. ':rl:' .. job.rate_limit_key
-    redis.call('ZREM', base .. ':allowed', job.id)
-    promote_rate_limited(rq_prefix, job.rate_limit_key, tonumber(redis.call('HGET', base, 'concurrency')) or 0, now, now_iso)
+  if job.rate_limit_key ~= '' then
+    rare().leave_rate_limit(job)
   end
   return answer
-end
-
--- What a server says when it can write nothing at all: such a batch is sent again later.
-local unavailable = { 'OOM', 'READONLY', 'MISCONF', 'NOREPLICAS', 'LOADING' }
-
-local function unreadable(job, text)
-  for _, word in ipairs(unavailable) do
-    if string.find(text, word, 1, true) then
-      error(text)
-    end
-  end
-  quarantine({ KEYS[10], KEYS[11], KEYS[8] }, job.id, 'its outcome could not be recorded: ' .. text, now, now_iso)
-  return 'unreadable'
 end
 
 -- A lease's queue; most have no bar in their name, and are told quicker.
@@ -304,19 +188,14 @@ end
 
 local function finish(job, lease)
   if not lease or is_over[job.id] or string.sub(lease, 1, #job.token + 1) ~= job.token .. '|' then
-    local origin = redis.pcall('HGET', job.key, 'origin')
-    if type(origin) == 'string' then
-      count(origin, 'refused')
-    end
-    announce(KEYS[8], now_iso, 'write.refused', 'host', host, 'job', job.id)
-    return 'refused'
+    return rare().refuse(job)
   end
   job.queue = queue_of(lease)
   job.lease = lease
   remove_execution(job)
   local ok, answer = pcall(record, job)
   if not ok then
-    answer = unreadable(job, type(answer) == 'table' and answer.err or tostring(answer))
+    answer = rare().unreadable(job, type(answer) == 'table' and answer.err or tostring(answer))
   end
   ended[#ended + 1] = job.id
   is_over[job.id] = true
@@ -356,7 +235,7 @@ local function write_for_all(answers)
     local added = redis.pcall('ZADD', key, unpack(entry.members))
     if type(added) == 'table' then
       for _, job in ipairs(entry.jobs) do
-        answers[job.number] = unreadable(job, added.err)
+        answers[job.number] = rare().unreadable(job, added.err)
       end
     end
   end
@@ -367,7 +246,7 @@ end
 
 local answers = {}
 -- A server that does not know script flags refuses nothing for want of memory after a first write that needs none.
-redis.call('EXPIRE', KEYS[3], 86400)
+redis.call('HDEL', KEYS[3], '')
 local function finish_all()
   local jobs, leases = read_jobs()
   for i, job in ipairs(jobs) do
@@ -395,7 +274,6 @@ if redis.call('EXISTS', KEYS[6]) == 1 then
   end
   redis.pcall('HINCRBYFLOAT', KEYS[6], 'total_working_time', working_time)
 end
-redis.call('HSET', KEYS[3], ARGV[3], cmsgpack.pack({ batch = ARGV[4], answers = answers }))
-redis.call('EXPIRE', KEYS[3], 86400)
+keep_receipt(KEYS[3], ARGV[3], cmsgpack.pack({ batch = ARGV[4], answers = answers }))
 ring(KEYS[5])
 return { 'ok', redis.call('LLEN', KEYS[4]), unpack(answers) }

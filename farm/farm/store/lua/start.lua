@@ -6,17 +6,17 @@
 --        5 bytes of payload after which the batch ends  6 RQ's prefix  7 prefix of the counts
 --        8 ON_LOST of this host  9… queue, its ON_LOST, …
 -- RETURN {'fenced'} or {'ok', jobs left in the inbox, dropped, jobs…}, a job being {id, lease, timeout, what its
---        description calls, 'callbacks' if it has any, its hash flat in MessagePack, with the fence token of this start,
+--        description calls, 'callbacks' if it has any, its hash in MessagePack, with the fence token of this start,
 --        'large' if its payload is left out there: its process reads it by itself}
 --
 -- GUARANTEE  A job starts only from status `queued` or `created`, with a payload, and only under a current lease. Ids
 --            that were canceled, deleted or started elsewhere are dropped and counted; unreadable ones go to quarantine. The same
 --            batch sent again returns the same jobs and starts no others. A job's fence token grows with each of its
 --            starts. Crashes and losses of a job that has ended since, and was enqueued anew, don't count.
--- include announce
 -- include quarantine
 -- include forget_crashes
 -- include clock
+-- include keep_receipt
 local host, identity, batch = ARGV[1], ARGV[2], ARGV[3]
 local rq_prefix, counts_prefix, on_lost_from = ARGV[6], ARGV[7], 8
 local places = { KEYS[6], KEYS[7], KEYS[8] }
@@ -24,7 +24,7 @@ local places = { KEYS[6], KEYS[7], KEYS[8] }
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 'fenced' }
 end
-local ids = ids_of_receipt(KEYS[4], 'start')
+local ids = ids_of(redis.call('HGET', KEYS[4], 'start'))
 if ids then
   return { 'ok', redis.call('LLEN', KEYS[2]), 0, unpack(repeated(KEYS[3], ids)) }
 end
@@ -32,7 +32,7 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   return { 'ok', redis.call('LLEN', KEYS[2]), 0 }
 end
 
-local waiting, taken = redis.call('LRANGE', KEYS[2], 0, tonumber(ARGV[4]) - 1), 0
+local waiting, taken = redis.call('LRANGE', KEYS[2], '0', tonumber(ARGV[4]) - 1), 0
 for _, id in ipairs(waiting) do
   if started_bytes >= tonumber(ARGV[5]) then
     break

@@ -15,11 +15,11 @@
 --            none while a queue before it has jobs. The same batch of the same request sent again returns the same jobs
 --            and takes no others; one that is run after a later one takes nothing. Rings the coordinator when jobs
 --            are left behind, or one more could not begin.
--- include announce
 -- include quarantine
 -- include forget_crashes
 -- include clock
 -- include ring
+-- include keep_receipt
 local host, identity, batch = ARGV[1], ARGV[2], ARGV[3]
 local rq_prefix, counts_prefix, queues = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local on_lost_from = 9 + queues
@@ -28,16 +28,17 @@ local places = { KEYS[6], KEYS[7], KEYS[8] }
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 'fenced' }
 end
-local receipt = 'take' .. ARGV[5]
-local ids = ids_of_receipt(KEYS[4], receipt)
+local name = 'take' .. ARGV[5]
+local receipt = redis.call('HGET', KEYS[4], name)
+local ids = ids_of(receipt)
 if ids then
   return { 'ok', #ids, 0, unpack(repeated(KEYS[3], ids)) }
 end
-if string.sub(redis.call('HGET', KEYS[4], receipt) or '', 1, 24) > batch then
+if receipt and string.sub(receipt, 1, 24) > batch then
   return { 'ok', 0, 0 }
 end
 if ARGV[4] == '0' then
-  keep_receipt(KEYS[4], receipt)
+  keep_ids(KEYS[4], name)
   return { 'ok', 0, 0 }
 end
 if redis.call('EXISTS', KEYS[5]) == 1 then
@@ -54,7 +55,7 @@ local function read_room(most)
 end
 
 local function take_from(queue, number)
-  local waiting = redis.call('LRANGE', KEYS[queue], 0, number - 1)
+  local waiting = redis.call('LRANGE', KEYS[queue], '0', number - 1)
   for _, id in ipairs(waiting) do
     begin(id)
   end
@@ -81,7 +82,7 @@ for i = 0, queues - 1 do
     end
   end
 end
-keep_started(KEYS[3], KEYS[4], receipt)
+keep_started(KEYS[3], KEYS[4], name)
 if is_any_left or (taken > 0 and taken >= room) then
   ring(KEYS[11])
 end
