@@ -48,6 +48,13 @@ def test_hosts_and_queues_are_shown_as_columns(status, redis_client):
     assert "Redis: " in result.stderr
 
 
+def test_jobs_that_run_side_by_side_are_counted(status, redis_client):
+    plant_host(redis_client, "worker-1", busy=2, jobs=40)
+    plant_host(redis_client, "worker-2", busy=2, jobs=2)
+    shown = rows(status().stdout)
+    assert (shown["worker-1"][3], shown["worker-2"][3]) == ("2/8, 40 jobs", "2/8")
+
+
 def test_a_silent_host_is_shown_as_such_and_not_by_what_it_said_last(status, redis_client):
     plant_host(redis_client, "worker-1", age=5)
     result = status()

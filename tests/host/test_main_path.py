@@ -15,7 +15,7 @@ KEYS = Keys()
 RQ_KEYS = RqKeys()
 PUBLISHED = {
     *("state", "reason", "load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "idle"),
-    "idle_processes",
+    *("idle_processes", "jobs"),
     *("prefetch", "capacity", "assigned", "queues", "labels", "identity", "pid", "hostname", "boot_id", "version"),
     *("pid_namespace", "started_at", "beat_at", "dequeue_strategy"),
 }
@@ -52,7 +52,7 @@ def test_a_host_publishes_every_field_of_the_contract(farm: Farm) -> None:
 
     assert set(published) == PUBLISHED
     assert published["state"] == "available"
-    assert (published["slots"], published["idle"], published["busy"]) == ("2", "2", "0")
+    assert [published[name] for name in ("slots", "idle", "busy", "jobs")] == ["2", "2", "0", "0"]
     assert published["queues"] == "default,low"
     assert int(published["pid"]) == farm.members[0].pid
     assert int(published["memory_total"]) > int(published["memory"]) > 0

@@ -40,6 +40,7 @@ def test_a_stop_interrupts_all_and_gives_them_back_in_order(farm: Farm, effects:
 
     assert host.stop() == 0
 
+    assert f"takes no new jobs, still running: {COUNT}\n" in host.says
     assert farm.waiting() == [job.id for job in [*jobs, waiting]]
     assert [farm.count(what) for what in ("drained", "crashed", "failed", "recovered")] == [COUNT, 0, 0, 0]
     farm.host("one", **SIDE_BY_SIDE)
@@ -168,11 +169,13 @@ def test_each_job_is_shown_with_its_process(farm: Farm, effects: Path) -> None:
     with library.host("one", farm.url) as host:
         wait_until(lambda: all(host.job(job.id) for job in jobs), "the host tells of all")
         (process,) = host.processes
+        assert (host.details().host.number("busy"), host.details().host.number("jobs")) == (1, COUNT)
         last = host.job(jobs[-1].id)
 
     assert last is not None
     assert (process.pid, last.pid, last.job_id, last.queue) == (pid, pid, jobs[-1].id, "default")
     assert [job.job_id for job in process.running] == [job.id for job in jobs]
+    assert f"\t1/1, {COUNT} jobs\t" in farm.command("status").stdout
     told = json.loads(farm.command("drain", "one", "--json").stdout)["running"]
     assert [job["job_id"] for job in told] == [job.id for job in jobs]
 

@@ -119,7 +119,7 @@ class Drain:
         pool = self._execution.pool
         if pool.busy:
             why = "asked again" if self._stopping.at_once else f"DRAIN_TIMEOUT of {self._drain_timeout:g} s is over"
-            _logger.warning("%s: running jobs are interrupted and go back to their queues: %d", why, pool.busy)
+            _logger.warning("%s: running jobs are interrupted and go back to their queues: %d", why, pool.running)
         patience = self._interrupt(limit)
         closing = asyncio.create_task(limit.spend("closing processes", pool.close(patience, Reason.DRAINED)))
         while not closing.done():

@@ -201,7 +201,7 @@ class Heartbeat:
     def _facts(self) -> Facts:
         pool = self._execution.pool
         facts = self.facts or Facts(0.0, 0.0, 0.0, 0.0, 1.0, 0, 0, measured=False)
-        return dataclasses.replace(facts, slots=pool.slots, busy=pool.busy, idle=pool.idle)
+        return dataclasses.replace(facts, slots=pool.slots, busy=pool.busy, jobs=pool.running, idle=pool.idle)
 
     async def _decide(self) -> None:
         facts, pool = self._facts(), self._execution.pool

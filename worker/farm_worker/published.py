@@ -40,6 +40,7 @@ class HostRecord:
             "memory_total": facts.memory_total,
             "slots": facts.slots,
             "busy": facts.busy,
+            "jobs": facts.jobs,
             "idle": facts.idle,
             "prefetch": prefetch,
             "capacity": state.capacity,

@@ -25,13 +25,13 @@ class HostReport:
 
     def __call__(self) -> Report:
         """Ready once a process is warm, or the first job is what warms one up."""
-        busy, slots = self._pool.busy, self._pool.slots
+        jobs, slots = self._pool.running, self._pool.slots
         if self._stopping.requested:
-            return Report(f"{self._name} drains ({self._stopping.reason}), running jobs: {busy}", stopping=True)
+            return Report(f"{self._name} drains ({self._stopping.reason}), running jobs: {jobs}", stopping=True)
         state = self._heartbeat.state
         reason = f": {state.reason}" if state.reason else ""
         return Report(
-            f"{self._name} is {state.state}{reason}, running jobs: {busy} of {slots}",
+            f"{self._name} is {state.state}{reason}, running jobs: {jobs} of {slots}",
             ready=state.state not in ("starting", "unhealthy"),
             alive=self._is_alive(time.monotonic()),
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from farm.store.snapshot import HostView
 
 NUMBERS = frozenset(
-    {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy"}
+    {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "jobs"}
     | {"idle", "idle_processes", "prefetch", "capacity", "assigned", "pid"}
 )
 """Fields of a host that are numbers in JSON."""

@@ -40,7 +40,8 @@ def command(
 ) -> None:
     """Show hosts, queues and what waits for what.
 
-    load is shown as load/threshold, busy as jobs running/slots, with jobs placed and not begun after a plus sign.
+    load is shown as load/threshold, busy as busy processes/slots, with jobs placed and not begun after a plus sign, and
+    with the jobs that run where these are more: coroutine jobs may run side by side.
     deferred: how many of the queued ones wait because every host is full, and for how long. dependent: those that wait
     for other jobs (RQ calls them deferred).
 
@@ -117,6 +118,9 @@ def _show(farm: FarmSnapshot, as_json: bool) -> None:
 def _host_row(host: HostView) -> tuple[str, ...]:
     state = host.state if host.standing == "live" else host.standing
     busy = f"{_whole(host.number('busy'))}/{_whole(host.number('slots'))}" + (f" +{host.inbox}" if host.inbox else "")
+    jobs = host.number("jobs") or 0
+    if jobs > (host.number("busy") or 0):
+        busy += f", {_whole(jobs)} jobs"
     load = f"{_decimal(host.number('load'))}/{_decimal(host.number('threshold'))}"
     return host.name, state, load, busy, memory_share(host), ", ".join(host.queues), host.reason
 

@@ -25,6 +25,8 @@ class Facts:
     measured: bool = True
     slots: int = 0
     busy: int = 0
+    jobs: int = 0
+    """Those that run: more than processes are busy where they run side by side."""
     idle: int = 0
     memory_share: float = field(init=False)
     """Part of the memory that is in use."""
