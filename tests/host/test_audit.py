@@ -48,6 +48,7 @@ def test_a_running_job_whose_start_redis_lost_runs_on_if_it_still_waits(farm: Fa
     host = farm.host("one")
     job = farm.enqueue("wait_for_go")
     pid = farm.pid_of(job)
+    wait_until(lambda: f"started {job.id}" in host.says, "the host knows of it")
     _lose_the_start(farm, job)
     farm.redis.lpush(KEYS.inbox("one", farm.published("one")["identity"]), job.id)
 
@@ -65,6 +66,7 @@ def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: 
     host = farm.host("one")
     job = farm.enqueue("wait_for_go")
     pid = farm.pid_of(job)
+    wait_until(lambda: f"started {job.id}" in host.says, "the host knows of it")
     _lose_the_start(farm, job)
     farm.redis.hset(RQ_KEYS.worker("another"), "state", "busy")
     farm.redis.expire(RQ_KEYS.worker("another"), 60)

@@ -157,7 +157,8 @@ def test_a_drained_host_stays_lets_its_jobs_end_and_takes_jobs_again_when_it_is_
     assert farm.command("drain", "one", "--wait", "20").returncode == 0
     assert farm.status(running) == "finished"
     assert farm.notes() == []
-    assert farm.command("jobs", "--status", "deferred").stdout.count("\tdeferred\t") == 2
+    deferred = lambda: farm.command("jobs", "--status", "deferred").stdout.count("\tdeferred\t")  # noqa: E731
+    wait_until(lambda: deferred() == 2, "what waits is deferred")
 
     resumed = farm.command("resume", "one")
     assert resumed.returncode == 0, resumed.stderr
