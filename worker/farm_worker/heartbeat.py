@@ -113,7 +113,7 @@ class Heartbeat:
         A smaller difference counts while jobs wait here already: then all that may wait does.
         """
         wanted, known = self._prefetch(), self._published_prefetch
-        tolerated = 1.25 if self._execution.has_work_ahead else 2.0
+        tolerated = 1.5 if self._execution.has_work_ahead else 2.0
         if wanted > tolerated * known or tolerated * wanted < known:
             self._hurry.set()
 

@@ -19,12 +19,13 @@ def turn(system: System, mode: str, scale: Scale) -> Figures:
     """The share of what is ideal: jobs × what one takes ÷ (2 × time)."""
     count = min(scale.cpu_jobs, system.jobs(5 * scale.cpu_jobs, mode))
     repetitions = _repetitions()
-    seconds = _job_seconds(repetitions)
+    before = _job_seconds(repetitions)
     with stage(system, mode, count) as at_work:
         at_work.warm(PROCESSES)
         drain(at_work, "burn", count, [repetitions])
         first = at_work.rows(0) - count
         elapsed = whole_span(at_work.marks, first, count)
+    seconds = (before + _job_seconds(repetitions)) / 2
     return {"share": count * seconds / (PROCESSES * elapsed), "job_ms": 1000 * seconds}
 
 
@@ -53,7 +54,7 @@ def _cpu_seconds_of(repetitions: int) -> float:
 WORKLOAD = Workload(
     name="cpu",
     title="Jobs of 5 ms CPU, 2 processes: share of the ideal, in which two CPUs do nothing else. What a job takes is "
-    "measured before each turn, with both CPUs busy",
+    "measured before and after each turn, with both CPUs busy",
     figures=(Figure("share", "share of ideal", 3, ratio=True), Figure("job_ms", "a job, ms", 2)),
     turn=turn,
     modes=("default", "fast"),
