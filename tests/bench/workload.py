@@ -16,7 +16,7 @@ class Scale:
     enqueued: int = 3_000
     samples: int = 300
     sample_seconds: float = 25.0
-    cpu_jobs: int = 1_000
+    cpu_jobs: int = 2_000
     naps: int = 4_000
     payloads: int = 1_500
     idle_seconds: float = 10.0
