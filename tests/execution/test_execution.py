@@ -150,6 +150,22 @@ def test_what_is_placed_while_processes_have_work_ahead_is_asked_for_with_the_ne
     run(body)
 
 
+def test_what_the_answer_to_an_outcome_tells_of_the_inbox_is_asked_for_at_once() -> None:
+    async def body(execution: Execution, store: Store, *_: Any) -> None:
+        answers = [Exchange(("ok",), (), 0, 3), NOTHING]
+
+        async def answer() -> Exchange:
+            return answers[min(len(store.exchanges), len(answers)) - 1]
+
+        await turns()
+        store.exchange_answers = answer
+        execution.outcomes_arrived([(assignment(), Outcome(1, "finished", 0.1, b""))])
+        await turns()
+        assert len(store.exchanges) == len(answers)
+
+    run(body)
+
+
 def test_a_job_of_a_function_that_takes_long_is_dealt_to_an_idle_process_only() -> None:
     async def body(execution: Execution, _: Store, pool: Pool, *__: Any) -> None:
         now = time.monotonic()

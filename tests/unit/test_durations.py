@@ -92,3 +92,26 @@ def test_of_endless_many_functions_the_latest_are_remembered() -> None:
     assert durations.of("default", b"function 0") is None
     assert durations.of("default", b"function %d" % (3 * MOST_KEPT - 1)) == SHORT
     assert len(durations._queues["default"].seconds) <= MOST_KEPT
+
+
+def test_a_process_that_was_kept_from_running_tells_little_of_what_jobs_take() -> None:
+    durations = Durations()
+    assert durations.undisturbed(0.0) == 0
+    observe(durations, 100, SHORT)
+    observe(durations, 1, LONG)
+    assert durations.undisturbed(0.0) < 2 * SHORT
+    observe(durations, 20, 0.005)
+    assert durations.undisturbed(0.0) > 0.0025, "jobs of which each takes longer do count"
+    observe(durations, 10, SHORT)
+    assert durations.undisturbed(0.0) < 2 * SHORT
+
+
+def test_the_quickest_of_several_functions_and_queues_is_what_can_be_expected_undisturbed() -> None:
+    durations = Durations()
+    observe(durations, 1, LONG, b"shop.report")
+    observe(durations, 1, SHORT)
+    assert durations.undisturbed(0.0) == SHORT
+    durations.observe("other", b"", SHORT / 2, 0.0)
+    assert durations.undisturbed(0.0) == SHORT / 2
+    durations.observe_running("other", b"new", LONG, 0.0)
+    assert durations.undisturbed(0.0) == 0, "of what still runs nobody knows"

@@ -31,6 +31,9 @@ class Durations:
         else:
             weight = _RISE if seconds > _JUMP * before else _FALL
             known.seconds[function] = before + weight * (seconds - before)
+        before = known.undisturbed.setdefault(function, seconds)
+        weight = _RISE if seconds < before else _FALL
+        known.undisturbed[function] = before + weight * (min(seconds, _JUMP * before) - before)
 
     def observe_running(self, queue: str, function: bytes, seconds: float, now: float) -> None:
         """A job of `queue` has been running for this long and goes on."""
@@ -50,6 +53,11 @@ class Durations:
         recent = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
         return max((queue.slowest() for queue in recent), default=None)
 
+    def undisturbed(self, now: float) -> float:
+        """Seconds that the next job takes if nothing holds it up, by the quickest of the latest; 0 if none is known."""
+        recent = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
+        return min((queue.quickest() for queue in recent), default=0.0)
+
     def _queue(self, name: str) -> "_Queue":
         known = self._queues.get(name)
         if known is None:
@@ -61,6 +69,8 @@ class _Queue:
     def __init__(self) -> None:
         self.seconds: dict[bytes, float] = {}
         """By function."""
+        self.undisturbed: dict[bytes, float] = {}
+        """The same, hardly moved by those that took longer: a process may have been kept from running."""
         self.latest: deque[bytes] = deque(maxlen=LATEST)
         """Functions of the jobs seen last."""
         self.seen_at = 0.0
@@ -68,7 +78,11 @@ class _Queue:
     def learn(self, function: bytes, seconds: float) -> None:
         if function not in self.seconds and len(self.seconds) >= MOST_KEPT:
             self.seconds = {each: self.seconds[each] for each in self.latest if each in self.seconds}
+            self.undisturbed = {}
         self.seconds[function] = seconds
 
     def slowest(self) -> float:
         return max(self.seconds.get(function, 0.0) for function in self.latest)
+
+    def quickest(self) -> float:
+        return min(self.undisturbed.get(function, 0.0) for function in self.latest)

@@ -303,7 +303,8 @@ class Execution:
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
-        return bool(len(self._outcomes) or exchange.started or exchange.dropped)
+        told_of_jobs = finish is not None and self.inbox > 0
+        return bool(told_of_jobs or len(self._outcomes) or exchange.started or exchange.dropped)
 
     def _dealt(self) -> Iterator[Assignment]:
         """Those that processes have."""

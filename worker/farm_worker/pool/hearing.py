@@ -20,7 +20,7 @@ class Hearing:
         """`processes`: those of now, whenever it is iterated."""
         self._processes = processes
         self.job_seconds = 0.0
-        """What one job takes, as far as known."""
+        """What one job takes at least, as far as known: a process that is heard late has nothing to do meanwhile."""
         self._heard_at = -inf
         self._is_planned = False
         self._timer: asyncio.TimerHandle | None = None
