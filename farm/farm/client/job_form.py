@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from functools import lru_cache
 from os import urandom
-from time import gmtime, strftime, time_ns
 from types import FunctionType
 from typing import Any
 
@@ -15,6 +14,7 @@ from farm.client.options import Options
 from farm.client.payload import pack
 from farm.client.rq_queue import RqQueue, packed_meta, payload
 from farm.client.written import Written
+from farm.records import iso_now
 from farm.store.enqueue_message import Blank, Own
 from farm.store.enqueueing import NewJob, NewJobs
 from farm.store.scripts import Argument
@@ -44,7 +44,7 @@ class JobForm:
     def fill(self, calls: Iterable[tuple[Call, Options]]) -> tuple[NewJobs, list[Written]]:
         """Jobs ready for the store, and what is told of them. Raises InvalidCall."""
         filled = [self._fill(call, options) for call, options in calls]
-        moment = _moment()
+        moment = iso_now()
         fields = self._fields | {"created_at": moment, "enqueued_at": moment}
         if self._options.meta:
             fields["meta"] = self._meta()
@@ -74,7 +74,7 @@ class JobForm:
         """
         job_id, data, description = self._own(call, self._options)
         meta = self._meta() if self._options.meta else b""
-        return job_id, data, (_moment(), pack(data), description.encode(), meta)
+        return job_id, data, (iso_now().encode(), pack(data), description.encode(), meta)
 
     def _fill(self, call: Call, options: Options) -> tuple[NewJob, Written]:
         job_id, data, description = self._own(call, options)
@@ -97,17 +97,6 @@ def _new_id() -> str:
     """A random UUID (version 4), as RQ's ids are: 120 of its bits are random."""
     digits = urandom(15).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-a{digits[15:18]}-{digits[18:]}"
-
-
-def _moment() -> bytes:
-    """Now, as RQ writes it."""
-    microseconds = time_ns() // 1000
-    return b"%b.%06dZ" % (_second(microseconds // 1_000_000), microseconds % 1_000_000)
-
-
-@lru_cache(maxsize=2)
-def _second(seconds: int) -> bytes:
-    return strftime("%Y-%m-%dT%H:%M:%S", gmtime(seconds)).encode()
 
 
 def _resolve(function: Function) -> tuple[Any, str]:
