@@ -7,7 +7,12 @@ import pytest
 from rq.command import send_stop_job_command
 
 from tests.support.farm import Farm
-from tests.support.lent_watches import wait_until_lent, wait_until_the_host_waits, waiting
+from tests.support.lent_watches import (
+    begin_while_its_host_stands_still,
+    wait_until_lent,
+    wait_until_the_host_waits,
+    waiting,
+)
 from tests.support.waiting import wait_until
 
 
@@ -19,12 +24,7 @@ def test_a_job_begins_while_its_host_and_the_coordinator_stand_still(farm: Farm)
     host = farm.host("one", processes=2)
     wait_until_lent(farm)
 
-    host.send(signal.SIGSTOP)
-    try:
-        job = farm.enqueue("wait_for_go")
-        farm.pid_of(job)
-    finally:
-        host.send(signal.SIGCONT)
+    job = begin_while_its_host_stands_still(farm, host)
     farm.go()
 
     assert farm.wait_for(job).return_value() == "went"

@@ -1,6 +1,5 @@
 """An idle process waits at Redis whatever its address is like, or leaves that to its host."""
 
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +9,12 @@ import redis
 from farm.redis_server import RedisServer
 from tests.support.effects import runs, wait_for_runs
 from tests.support.farm import Farm
-from tests.support.lent_watches import wait_until_lent, wait_until_the_host_waits, waiting
+from tests.support.lent_watches import (
+    begin_while_its_host_stands_still,
+    wait_until_lent,
+    wait_until_the_host_waits,
+    waiting,
+)
 from tests.support.replicated_redis import Node
 from tests.support.waiting import wait_until
 
@@ -50,12 +54,7 @@ def test_a_process_waits_in_the_database_of_the_address(tcp: bool, farm_at: Farm
         (client,) = [one for one in farm.redis.client_list() if one["id"] in waiting(farm)]
         assert client["db"] == "3"
 
-        host.send(signal.SIGSTOP)
-        try:
-            job = farm.enqueue("wait_for_go")
-            farm.pid_of(job)
-        finally:
-            host.send(signal.SIGCONT)
+        job = begin_while_its_host_stands_still(farm, host)
         farm.go()
 
         farm.wait_for(job)

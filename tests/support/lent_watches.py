@@ -1,6 +1,10 @@
-"""Which connections wait at queues: those of processes that have a watch, and those of hosts."""
+"""Which connections wait at queues: those of processes that have a watch, and those of hosts; and jobs begun by one."""
 
-from tests.support.farm import Farm
+import signal
+
+from rq.job import Job
+
+from tests.support.farm import Farm, Member
 from tests.support.waiting import wait_until
 
 CLIENT_NAME = "farm-process-queue"
@@ -18,3 +22,14 @@ def wait_until_lent(farm: Farm, count: int = 1) -> None:
 
 def wait_until_the_host_waits(farm: Farm) -> None:
     wait_until(lambda: waiting(farm, HOST_CLIENT_NAME), "the host waits at the queue itself")
+
+
+def begin_while_its_host_stands_still(farm: Farm, host: Member) -> Job:
+    """A job that waits for `farm.go()`, begun by the process that has the watch and by nobody else."""
+    host.send(signal.SIGSTOP)
+    try:
+        job = farm.enqueue("wait_for_go")
+        farm.pid_of(job)
+    finally:
+        host.send(signal.SIGCONT)
+    return job
