@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from farm_worker.pool import process, staff
-from farm_worker.pool.pool import MAX_DEPTH
+from farm_worker.pool.choosing import MAX_DEPTH
 from farm_worker.pool.reasons import Phase, Reason
 from tests.pool.conftest import Watched, job, ready, until
 

@@ -24,11 +24,11 @@ class Bell:
         try:
             while True:
                 try:
-                    is_late = self._execution.has_work_ahead
+                    is_news = not self._execution.has_work_ahead
                     await self._execution.is_short.wait()
                     rung = await wait_for_bell(line, self._key, BLOCK_SECONDS)
                     if rung:  # what was rung before it may be lost, so each ring may mean that something was placed
-                        self._execution.placed(max(1, self._execution.inbox), is_news=not is_late)
+                        self._execution.placed(max(1, self._execution.inbox), is_news=is_news)
                     if rung == RESERVED:
                         await self._reservations.look()
                 except REDIS_ERRORS:

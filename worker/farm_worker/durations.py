@@ -50,13 +50,14 @@ class Durations:
 
     def expected(self, now: float) -> float | None:
         """Seconds that the next job takes, by the slowest of the latest of each queue; None if none was seen lately."""
-        recent = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
-        return max((queue.slowest() for queue in recent), default=None)
+        return max((queue.slowest() for queue in self._seen_lately(now)), default=None)
 
     def undisturbed(self, now: float) -> float:
         """Seconds that the next job takes if nothing holds it up, by the quickest of the latest; 0 if none is known."""
-        recent = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
-        return min((queue.quickest() for queue in recent), default=0.0)
+        return min((queue.quickest() for queue in self._seen_lately(now)), default=0.0)
+
+    def _seen_lately(self, now: float) -> "list[_Queue]":
+        return [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
 
     def _queue(self, name: str) -> "_Queue":
         known = self._queues.get(name)

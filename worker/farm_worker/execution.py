@@ -286,7 +286,7 @@ class Execution:
         self._deal_held()
         await self._back.give_waiting(self._dealt())
         who, finish = self._who, self._outcomes.next_batch()
-        start = self._next_start(self.inbox or (finish is not None and self.has_work_ahead))
+        start = self._next_start(may_bring=self.inbox > 0 or (finish is not None and self.has_work_ahead))
         if who is None or (finish is None and start is None):
             return False
         try:
@@ -349,7 +349,7 @@ class Execution:
         free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.running)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
-    def _next_start(self, may_bring: int | bool) -> StartBatch | None:
+    def _next_start(self, *, may_bring: bool) -> StartBatch | None:
         if self._start is None and may_bring and self.accepting:
             room = self._room(time.monotonic())
             if room <= 0:

@@ -6,6 +6,9 @@ from math import inf
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
 
+MAX_DEPTH = 512
+"""Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
+
 
 def choose(processes: Iterable[ProcessHandle], slots: int, depth: int) -> ProcessHandle | None:
     """An idle one, else that with the fewest jobs, if it has less than `depth` and no long job runs there."""

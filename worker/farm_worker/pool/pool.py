@@ -27,8 +27,6 @@ from farm_worker.pool.state import State
 from farm_worker.pool.supervision import Supervision
 from farm_worker.pool.watch_messages import Watched
 
-MAX_DEPTH = 512
-"""Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
 KILLED_WAIT_SECONDS = 5.0
 
 logger = logging.getLogger(__name__)
@@ -376,4 +374,4 @@ class Pool:
         return process
 
     def _limit(self, depth: int) -> int:
-        return min(depth, 1 if self._settings.process_mode == "fresh" else MAX_DEPTH)
+        return min(depth, 1 if self._settings.process_mode == "fresh" else choosing.MAX_DEPTH)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.choosing import prefer
+from farm_worker.pool.choosing import MAX_DEPTH, prefer
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
 
@@ -16,8 +16,6 @@ MEMORY_SECONDS = 10.0
 """What was proved so long ago counts no more."""
 CLOSED_SECONDS = 2.0
 """After a job came back."""
-MOST_WAITING = 512
-"""Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
 MOST_KEPT = 1000
 """Functions that are remembered."""
 
@@ -102,7 +100,7 @@ def room(processes: Sequence[ProcessHandle], slots: int, depth: int, limit: int)
 
 def holds(depth: int, limit: int) -> int:
     """How many jobs a process that shares may be sent: those that run at once, and so much ahead for each of them."""
-    return limit + min(limit * (depth - 1), MOST_WAITING) if depth > 0 else 0
+    return limit + min(limit * (depth - 1), MAX_DEPTH) if depth > 0 else 0
 
 
 def _most(process: ProcessHandle, depth: int, limit: int) -> int:
