@@ -23,6 +23,8 @@ from tests.bench.systems import PEERS, System, Unavailable, describe
 
 WAIT_SECONDS = 120.0
 ANSWER_SECONDS = 300.0
+POLL_SECONDS = 0.02
+"""Who looks more often takes from the CPU that jobs are to have: what counts is in the marks, to the nanosecond."""
 WARM_FIRST, WARM_COUNT = 0, 64
 """Rows of the marks that are for warming up. A workload's own jobs come after them."""
 WARM_NAP_SECONDS = 0.05
@@ -113,7 +115,7 @@ class Stage:
                 raise TurnFailed(f"a worker ended with exit code {ended[0]}")
             if time.monotonic() > deadline:
                 raise TurnFailed(f"{what()} after {seconds:g} s")
-            time.sleep(0.002)
+            time.sleep(POLL_SECONDS)
 
     def hold(self) -> None:
         """Stops all workers in their tracks: ours by RQ's own switch, as a host that is stopped loses its lease."""

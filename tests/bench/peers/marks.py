@@ -1,7 +1,7 @@
 """What jobs did and when, in a file that all processes map: it tells the same of each system, and costs microseconds.
 
-A row for each job: when it began and was done (nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share)
-and the process that ran it. A row of zeros: not done yet.
+A row for each job: when it began and was done (nanoseconds of CLOCK_MONOTONIC, which all processes of a machine share),
+the process that ran it, and the nanoseconds of CPU that it says it took. A row of zeros: not done yet.
 """
 
 import mmap
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 VARIABLE = "BENCH_MARKS"
-ROW = struct.Struct("=QQQ")
+ROW = struct.Struct("=QQQQ")
 
 
 class Marks:
@@ -31,14 +31,19 @@ class Marks:
             file.truncate(rows * ROW.size)
         return cls(path)
 
-    def write(self, index: int, begun: int) -> None:
+    def write(self, index: int, begun: int, cpu: int) -> None:
         """The job of this number is done now."""
-        ROW.pack_into(self._map, index * ROW.size, begun, time.monotonic_ns(), os.getpid())
+        ROW.pack_into(self._map, index * ROW.size, begun, time.monotonic_ns(), os.getpid(), cpu)
 
     def row(self, index: int) -> tuple[int, int, int]:
         """Begun, done, process; zeros if it is not done."""
-        begun, done, process = ROW.unpack_from(self._map, index * ROW.size)
+        begun, done, process, _ = ROW.unpack_from(self._map, index * ROW.size)
         return begun, done, process
+
+    def cpu(self, index: int) -> int:
+        """What it says that it took; 0 if it says nothing."""
+        cpu: int = ROW.unpack_from(self._map, index * ROW.size)[3]
+        return cpu
 
     def all_done(self, first: int, count: int) -> bool:
         """Whether each of these jobs is done. Asked again for the same ones it looks only at the rest."""
@@ -60,8 +65,8 @@ class Marks:
 _marks: list[Marks] = []
 
 
-def write(index: int, begun: int) -> None:
+def write(index: int, begun: int, cpu: int = 0) -> None:
     """From within a job."""
     if not _marks:
         _marks.append(Marks(os.environ[VARIABLE]))
-    _marks[0].write(index, begun)
+    _marks[0].write(index, begun, cpu)

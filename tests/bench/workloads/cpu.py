@@ -12,21 +12,21 @@ from tests.bench.workload import Figure, Figures, Scale, Workload
 from tests.bench.workloads.rates import drain, whole_span
 
 JOB_SECONDS = 0.005
-MEASURED_SECONDS = 0.5
 
 
 def turn(system: System, mode: str, scale: Scale) -> Figures:
-    """The share of what is ideal: jobs × what one takes ÷ (2 × time)."""
+    """The share of what is ideal: CPU time within jobs ÷ (2 × time).
+
+    What a job takes is measured in each of them: alone, before or after the turn, it may take a tenth more or less.
+    """
     count = min(scale.cpu_jobs, system.jobs(5 * scale.cpu_jobs, mode))
-    repetitions = _repetitions()
-    before = _job_seconds(repetitions)
     with stage(system, mode, count) as at_work:
         at_work.warm(PROCESSES)
-        drain(at_work, "burn", count, [repetitions])
+        drain(at_work, "burn", count, [_repetitions()])
         first = at_work.rows(0) - count
         elapsed = whole_span(at_work.marks, first, count)
-    seconds = (before + _job_seconds(repetitions)) / 2
-    return {"share": count * seconds / (PROCESSES * elapsed), "job_ms": 1000 * seconds}
+        used = sum(at_work.marks.cpu(index) for index in range(first, first + count)) / 1e9
+    return {"share": used / (PROCESSES * elapsed), "job_ms": 1000 * used / count}
 
 
 @cache
@@ -37,14 +37,6 @@ def _repetitions() -> int:
     return max(1, round(1000 * JOB_SECONDS / least))
 
 
-def _job_seconds(repetitions: int) -> float:
-    """CPU seconds of one job with as many processes busy at the same time, now."""
-    times = max(1, int(MEASURED_SECONDS / JOB_SECONDS))
-    with ProcessPoolExecutor(PROCESSES) as pool:
-        taken = list(pool.map(_cpu_seconds_of, [times * repetitions] * PROCESSES))
-    return sum(taken) / len(taken) / times
-
-
 def _cpu_seconds_of(repetitions: int) -> float:
     began = time.thread_time()
     work(repetitions)
@@ -53,8 +45,7 @@ def _cpu_seconds_of(repetitions: int) -> float:
 
 WORKLOAD = Workload(
     name="cpu",
-    title="Jobs of 5 ms CPU, 2 processes: share of the ideal, in which two CPUs do nothing else. What a job takes is "
-    "measured before and after each turn, with both CPUs busy",
+    title="Jobs of 5 ms CPU, 2 processes: CPU time within jobs, as a share of all that two CPUs have",
     figures=(Figure("share", "share of ideal", 3, ratio=True), Figure("job_ms", "a job, ms", 2)),
     turn=turn,
     modes=("default", "fast"),
