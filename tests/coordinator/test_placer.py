@@ -1,13 +1,21 @@
 """The placer: one look at the farm, and what it says of queues without jobs."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 import redis
 import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as some
 
 from farm.coordinator import placer
-from farm.coordinator.placer import Placer
+from farm.coordinator.placer import PACE_SECONDS, SLOWEST_PACE_SECONDS, Placer, Round, pace
+from farm.coordinator.trouble import Trouble
+from farm.coordinator.waking import Waking
 from farm.store.placement import PlacementStore
-from tests.support.coordinated import KEYS, RQ_KEYS, call, lead, leader, plant_host, plant_jobs
+from farm.store.waking import WakeUps
+from tests.support.coordinated import KEYS, RQ_KEYS, call, inbox_ids, lead, leader, plant_host, plant_jobs
 
 
 def test_an_empty_queue_is_reserved_and_watched_by_nobody_else(redis_url: str, redis_client: redis.Redis) -> None:
@@ -69,3 +77,52 @@ def test_queues_that_an_earlier_leader_reserved_for_a_host_that_is_gone_are_nobo
 
     call(redis_url, work)
     assert not redis_client.exists(KEYS.reserved)
+
+
+counts = some.integers(min_value=1, max_value=10_000)
+seconds = some.floats(min_value=0, max_value=100)
+
+
+def a_round(placed: int, ahead: int, *, backlog: bool = True) -> Round:
+    return Round(placed=placed, more=False, backlog=backlog, ahead=ahead, watch=frozenset())
+
+
+@given(counts, counts, seconds)
+def test_the_next_round_comes_before_hosts_have_used_up_what_they_have(placed: int, ahead: int, since: float) -> None:
+    rest = pace(a_round(placed, ahead), since)
+    assert PACE_SECONDS <= rest <= SLOWEST_PACE_SECONDS
+    assert rest == PACE_SECONDS or rest * placed / max(since, 1e-9) <= ahead
+
+
+@given(counts, counts, seconds)
+def test_the_next_round_comes_soon_when_no_jobs_are_left_or_nothing_is_known_of_what_hosts_use_up(
+    placed: int, ahead: int, since: float
+) -> None:
+    assert pace(a_round(placed, ahead, backlog=False), since) == PACE_SECONDS
+    assert pace(a_round(placed, ahead), None) == PACE_SECONDS
+
+
+def test_a_job_for_a_host_that_has_room_ends_the_rest_between_two_rounds(
+    redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placer, "PACE_SECONDS", 60.0)
+    lead(redis_client)
+    plant_host(redis_client, "busy", queues="many", slots=1, capacity=4)
+    plant_host(redis_client, "idle", queues="few")
+    plant_jobs(redis_client, "many", *map(str, range(9)))
+
+    async def work(client: redis.asyncio.Redis) -> None:
+        one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
+        async with Waking(WakeUps(client, KEYS, RQ_KEYS), Trouble()) as waking:
+            placing = asyncio.create_task(one.run(leader(client), waking, lambda: None))
+            async with asyncio.timeout(10):
+                while len(inbox_ids(redis_client, "busy")) < 4:
+                    await asyncio.sleep(0)
+                plant_jobs(redis_client, "few", "wanted")
+                while inbox_ids(redis_client, "idle") != ["wanted"]:
+                    await asyncio.sleep(0)
+            placing.cancel()
+            with suppress(asyncio.CancelledError):
+                await placing
+
+    call(redis_url, work)

@@ -56,7 +56,7 @@ def test_a_placer_tells_of_each_contact() -> None:
             looks += 1
             if looks == 3:
                 raise redis.ConnectionError("away")
-            return SimpleNamespace(placed=0, prefetch=0, more=True)
+            return SimpleNamespace(placed=0, ahead=0, backlog=False, more=True)
 
         placer.run_once = look  # type: ignore[method-assign, assignment]
         with pytest.raises(redis.ConnectionError):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from farm_worker.durations import LATEST, MOST_KEPT, Durations
+from farm_worker.durations import LATEST, MOST_KEPT, Duration, Durations
 
 SHORT, LONG = 0.0001, 1.0
 seconds = some.floats(min_value=0, max_value=10_000)
@@ -71,8 +71,8 @@ def test_a_function_is_known_however_many_jobs_came_since() -> None:
     durations = Durations()
     observe(durations, 1, LONG, b"shop.report")
     observe(durations, 1000, SHORT)
-    assert durations.of("default", b"shop.report") == LONG
-    assert durations.of("default", b"shop.bill") == SHORT
+    assert durations.of("default", b"shop.report") == Duration(LONG, LONG)
+    assert durations.of("default", b"shop.bill") == Duration(SHORT, SHORT)
     assert durations.of("other", b"shop.bill") is None
 
 
@@ -90,28 +90,26 @@ def test_of_endless_many_functions_the_latest_are_remembered() -> None:
     for number in range(3 * MOST_KEPT):
         observe(durations, 1, SHORT, b"function %d" % number)
     assert durations.of("default", b"function 0") is None
-    assert durations.of("default", b"function %d" % (3 * MOST_KEPT - 1)) == SHORT
-    assert len(durations._queues["default"].seconds) <= MOST_KEPT
+    assert durations.of("default", b"function %d" % (3 * MOST_KEPT - 1)) == Duration(SHORT, SHORT)
+    assert len(durations._queues["default"].functions) <= MOST_KEPT
 
 
 def test_a_process_that_was_kept_from_running_tells_little_of_what_jobs_take() -> None:
     durations = Durations()
-    assert durations.undisturbed(0.0) == 0
     observe(durations, 100, SHORT)
     observe(durations, 1, LONG)
-    assert durations.undisturbed(0.0) < 2 * SHORT
+    known = durations.of("default", b"shop.bill")
+    assert known is not None
+    assert known.undisturbed < 2 * SHORT
     observe(durations, 20, 0.005)
-    assert durations.undisturbed(0.0) > 0.0025, "jobs of which each takes longer do count"
+    assert known.undisturbed > 0.0025, "jobs of which each takes longer do count"
     observe(durations, 10, SHORT)
-    assert durations.undisturbed(0.0) < 2 * SHORT
+    assert known.undisturbed < 2 * SHORT
 
 
-def test_the_quickest_of_several_functions_and_queues_is_what_can_be_expected_undisturbed() -> None:
+def test_of_a_job_that_still_runs_nobody_knows_how_quick_the_next_one_can_be() -> None:
     durations = Durations()
-    observe(durations, 1, LONG, b"shop.report")
-    observe(durations, 1, SHORT)
-    assert durations.undisturbed(0.0) == SHORT
-    durations.observe("other", b"", SHORT / 2, 0.0)
-    assert durations.undisturbed(0.0) == SHORT / 2
-    durations.observe_running("other", b"new", LONG, 0.0)
-    assert durations.undisturbed(0.0) == 0, "of what still runs nobody knows"
+    durations.observe_running("default", b"shop.bill", LONG, 0.0)
+    assert durations.of("default", b"shop.bill") == Duration(LONG, 0.0)
+    observe(durations, 1, LONG)
+    assert durations.of("default", b"shop.bill") == Duration(LONG, LONG)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from farm.store.started import StartedJob
+from farm_worker.durations import Duration
 from farm_worker.pool.assignment import Assignment
 from farm_worker.prefetch import is_long
 
@@ -14,8 +15,8 @@ CALLBACK_TIMEOUT_SECONDS = 60.0
 """RQ's, for callbacks that name none."""
 
 
-def assign(job: StartedJob, seconds: float | None = None) -> Assignment:
-    """The job as the pool takes it. `seconds`: what it takes, as far as known."""
+def assign(job: StartedJob, duration: Duration | None = None) -> Assignment:
+    """The job as the pool takes it. `duration`: what is known of how long it takes."""
     assignment = Assignment(
         job_id=job.job_id,
         token=job.token,
@@ -27,7 +28,8 @@ def assign(job: StartedJob, seconds: float | None = None) -> Assignment:
         packed=job.packed,
         is_large=job.is_large,
         called=job.called,
-        is_long=is_long(seconds),
+        is_long=duration is not None and is_long(duration.seconds),
+        least_seconds=0.0 if duration is None else duration.undisturbed,
         alone=job.attempt > 1 and _crashes(job.fields) > 0,
     )
     assignment.dispatched_at = time.monotonic()

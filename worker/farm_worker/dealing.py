@@ -37,7 +37,6 @@ class Dealing:
     def deal(self) -> None:
         """Gives processes what is held, as far as they have room."""
         pool, now = self._pool(), time.monotonic()
-        pool.hearing.job_seconds = self.durations.undisturbed(now)
         self.held.deal(pool, prefetch.depth(self.durations.expected(now)))
         if pool.has_work_ahead:
             self.is_short.clear()

@@ -1,6 +1,7 @@
 """What a host learned about how long jobs take: by function, as its name tells more than the queue does."""
 
 from collections import deque
+from dataclasses import dataclass
 
 LATEST = 8
 """Jobs of a queue that tell what its next ones may be like."""
@@ -14,6 +15,24 @@ _JUMP = 4.0
 _RISE, _FALL = 0.5, 0.1
 
 
+@dataclass(slots=True)
+class Duration:
+    """What is known of how long a function takes, in seconds."""
+
+    seconds: float
+    undisturbed: float = 0.0
+    """The same, hardly moved by jobs that took longer: a process may have been kept from running. 0: nothing is known,
+    as none of them has ended."""
+
+    def observe(self, taken: float) -> None:
+        """Another one took so long."""
+        self.seconds += (_RISE if taken > _JUMP * self.seconds else _FALL) * (taken - self.seconds)
+        if self.undisturbed == 0:
+            self.undisturbed = taken
+        weight = _RISE if taken < self.undisturbed else _FALL
+        self.undisturbed += weight * (min(taken, _JUMP * self.undisturbed) - self.undisturbed)
+
+
 class Durations:
     """Seconds that jobs run. One that is much longer counts at once. Times are on the monotonic clock."""
 
@@ -25,39 +44,32 @@ class Durations:
         known = self._queue(queue)
         known.latest.append(function)
         known.seen_at = now
-        before = known.seconds.get(function)
+        before = known.functions.get(function)
         if before is None:
-            known.learn(function, seconds)
+            known.learn(function, Duration(seconds, seconds))
         else:
-            weight = _RISE if seconds > _JUMP * before else _FALL
-            known.seconds[function] = before + weight * (seconds - before)
-        before = known.undisturbed.setdefault(function, seconds)
-        weight = _RISE if seconds < before else _FALL
-        known.undisturbed[function] = before + weight * (min(seconds, _JUMP * before) - before)
+            before.observe(seconds)
 
     def observe_running(self, queue: str, function: bytes, seconds: float, now: float) -> None:
         """A job of `queue` has been running for this long and goes on."""
         known = self._queue(queue)
-        if seconds > known.seconds.get(function, 0.0):
+        before = known.functions.get(function)
+        if before is None:
+            before = known.learn(function, Duration(0.0))
+        if seconds > before.seconds:
             known.latest.append(function)
             known.seen_at = now
-            known.learn(function, seconds)
+            before.seconds = seconds
 
-    def of(self, queue: str, function: bytes) -> float | None:
-        """Seconds that such a job takes; None if none was seen."""
+    def of(self, queue: str, function: bytes) -> Duration | None:
+        """What such a job takes; None if none was seen."""
         known = self._queues.get(queue)
-        return None if known is None else known.seconds.get(function)
+        return None if known is None else known.functions.get(function)
 
     def expected(self, now: float) -> float | None:
         """Seconds that the next job takes, by the slowest of the latest of each queue; None if none was seen lately."""
-        return max((queue.slowest() for queue in self._seen_lately(now)), default=None)
-
-    def undisturbed(self, now: float) -> float:
-        """Seconds that the next job takes if nothing holds it up, by the quickest of the latest; 0 if none is known."""
-        return min((queue.quickest() for queue in self._seen_lately(now)), default=0.0)
-
-    def _seen_lately(self, now: float) -> "list[_Queue]":
-        return [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
+        lately = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
+        return max((queue.slowest() for queue in lately), default=None)
 
     def _queue(self, name: str) -> "_Queue":
         known = self._queues.get(name)
@@ -68,22 +80,17 @@ class Durations:
 
 class _Queue:
     def __init__(self) -> None:
-        self.seconds: dict[bytes, float] = {}
-        """By function."""
-        self.undisturbed: dict[bytes, float] = {}
-        """The same, hardly moved by those that took longer: a process may have been kept from running."""
+        self.functions: dict[bytes, Duration] = {}
         self.latest: deque[bytes] = deque(maxlen=LATEST)
         """Functions of the jobs seen last."""
         self.seen_at = 0.0
 
-    def learn(self, function: bytes, seconds: float) -> None:
-        if function not in self.seconds and len(self.seconds) >= MOST_KEPT:
-            self.seconds = {each: self.seconds[each] for each in self.latest if each in self.seconds}
-            self.undisturbed = {}
-        self.seconds[function] = seconds
+    def learn(self, function: bytes, duration: Duration) -> Duration:
+        if len(self.functions) >= MOST_KEPT:
+            self.functions = {each: self.functions[each] for each in self.latest if each in self.functions}
+        self.functions[function] = duration
+        return duration
 
     def slowest(self) -> float:
-        return max(self.seconds.get(function, 0.0) for function in self.latest)
-
-    def quickest(self) -> float:
-        return min(self.undisturbed.get(function, 0.0) for function in self.latest)
+        known = [self.functions[function].seconds for function in self.latest if function in self.functions]
+        return max(known, default=0.0)

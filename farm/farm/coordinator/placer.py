@@ -16,11 +16,11 @@ from farm.store.survey import UNREADABLE, HostView, Survey
 
 SAFETY_POLL_SECONDS = 1.0
 PACE_SECONDS = 0.002
-SLOWEST_PACE_SECONDS = 0.02
-"""Time between two rounds under load: more jobs share the cost of one. Only while hosts prefetch, and so have work
-meanwhile: a host without inbox would wait for its next job."""
-SHARE_OF_PREFETCH = 0.5
-"""What hosts may have used up of it until the next round."""
+SLOWEST_PACE_SECONDS = 0.05
+"""Time between two rounds under load: more jobs share the cost of one. Only while hosts have work ahead meanwhile, and
+only as long as nothing else happens: a job for a host that has room, or a host that has more of it."""
+SHARE_USED_UP = 0.5
+"""What hosts may use up until the next round, of the work that they have ahead."""
 REPEAT_SECONDS = 60.0
 """What is reserved is said again after so long: Redis may have lost it."""
 
@@ -33,8 +33,8 @@ class Round:
     more: bool
     """The plan was full: there may be room and jobs left."""
     backlog: bool
-    prefetch: int
-    """Jobs that hosts may hold beside those that they run."""
+    ahead: int
+    """Jobs that hosts hold now beside those that they run."""
     watch: frozenset[str]
     """Empty queues for whose jobs there is room."""
     lacks_room: bool = True
@@ -52,8 +52,8 @@ class Placer:
         self.unreadable: frozenset[str] = frozenset()
         """Queues whose key is not a list, as of the last look."""
         self._placed_at: dict[str, float] = {}
-        self._started = 0.0
-        """When the round before began."""
+        self._filled_at: float | None = None
+        """When the round before began, if it left no room: what is placed next was used up since."""
         self._turns = Turns()
         self._look: asyncio.Future[Survey] | None = None
         """The next one, if somebody waits for it."""
@@ -85,13 +85,17 @@ class Placer:
             started = time.monotonic()
             outcome = await self.run_once(leader)
             on_contact()
-            if outcome.placed and outcome.prefetch:
-                seconds = started - self._started
-                await asyncio.sleep(max(0.0, started + pace(outcome, seconds) - time.monotonic()))
-            self._started = started
-            if not outcome.more:
+            if not (await self._rest(outcome, started, waking) or outcome.more):
                 seconds = seconds_to_pulse(SAFETY_POLL_SECONDS)
                 await waking.sleep(outcome.watch, seconds, for_room=outcome.lacks_room)
+
+    async def _rest(self, outcome: Round, started: float, waking: Waking) -> bool:
+        """Lets hosts use up some of what they got. Returns whether something happened meanwhile."""
+        filled_at, self._filled_at = self._filled_at, started if outcome.backlog and not outcome.more else None
+        if not (outcome.placed and outcome.ahead):
+            return False
+        seconds = pace(outcome, None if filled_at is None else started - filled_at)
+        return await waking.sleep(outcome.watch, started + seconds - time.monotonic(), for_room=False)
 
     async def run_once(self, leader: LeaderScripts) -> Round:
         """One look, and one placement if there is anything to place. Raises NotLeader and redis-py's errors."""
@@ -157,14 +161,11 @@ class Placer:
         return placed
 
 
-def pace(outcome: Round, seconds: float) -> float:
-    """Seconds from the begin of one round to the next. `seconds`: so long before this one the last one began.
-
-    What was placed in that time is what hosts used up in it.
-    """
-    if not outcome.backlog:
+def pace(outcome: Round, seconds: float | None) -> float:
+    """Seconds from the begin of one round to the next. `seconds`: in which hosts used up what was placed, if known."""
+    if not outcome.backlog or seconds is None:
         return PACE_SECONDS
-    use_up = outcome.prefetch * SHARE_OF_PREFETCH * seconds / outcome.placed
+    use_up = outcome.ahead * SHARE_USED_UP * seconds / outcome.placed
     return min(max(use_up, PACE_SECONDS), SLOWEST_PACE_SECONDS)
 
 
@@ -175,7 +176,7 @@ def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan:
         placed=placed.total,
         more=full_plan and placed.total == MAX_PLAN,
         backlog=any(length > 0 for length in left.values()),
-        prefetch=sum(host.prefetch for host in hosts),
+        ahead=sum(max(0, host.held + placed.on_host.get(host.name, 0) - host.slots) for host in hosts),
         watch=_empty_queues(with_room, left),
     )
 

@@ -19,7 +19,9 @@ class Waking:
     def __init__(self, wake_ups: WakeUps, trouble: Trouble) -> None:
         self._wake_ups = wake_ups
         self._trouble = trouble
-        self._woken = asyncio.Event()
+        self._over = asyncio.Event()
+        """The sleep is, for whatever reason."""
+        self._woken = False
         self._asleep = asyncio.Event()
         self._wanted: frozenset[str] = frozenset()
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -42,10 +44,11 @@ class Waking:
 
     def wake(self) -> None:
         """Ends the sleep, this one or the next."""
-        self._woken.set()
+        self._woken = True
+        self._over.set()
 
-    async def sleep(self, empty_queues: Iterable[str], seconds: float, *, for_room: bool) -> None:
-        """Sleeps until something happened since the last sleep ended, at most `seconds`.
+    async def sleep(self, empty_queues: Iterable[str], seconds: float, *, for_room: bool) -> bool:
+        """Sleeps until something happened since the last sleep ended, at most `seconds`. Returns whether it did.
 
         `for_room`: a host that has room is something, as jobs wait for it.
         """
@@ -55,14 +58,16 @@ class Waking:
             self._lacks_room.set()
         for queue in self._wanted - self._watchers.keys():
             self._watchers[queue] = asyncio.create_task(self._watch(queue))
-        timer = asyncio.get_running_loop().call_later(seconds, self._woken.set)
+        timer = asyncio.get_running_loop().call_later(seconds, self._over.set)
         try:
-            await self._woken.wait()
+            await self._over.wait()
         finally:
             timer.cancel()
         self._asleep.clear()
         self._lacks_room.clear()
-        self._woken.clear()
+        self._over.clear()
+        woken, self._woken = self._woken, False
+        return woken
 
     async def _listen(self, wanted: asyncio.Event, bell: Callable[[], Awaitable[bool]]) -> None:
         """Under load a bell rings all the time, and nobody sleeps: then it is left to ring."""

@@ -34,6 +34,8 @@ class Assignment:
     """Its payload is not in `packed`: its process reads it from Redis before the job begins."""
     is_long: bool = False
     """Nothing may wait behind it, as it takes, or has taken, longer than jobs may wait."""
+    least_seconds: float = 0.0
+    """What it takes if nothing holds it up, as far as known. 0: nothing is known."""
     expires_at: float = 0.0
     """When its lease may be taken away, as known at its dispatch, see `expiry`. 0: no such time."""
     follow_up: str = ""

@@ -21,9 +21,14 @@ class Assignments(deque[Assignment]):
         self._grace = grace
 
     @property
-    def ahead(self) -> float:
-        """How many wait behind each of those that run."""
-        return max(0.0, len(self) / self.at_once - 1)
+    def has_ahead(self) -> bool:
+        """Whether any wait behind those that run."""
+        return len(self) > self.at_once
+
+    @property
+    def least_seconds_ahead(self) -> float:
+        """So long those that wait behind the ones that run keep the process busy, as far as known."""
+        return sum(one.least_seconds for one in islice(self, self.at_once, None)) / self.at_once
 
     @property
     def is_long(self) -> bool:

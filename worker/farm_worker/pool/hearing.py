@@ -19,8 +19,6 @@ class Hearing:
     def __init__(self, processes: Iterable[ProcessHandle]) -> None:
         """`processes`: those of now, whenever it is iterated."""
         self._processes = processes
-        self.job_seconds = 0.0
-        """What one job takes at least, as far as known: a process that is heard late has nothing to do meanwhile."""
         self._heard_at = -inf
         self._is_planned = False
         self._timer: asyncio.TimerHandle | None = None
@@ -58,11 +56,10 @@ class Hearing:
                 process.look()
 
     def _seconds(self) -> float:
-        ahead = min((process.assignments.ahead for process in self._processes if process.is_quiet), default=None)
-        return inf if ahead is None else seconds_unheard(ahead, self.job_seconds)
+        work = (process.assignments.least_seconds_ahead for process in self._processes if process.is_quiet)
+        return seconds_unheard(min(work, default=inf))
 
 
-def seconds_unheard(ahead: float, job_seconds: float) -> float:
-    """Until a process is heard that has so many jobs of so many seconds ahead, one after the other."""
-    work = ahead * job_seconds
+def seconds_unheard(work: float) -> float:
+    """Until a process is heard that has so many seconds of work ahead at least: heard late, it has nothing to do."""
     return max(LEAST_SECONDS, min(work, RESERVE_SECONDS), work - RESERVE_SECONDS)

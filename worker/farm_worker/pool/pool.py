@@ -135,7 +135,7 @@ class Pool:
     def has_work_ahead(self) -> bool:
         """Whether every process that takes jobs has some waiting behind those that run: it says so as they end."""
         ready = [process for process in self._staff.processes if process.state is State.READY]
-        return bool(ready) and all(process.assignments.ahead for process in ready)
+        return bool(ready) and all(process.assignments.has_ahead for process in ready)
 
     @property
     def shares(self) -> bool:
