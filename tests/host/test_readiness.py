@@ -60,7 +60,9 @@ def test_a_host_tells_that_it_is_ready_once_warm_that_it_lives_and_that_it_stops
     assert farm.published("one")["state"] == "available"
     assert int(farm.published("one")["idle"]) == 1, "its first process is warm"
     before = manager.heard.index("READY=1")
-    assert any(word.startswith("STATUS=one is starting") for word in manager.heard[:before])
+    early = [word for word in manager.heard[:before] if word.startswith("STATUS=")]
+    assert early, "what it does before it is ready is told"
+    assert all(word.startswith(("STATUS=registers", "STATUS=one is starting")) for word in early[:-1])
 
     job = farm.queue().enqueue("stopped_jobs.variables")
     farm.wait_for(job)
