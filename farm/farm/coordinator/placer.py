@@ -53,7 +53,7 @@ class Placer:
         """Queues whose key is not a list, as of the last look."""
         self._placed_at: dict[str, float] = {}
         self._filled_at: float | None = None
-        """When the round before began, if it left no room: what is placed next was used up since."""
+        """When the round before began, if it gave hosts all that they took: what is placed next was used up since."""
         self._turns = Turns()
         self._look: asyncio.Future[Survey] | None = None
         """The next one, if somebody waits for it."""
@@ -91,7 +91,8 @@ class Placer:
 
     async def _rest(self, outcome: Round, started: float, waking: Waking) -> bool:
         """Lets hosts use up some of what they got. Returns whether something happened meanwhile."""
-        filled_at, self._filled_at = self._filled_at, started if outcome.backlog and not outcome.more else None
+        filled = outcome.placed and outcome.backlog and not outcome.more
+        filled_at, self._filled_at = self._filled_at, started if filled else None
         if not (outcome.placed and outcome.ahead):
             return False
         seconds = pace(outcome, None if filled_at is None else started - filled_at)
