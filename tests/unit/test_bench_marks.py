@@ -17,11 +17,12 @@ def test_a_mark_is_seen_by_another_who_maps_the_file(tmp_path: Path) -> None:
     theirs = Marks(tmp_path / "marks")
     begun = time.monotonic_ns()
 
-    theirs.write(1, begun)
+    theirs.write(1, begun, cpu=5)
 
     assert ours.row(1)[0] == begun
     assert ours.row(1)[1] >= begun
     assert ours.row(0) == (0, 0, 0)
+    assert (ours.cpu(0), ours.cpu(1)) == (0, 5)
     assert ours.number_done(0, 3) == 1
 
 

@@ -31,7 +31,7 @@ class Marks:
             file.truncate(rows * ROW.size)
         return cls(path)
 
-    def write(self, index: int, begun: int, cpu: int) -> None:
+    def write(self, index: int, begun: int, cpu: int = 0) -> None:
         """The job of this number is done now."""
         ROW.pack_into(self._map, index * ROW.size, begun, time.monotonic_ns(), os.getpid(), cpu)
 

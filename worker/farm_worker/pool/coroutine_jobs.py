@@ -7,6 +7,7 @@ process (folder, environment and the like) is put back when none is left.
 import asyncio
 import importlib
 import re
+from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
@@ -48,6 +49,8 @@ class CoroutineJobs:
         self._known: dict[str, bool] = {}
         """Name of a function → whether it makes coroutines."""
         self._running: dict[int, CoroutineJob] = {}
+        self._ended: deque[CoroutineJob] = deque()
+        """Jobs whose tasks have ended, and of which the host was not told."""
         self._ending: set[asyncio.Task[None]] = set()
         """Tasks of jobs that take the long way to their outcome."""
         self._told = 0
@@ -145,16 +148,28 @@ class CoroutineJobs:
             self._told = count
             self.told_of_sharing = self._inlet.send(Sharing(count))
         job.context.run(self._output.begin, message.sequence)
-        job.start(asyncio.get_running_loop()).add_done_callback(lambda _: self._ended(job))
+        job.start(asyncio.get_running_loop()).add_done_callback(lambda _: self._note_end(job))
 
-    def _ended(self, job: CoroutineJob) -> None:
-        outcome = job.outcome()
-        if outcome is not None:
-            self._tell(job, outcome)
-            return
-        task = asyncio.get_running_loop().create_task(self._end(job))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+    def _note_end(self, job: CoroutineJob) -> None:
+        """Of jobs that end together one is told of in a turn of the loop: the next one begins before the rest."""
+        self._ended.append(job)
+        if len(self._ended) == 1:
+            asyncio.get_running_loop().call_soon(self._tell_next)
+
+    def _tell_next(self) -> None:
+        loop, job = asyncio.get_running_loop(), self._ended[0]
+        try:
+            outcome = job.outcome()
+            if outcome is not None:
+                self._tell(job, outcome)
+            else:
+                task = loop.create_task(self._end(job))
+                self._ending.add(task)
+                task.add_done_callback(self._ending.discard)
+        finally:
+            self._ended.popleft()
+            if self._ended:
+                loop.call_soon(self._tell_next)
 
     async def _end(self, job: CoroutineJob) -> None:
         self._tell(job, await job.end())

@@ -11,6 +11,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from farm_worker.pool.alarm import Alarm
+from farm_worker.pool.punctual_loop import new_event_loop
 
 Value = TypeVar("Value")
 
@@ -82,7 +83,7 @@ class Coroutines:
 
     def _loop(self) -> asyncio.AbstractEventLoop:
         if self._runner is None:
-            self._runner = asyncio.Runner()
+            self._runner = asyncio.Runner(loop_factory=new_event_loop)
             self._runner.get_loop().set_default_executor(_Threads(thread_name_prefix="asyncio"))
         return self._runner.get_loop()
 
