@@ -99,10 +99,10 @@ def test_a_callback_that_takes_too_long_is_ended(farm: Farm) -> None:
 
 
 def test_a_job_lost_with_its_host_tells_its_callback_on_another_one(farm: Farm) -> None:
-    one = farm.host("one", **SHORT_TIMES)
     on_failure = Callback("followed_jobs.tell")
     job = farm.queue().enqueue("followed_jobs.wait", on_failure=on_failure)
     farm.redis.hset(job.key, "farm_on_lost", "fail")
+    one = farm.host("one", **SHORT_TIMES)
     wait_until(lambda: farm.redis.get("test:runs"), "it runs")
     two = farm.host("two", ready=False, **SHORT_TIMES)
     farm.wait_for_state("two", "available")
