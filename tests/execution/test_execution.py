@@ -39,13 +39,15 @@ class Store:
         self.hand_back_answers: Callable[[], Awaitable[int]] = self._one
         self.exchanges: list[Registration] = []
         self.handed_back: list[tuple[Registration, list[str]]] = []
+        self.inbox_asked_back: list[int] = []
 
     async def exchange(self, who: Registration, *_: Any) -> Exchange:
         self.exchanges.append(who)
         return await self.exchange_answers()
 
-    async def hand_back(self, who: Registration, leases: Sequence[tuple[bytes, str]], *_: Any) -> int:
+    async def hand_back(self, who: Registration, leases: Sequence[tuple[bytes, str]], inbox: int, *_: Any) -> int:
         given = await self.hand_back_answers()
+        self.inbox_asked_back.append(inbox)
         self.handed_back.append((who, [token for _, token in leases]))
         return given
 
@@ -371,6 +373,49 @@ def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
             await asyncio.sleep(0.05)
         recalling.cancel()
         assert (store.exchanges, execution.inbox, execution.allowance) == ([], 0, 1)
+
+    run(body)
+
+
+async def recall_until_handed_back(execution: Execution, store: Store) -> None:
+    async def publish() -> None: ...
+
+    recalling = asyncio.create_task(recall(execution, publish))
+    try:
+        async with asyncio.timeout(10):
+            while not store.handed_back:
+                await asyncio.sleep(0.01)
+    finally:
+        recalling.cancel()
+
+
+def test_an_inbox_that_waits_for_a_job_that_was_thought_to_be_short_goes_back() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        runs = assignment()
+        runs.begun_at = time.monotonic()
+        pool.processes = [SimpleNamespace(assignments=[runs], running=[runs], unread_since=lambda: float("inf"))]
+        pool.room = lambda depth: 0 if runs.is_long else 1  # type: ignore[method-assign]
+        pool.has_work_ahead = True  # so nobody asks before the next outcome
+        await turns()
+        execution.placed(2)
+        await recall_until_handed_back(execution, store)
+        assert (store.handed_back, store.exchanges) == ([(OLD, [])], [])
+        assert (runs.is_long, execution.inbox) == (True, 0)
+
+    run(body)
+
+
+def test_all_that_is_in_an_inbox_goes_back_also_what_its_host_has_not_heard_of() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        late = assignment("late")
+        waiting: Any = [assignment("first"), late]
+        pool.processes = [SimpleNamespace(assignments=waiting, running=waiting[:1], unread_since=lambda: 0.0)]
+        pool.take_back = lambda older_than: [waiting.pop()] if len(waiting) > 1 else []  # type: ignore[method-assign]
+        pool.room = lambda depth: 0  # type: ignore[method-assign]
+        execution.placed(2)
+        await recall_until_handed_back(execution, store)
+        assert store.handed_back == [(OLD, [late.token])]
+        assert store.inbox_asked_back[0] > 2, "it goes at once, too: behind those that are late it would have to wait"
 
     run(body)
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 
 from farm.store.started import StartedJob
 from farm_worker import prefetch
@@ -51,10 +52,10 @@ class Dealing:
         sent = sum(len(process.assignments) for process in pool.processes)
         return min(pool.room(depth), running_limit * depth - sent) - len(self.held)
 
-    def is_any_older(self, moment: float) -> bool:
-        """Whether a job was started, or sent to a process, before this monotonic second, and not begun."""
-        processes = self._pool().processes
-        return self.held.is_older_than(moment) or any(one.unread_since() < moment for one in processes)
+    def oldest(self) -> float:
+        """Monotonic seconds: when the first of those was started, or sent to a process, that have not begun."""
+        unread = min((process.unread_since() for process in self._pool().processes), default=inf)
+        return min(unread, self.held.oldest())
 
     def take_late(self, now: float) -> list[Assignment]:
         """Takes back what was not begun in time, and what stands behind it."""

@@ -5,7 +5,6 @@ Redis answered, so after a lost reply it is sent again and changes nothing twice
 """
 
 import asyncio
-import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,7 +31,8 @@ from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.taking import Taking
 
-_logger = logging.getLogger("farm.execution")
+WHOLE_INBOX = 1_000_000
+"""Ids to give back: more than any inbox has."""
 
 
 class Execution:
@@ -269,7 +269,7 @@ class Execution:
         try:
             await self._start_is_over(back)
             back += self._dealing.take_all()
-            if await self._back.give_or_keep(back, inbox=1_000_000, counted_as=counted_as):
+            if await self._back.give_or_keep(back, inbox=WHOLE_INBOX, counted_as=counted_as):
                 self.inbox = 0
         finally:
             self._wake.set()
@@ -382,15 +382,19 @@ class Execution:
         self._dealing.deal()
         self._peak = max(self._peak, self.pool.running)
 
-    def inbox_is_late(self, now: float) -> bool:
-        """Ids wait, and no process has room for them or is about to have."""
-        waits = bool(self.inbox) and now - self._inbox_since > prefetch.RECALL_SECONDS
-        return waits and self._room(now) <= 0 and not self.pool.starting
+    @property
+    def waits_since(self) -> float:
+        """Monotonic seconds: when the first of those that wait here was sent to a process, or seen in the inbox."""
+        return min(self._dealing.oldest(), self._inbox_since if self.inbox else inf)
 
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""
-        return self._dealing.is_any_older(now - prefetch.RECALL_SECONDS if self.accepting else inf)
+        return self._dealing.oldest() < (now - prefetch.RECALL_SECONDS if self.accepting else inf)
+
+    def has_room(self, now: float) -> bool:
+        """Whether a process has room for what is in the inbox, or is about to have it."""
+        return self._room(now) > 0 or self.pool.starting > 0
 
     def late(self, now: float) -> list[Assignment]:
-        """Those, taken back."""
+        """What was dealt and not begun in time, taken back."""
         return self._dealing.take_late(now)

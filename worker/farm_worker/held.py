@@ -69,13 +69,13 @@ class Held:
         self._jobs.clear()
         return taken
 
-    def is_older_than(self, moment: float) -> bool:
-        """Whether the first was started before this monotonic second."""
-        return bool(self._jobs) and self._jobs[0].dispatched_at < moment
+    def oldest(self) -> float:
+        """When the first was started, in monotonic seconds; `inf` if there is none."""
+        return self._jobs[0].dispatched_at if self._jobs else inf
 
     def take_older_than(self, moment: float) -> list[Assignment]:
         """Takes out those that were started before."""
         taken: list[Assignment] = []
-        while self.is_older_than(moment):
+        while self.oldest() < moment:
             taken.append(self._jobs.popleft())
         return taken

@@ -5,7 +5,7 @@ Only short jobs are worth dealing in advance; behind a long one nothing may wait
 
 import math
 
-WAITING_SECONDS = 0.2
+WAITING_SECONDS = 0.1
 """Expected work that may wait for each process: half of it in its frame, half in the inbox."""
 
 OVERHEAD_SECONDS = 0.0001
