@@ -10,7 +10,7 @@ from tests.support.host_views import host_view
 
 
 def host(name: str, **fields) -> HostView:
-    return host_view(name, **{"slots": 2, "prefetch": 2, "dequeue_strategy": "default"} | fields)
+    return host_view(name, **{"slots": 2, "dequeue_strategy": "default"} | fields)
 
 
 def test_a_queue_is_reserved_for_the_host_with_the_least_load() -> None:

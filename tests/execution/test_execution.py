@@ -355,28 +355,6 @@ def test_a_lease_that_nobody_knows_at_two_audits_is_given_up() -> None:
     run(body)
 
 
-def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
-    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
-        async def publish() -> None: ...
-
-        async def one_of_three() -> Exchange:
-            return Exchange((), [started()], 0, 2)
-
-        store.exchange_answers = one_of_three
-        execution.max_jobs = 1
-        pool.processes = [
-            SimpleNamespace(assignments=[assignment()], begun=None, running=[], unread_since=lambda: float("inf"))
-        ]
-        execution.placed(2)
-        recalling = asyncio.create_task(recall(execution, publish))
-        while not store.handed_back:
-            await asyncio.sleep(0.05)
-        recalling.cancel()
-        assert (store.exchanges, execution.inbox, execution.allowance) == ([], 0, 1)
-
-    run(body)
-
-
 async def recall_until_handed_back(execution: Execution, store: Store) -> None:
     async def publish() -> None: ...
 
@@ -387,6 +365,23 @@ async def recall_until_handed_back(execution: Execution, store: Store) -> None:
                 await asyncio.sleep(0.01)
     finally:
         recalling.cancel()
+
+
+def test_what_waits_behind_the_last_of_max_jobs_goes_back() -> None:
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        async def one_of_three() -> Exchange:
+            return Exchange((), [started()], 0, 2)
+
+        store.exchange_answers = one_of_three
+        execution.max_jobs = 1
+        pool.processes = [
+            SimpleNamespace(assignments=[assignment()], begun=None, running=[], unread_since=lambda: float("inf"))
+        ]
+        execution.placed(2)
+        await recall_until_handed_back(execution, store)
+        assert (store.exchanges, execution.inbox, execution.allowance) == ([], 0, 1)
+
+    run(body)
 
 
 def test_an_inbox_that_waits_for_a_job_that_was_thought_to_be_short_goes_back() -> None:

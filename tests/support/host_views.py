@@ -17,7 +17,6 @@ IDLE = HostView(
     assigned=0,
     held=0,
     capacity=4,
-    prefetch=0,
     queues=("default",),
 )
 

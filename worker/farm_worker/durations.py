@@ -92,5 +92,4 @@ class _Queue:
         return duration
 
     def slowest(self) -> float:
-        known = [self.functions[function].seconds for function in self.latest if function in self.functions]
-        return max(known, default=0.0)
+        return max((self.functions[function].seconds for function in self.latest), default=0.0)

@@ -389,7 +389,7 @@ class Execution:
 
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""
-        return self._dealing.oldest() < (now - prefetch.RECALL_SECONDS if self.accepting else inf)
+        return self._dealing.oldest() < now - prefetch.RECALL_SECONDS
 
     def has_room(self, now: float) -> bool:
         """Whether a process has room for what is in the inbox, or is about to have it."""

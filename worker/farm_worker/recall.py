@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from farm_worker.execution import WHOLE_INBOX, Execution
 from farm_worker.prefetch import RECALL_SECONDS, is_long
@@ -26,21 +27,20 @@ async def recall(execution: Execution, publish: Callable[[], Awaitable[None]]) -
 
 
 async def _recall_late(execution: Execution, publish: Callable[[], Awaitable[None]]) -> None:
-    now = time.monotonic()
-    is_any_late, is_inbox_late = execution.is_any_late(now), execution.inbox > 0
-    if execution.accepting:
-        _note_long_jobs(execution, now, behind_them=is_any_late)
-        is_inbox_late = _is_inbox_late(execution, now, at_once=is_any_late)
-    if not (is_any_late or is_inbox_late):
+    if not execution.accepting:
+        if execution.waits_since < inf:
+            await publish()
+            await execution.hand_back_all(counted_as="recalled")
         return
-    # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
-    await publish()
-    if execution.accepting:
-        # All that is in the inbox by now: more may have come since this host heard of it.
-        inbox = WHOLE_INBOX if is_inbox_late else 0
+    now = time.monotonic()
+    is_any_late = execution.is_any_late(now)
+    _note_long_jobs(execution, now, behind_them=is_any_late)
+    # All that is in the inbox by now: more may have come since this host heard of it.
+    inbox = WHOLE_INBOX if _is_inbox_late(execution, now, at_once=is_any_late) else 0
+    if is_any_late or inbox:
+        # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
+        await publish()
         await execution.hand_back(execution.late(time.monotonic()), inbox=inbox, counted_as="recalled")
-    else:
-        await execution.hand_back_all(counted_as="recalled")
 
 
 def _note_long_jobs(execution: Execution, now: float, *, behind_them: bool) -> None:

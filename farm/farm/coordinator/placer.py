@@ -18,7 +18,7 @@ SAFETY_POLL_SECONDS = 1.0
 PACE_SECONDS = 0.002
 SLOWEST_PACE_SECONDS = 0.05
 """Time between two rounds under load: more jobs share the cost of one. Only while hosts have work ahead meanwhile, and
-only as long as nothing else happens: a job for a host that has room, or a host that has more of it."""
+only as long as nothing else happens: a job for a host that has room, or a host that takes other jobs than before."""
 SHARE_USED_UP = 0.5
 """What hosts may use up until the next round, of the work that they have ahead."""
 REPEAT_SECONDS = 60.0

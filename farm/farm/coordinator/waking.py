@@ -6,6 +6,7 @@ jobs; a queue with jobs is never waited on, since that wait would end at once.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 from farm.coordinator.trouble import Trouble
 from farm.store.leadership import REDIS_TROUBLE
@@ -19,9 +20,7 @@ class Waking:
     def __init__(self, wake_ups: WakeUps, trouble: Trouble) -> None:
         self._wake_ups = wake_ups
         self._trouble = trouble
-        self._over = asyncio.Event()
-        """The sleep is, for whatever reason."""
-        self._woken = False
+        self._woken = asyncio.Event()
         self._asleep = asyncio.Event()
         self._wanted: frozenset[str] = frozenset()
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -44,8 +43,7 @@ class Waking:
 
     def wake(self) -> None:
         """Ends the sleep, this one or the next."""
-        self._woken = True
-        self._over.set()
+        self._woken.set()
 
     async def sleep(self, empty_queues: Iterable[str], seconds: float, *, for_room: bool) -> bool:
         """Sleeps until something happened since the last sleep ended, at most `seconds`. Returns whether it did.
@@ -58,16 +56,14 @@ class Waking:
             self._lacks_room.set()
         for queue in self._wanted - self._watchers.keys():
             self._watchers[queue] = asyncio.create_task(self._watch(queue))
-        timer = asyncio.get_running_loop().call_later(seconds, self._over.set)
-        try:
-            await self._over.wait()
-        finally:
-            timer.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
         self._asleep.clear()
         self._lacks_room.clear()
-        self._over.clear()
-        woken, self._woken = self._woken, False
-        return woken
+        is_woken = self._woken.is_set()
+        self._woken.clear()
+        return is_woken
 
     async def _listen(self, wanted: asyncio.Event, bell: Callable[[], Awaitable[bool]]) -> None:
         """Under load a bell rings all the time, and nobody sleeps: then it is left to ring."""

@@ -46,7 +46,6 @@ class HostView:
     held: int
     """Jobs held now."""
     capacity: int
-    prefetch: int
     queues: tuple[str, ...]
     """In the host's own order."""
     boot_id: str = ""
@@ -160,7 +159,7 @@ class SurveyReader:
 def _host_view(record: Sequence[Any]) -> HostView:
     """A line of the script's answer."""
     name, beat_at, identity, held = record[:4]
-    state, load, threshold, slots, busy, assigned, capacity, prefetch, queues, boot_id, reason, strategy = (
+    state, load, threshold, slots, busy, assigned, capacity, queues, boot_id, reason, strategy = (
         value.decode(errors="replace") for value in record[4:]
     )
     return HostView(
@@ -175,7 +174,6 @@ def _host_view(record: Sequence[Any]) -> HostView:
         assigned=int(_number(assigned)),
         held=held,
         capacity=int(_number(capacity)),
-        prefetch=int(_number(prefetch)),
         queues=tuple(queue for queue in queues.split(",") if queue),
         boot_id=boot_id,
         reason=reason,

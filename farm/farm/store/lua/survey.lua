@@ -5,7 +5,7 @@
 -- ARGV   1 prefix of the keys of hosts  2 hosts that beat at this time or later are told of, '-inf' for all of them
 --        3… names of hosts of which it is told how many jobs they hold
 -- RETURN {now, suspended 0/1, queue keys known to RQ, how many hosts have a beat, hosts, held, queues}
---        hosts   {name, beat, identity, held, state, load, threshold, slots, busy, assigned, capacity, prefetch, queues,
+--        hosts   {name, beat, identity, held, state, load, threshold, slots, busy, assigned, capacity, queues,
 --                boot_id, reason, dequeue_strategy}, …
 --        held    a number for each host of ARGV
 --        queues  length of each list, -1 for a key of the wrong type
@@ -25,14 +25,14 @@ for i = 1, #members, 2 do
   local name = members[i]
   local identity = redis.call('HGET', KEYS[2], name) or ''
   local record = redis.pcall('HMGET', ARGV[1] .. name, 'state', 'load', 'threshold', 'slots', 'busy', 'assigned',
-    'capacity', 'prefetch', 'queues', 'boot_id', 'reason', 'dequeue_strategy')
+    'capacity', 'queues', 'boot_id', 'reason', 'dequeue_strategy')
   if record.err then
     record = {}
   end
-  for j = 1, 12 do
+  for j = 1, 11 do
     record[j] = record[j] or ''
   end
-  hosts[#hosts + 1] = { name, members[i + 1], identity, held_by(name, identity), unpack(record, 1, 12) }
+  hosts[#hosts + 1] = { name, members[i + 1], identity, held_by(name, identity), unpack(record, 1, 11) }
 end
 
 local held = {}
