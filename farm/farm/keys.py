@@ -79,6 +79,11 @@ class Keys:
         return f"{self.prefix}:reserved"
 
     @property
+    def sole(self) -> str:
+        """hash, TTL: host → identity that may take from its queues by itself whenever: no other host serves them."""
+        return f"{self.prefix}:sole"
+
+    @property
     def dependents(self) -> str:
         """zset, permanent: `<outcome>:<id>` → when: ended jobs that still have dependents to release, in pages."""
         return f"{self.prefix}:dependents"

@@ -55,12 +55,13 @@ def test_what_redis_lost_of_the_reserved_queues_is_said_again_after_a_while_and_
     async def work(client: redis.asyncio.Redis) -> None:
         one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
         await one.run_once(leader(client))
-        assert redis_client.delete(KEYS.reserved)
+        assert redis_client.delete(KEYS.reserved, KEYS.sole) == 2
         await one.run_once(leader(client))
-        assert not redis_client.exists(KEYS.reserved)
+        assert not redis_client.exists(KEYS.reserved, KEYS.sole)
         monkeypatch.setattr(placer, "REPEAT_SECONDS", 0.0)
         await one.run_once(leader(client))
         assert redis_client.hgetall(KEYS.reserved) == {b"default": b"a|1-a"}
+        assert redis_client.hgetall(KEYS.sole) == {b"a": b"1-a"}
 
     call(redis_url, work)
 
@@ -77,6 +78,62 @@ def test_queues_that_an_earlier_leader_reserved_for_a_host_that_is_gone_are_nobo
 
     call(redis_url, work)
     assert not redis_client.exists(KEYS.reserved)
+
+
+def test_more_than_a_sole_host_has_room_for_is_left_to_it_and_less_is_placed(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    lead(redis_client)
+    plant_host(redis_client, "a", slots=1, capacity=4, dequeue_strategy="default")
+    plant_jobs(redis_client, "default", *map(str, range(9)))
+
+    async def work(client: redis.asyncio.Redis) -> None:
+        one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
+        first = await one.run_once(leader(client))
+        assert (first.placed, inbox_ids(redis_client, "a")) == (4, ["0", "1", "2", "3"]), "nobody was sole before"
+        assert redis_client.hgetall(KEYS.sole) == {b"a": b"1-a"}
+
+        redis_client.ltrim(KEYS.inbox("a", "1-a"), 0, 0)
+        second = await one.run_once(leader(client))
+        assert (second.placed, second.backlog, second.lacks_room) == (0, False, False)
+
+        redis_client.ltrim(RQ_KEYS.queue("default"), 0, 2)
+        assert (await one.run_once(leader(client))).placed == 3
+
+    call(redis_url, work)
+
+
+def test_a_sole_host_with_an_idle_process_gets_what_there_is(redis_url: str, redis_client: redis.Redis) -> None:
+    lead(redis_client)
+    plant_host(redis_client, "a", slots=2, capacity=4, dequeue_strategy="default")
+
+    async def work(client: redis.asyncio.Redis) -> int:
+        one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
+        await one.run_once(leader(client))
+        plant_jobs(redis_client, "default", *map(str, range(9)))
+        redis_client.rpush(KEYS.inbox("a", "1-a"), redis_client.lpop(RQ_KEYS.queue("default")))
+        return (await one.run_once(leader(client))).placed
+
+    assert call(redis_url, work) == 3
+
+
+def test_a_host_is_sole_no_more_once_another_one_serves_its_queue(redis_url: str, redis_client: redis.Redis) -> None:
+    lead(redis_client)
+    plant_host(redis_client, "a", slots=1, dequeue_strategy="default")
+    redis_client.hset(KEYS.sole, "gone", "1-gone")
+
+    async def work(client: redis.asyncio.Redis) -> None:
+        one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
+        await one.run_once(leader(client))
+        assert redis_client.hgetall(KEYS.sole) == {b"a": b"1-a"}, "what an earlier leader said is gone"
+        assert redis_client.ttl(KEYS.sole) > 0
+        plant_host(redis_client, "b", queues="other,default", dequeue_strategy="default")
+        plant_jobs(redis_client, "default", *map(str, range(20)))
+        outcome = await one.run_once(leader(client))
+        assert not redis_client.exists(KEYS.sole)
+        assert (outcome.placed, len(inbox_ids(redis_client, "b"))) == (8, 4)
+
+    call(redis_url, work)
 
 
 counts = some.integers(min_value=1, max_value=10_000)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.coordinator.reservation import CLEARLY, MOST_QUEUES, may_take, reservations
+from farm.coordinator.reservation import CLEARLY, MOST_QUEUES, helps_itself, may_take, reservations, sole_hosts
 from farm.store.survey import HostView
 from tests.support.host_views import host_view
 
@@ -100,3 +100,41 @@ def test_each_queue_has_one_able_host_if_there_is_any_and_nothing_moves_while_no
         able = {one.name for one in hosts if may_take(one) and queue in one.queues}
         assert chosen.get(queue) in (able or {None})
     assert reservations(hosts, ["p", "q", "r"], chosen) == chosen
+
+
+def sole_names(*hosts: HostView) -> list[str]:
+    return [host.name for host in sole_hosts(hosts)]
+
+
+def test_a_host_is_sole_as_long_as_no_other_serves_any_of_its_queues() -> None:
+    mine, both = host("a", queues=("p", "q")), host("b", queues=("r",))
+
+    assert sole_names(mine, both) == ["a", "b"]
+    assert sole_names(mine, host("b", queues=("r", "q"))) == []
+    assert sole_names(mine, both, host("c", queues=("r",), state="draining")) == ["a"]
+
+
+def test_a_host_that_has_the_coordinator_choose_between_its_queues_is_never_sole() -> None:
+    assert sole_names(host("a", dequeue_strategy="round_robin"), host("b", queues=("p",), dequeue_strategy="")) == []
+
+
+def test_a_queue_that_a_host_names_twice_is_its_own() -> None:
+    assert sole_names(host("a", queues=("p", "p"))) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "waiting", "helps"),
+    [
+        ({"held": 2, "capacity": 4}, 3, True),
+        ({"held": 2, "capacity": 4}, 2, False),
+        ({"held": 1, "capacity": 4}, 9, False),
+        ({"held": 2, "capacity": 4, "state": "full"}, 9, False),
+        ({"held": 2, "capacity": 2}, 1, True),
+        ({"held": 2, "capacity": 2}, -1, False),
+    ],
+    ids=["backlog", "there is room for all", "a process idles", "full", "no room", "unreadable"],
+)
+def test_a_sole_host_with_a_job_for_each_process_helps_itself_to_what_is_more_than_it_has_room_for(
+    fields: dict, waiting: int, helps: bool
+) -> None:
+    assert helps_itself(host("a", **fields), {"default": waiting, "other": 99}) is helps

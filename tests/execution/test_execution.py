@@ -273,7 +273,7 @@ def test_what_is_being_handed_back_counts_until_redis_has_it_and_ends_with_the_r
             raise redis.ConnectionError("away")
 
         store.hand_back_answers = away
-        handing_back = asyncio.create_task(execution.hand_back([assignment()], inbox=0))
+        handing_back = asyncio.create_task(execution.hand_back([assignment()], with_inbox=False))
         await turns()
         assert execution.unsettled == 1
         execution.begin(NEW)

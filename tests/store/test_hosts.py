@@ -167,7 +167,7 @@ def test_a_beat_says_which_queues_are_reserved_for_this_registration(redis_url: 
         redis_client.hset(KEYS.reserved, mapping=owners)
         redis_client.expire(KEYS.reserved, 60)
         answer = await store.beat(who, RECORD, "idle", campaigns=False)
-        assert answer.reserved == {"mine"}
+        assert answer.own.reserved == {"mine"}
 
     run(redis_url, body)
 
@@ -178,7 +178,7 @@ def test_a_beat_goes_on_where_the_key_of_the_reserved_queues_is_of_the_wrong_typ
     async def body(store: HostStore) -> None:
         redis_client.set(KEYS.reserved, "x", ex=60)
         answer = await store.beat(await registered(store), RECORD, "idle", campaigns=False)
-        assert answer.reserved == frozenset()
+        assert answer.own.reserved == frozenset()
 
     run(redis_url, body)
 

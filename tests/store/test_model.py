@@ -151,10 +151,11 @@ class Farm(RuleBasedStateMachine):
             inbox, running = self.redis.llen(self.inbox(who)), self.redis.hlen(self.running(who))
             assert inbox + running <= CAPACITY
 
-    @rule(queue=queues, name=st.none() | hosts)
-    def reserve(self, queue: str, name: str | None) -> None:
+    @rule(queue=queues, name=st.none() | hosts, sole=st.none() | hosts)
+    def reserve(self, queue: str, name: str | None, sole: str | None) -> None:
         views = {host.name: host for host in self.wait(self.placement.survey()).hosts}
-        self.wait(self.placement.reserve(self.leader, {queue: views.get(name or "")}))
+        changes = {queue: views.get(name or "")}
+        self.wait(self.placement.reserve(self.leader, changes, [views[sole]] if sole in views else []))
 
     @rule(name=hosts)
     def lose_a_host(self, name: str) -> None:
@@ -211,6 +212,9 @@ class Farm(RuleBasedStateMachine):
         assert expected + after == [job_id for queue in QUEUES for job_id in before[queue]]
         self.note_started(who, answers[-1].started)
 
+    def all_waiting(self) -> list[str]:
+        return [job_id for queue in QUEUES for job_id in self.waiting(queue)]
+
     def to_take(self, who: Registration, may_hold: int, waiting: dict[str, list[str]]) -> list[str]:
         expected: list[str] = []
         for queue in QUEUES:
@@ -229,19 +233,29 @@ class Farm(RuleBasedStateMachine):
             assert fence_of(job) > self.fences.get(job.job_id, 0), "it grows with each start, of a record made anew too"
             self.fences[job.job_id] = fence_of(job)
 
-    @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2))
-    def start(self, name: str, limit: int, replies_lost: int) -> None:
-        batch = StartBatch(new_batch_name(), limit)
+    @rule(name=hosts, limit=st.integers(1, 3), replies_lost=st.integers(0, 2), from_queues=st.booleans())
+    def start(self, name: str, limit: int, replies_lost: int, from_queues: bool) -> None:
+        who, batch = self.who[name], StartBatch(new_batch_name(), limit, from_queues)
         if self.who[name] in self.given_up:
             with pytest.raises(HostFenced):
                 self.wait(self.store.exchange(self.who[name], None, batch, 9))
             return
-        answers = [self.wait(self.store.exchange(self.who[name], None, batch, 9)) for _ in range(replies_lost + 1)]
+        waited = self.all_waiting()
+        inbox, running = self.redis.llen(self.inbox(who)), self.redis.hlen(self.running(who))
+        answers = [self.wait(self.store.exchange(who, None, batch, 9)) for _ in range(replies_lost + 1)]
+        number, left = len(answers[0].started) + answers[0].dropped, self.all_waiting()
+        from_queues = from_queues and self.redis.hget(KEYS.sole, name) == who.identity.encode()
+        assert self.redis.llen(self.inbox(who)) == max(0, inbox - limit)
+        assert waited[len(waited) - len(left) :] == left, "heads alone are taken, and in the order of the queues"
+        assert len(waited) - len(left) <= (max(0, min(limit - inbox, CAPACITY - running)) if from_queues else 0)
+        assert answers[0].waits == bool(from_queues and left and inbox <= limit)
+        if answers[0].waits and not inbox:
+            assert number >= limit or self.redis.hlen(self.running(who)) == CAPACITY, "as much as there is room for"
         tokens = [[job.token for job in answer.started] for answer in answers]
         assert all(each == tokens[0] for each in tokens), "the same batch brings the same jobs"
         fences = [[fence_of(job) for job in answer.started] for answer in answers]
         assert all(each == fences[0] for each in fences), "the same start has the same fence token"
-        self.note_started(self.who[name], answers[-1].started)
+        self.note_started(who, answers[-1].started)
 
     @precondition(lambda self: self.held)
     @rule(

@@ -60,7 +60,7 @@ def reserve(url: str, owners: dict[str, str | None], value: str = LEADER) -> Non
         store = PlacementStore(client, KEYS, RQ_KEYS)
         hosts = {host.name: host for host in (await store.survey()).hosts}
         changes = {queue: hosts[name] if name else None for queue, name in owners.items()}
-        await store.reserve(leader(client, value), changes)
+        await store.reserve(leader(client, value), changes, [])
 
     call(url, work)
 

@@ -23,6 +23,8 @@ class Dealing:
         self.held = Held()
         self.durations = Durations()
         """Of jobs that ended here."""
+        self.is_sole = False
+        """Nothing is placed here in advance: what may wait in the inbox waits at the processes."""
         self.is_short = asyncio.Event()
         """Set while what is placed is news. If not, it is asked for when the next outcomes are told."""
         self.is_short.set()
@@ -38,7 +40,7 @@ class Dealing:
     def deal(self) -> None:
         """Gives processes what is held, as far as they have room."""
         pool, now = self._pool(), time.monotonic()
-        self.held.deal(pool, prefetch.depth(self.durations.expected(now)))
+        self.held.deal(pool, self._depth(now))
         if pool.has_work_ahead:
             self.is_short.clear()
         else:
@@ -48,7 +50,7 @@ class Dealing:
         """How many more jobs can be dealt. `running_limit`: so many may run at once."""
         if self.held.waits_apart:
             return 0
-        pool, depth = self._pool(), prefetch.depth(self.durations.expected(now))
+        pool, depth = self._pool(), self._depth(now)
         sent = sum(len(process.assignments) for process in pool.processes)
         return min(pool.room(depth), running_limit * depth - sent) - len(self.held)
 
@@ -65,3 +67,6 @@ class Dealing:
     def take_all(self) -> list[Assignment]:
         """Takes back all that was not begun."""
         return [*self._pool().take_back(None), *self.held.take_all()]
+
+    def _depth(self, now: float) -> int:
+        return prefetch.depth(self.durations.expected(now), has_inbox=not self.is_sole)

@@ -9,12 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from math import inf
 
 from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.store.connection import REDIS_ERRORS
-from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBatch, new_batch_name
+from farm.store.execution import Exchange, ExecutionStore, FinishBatch, StartBatch
 from farm.store.hosts import Registration
 from farm.store.started import StartedJob
 from farm_worker import prefetch
@@ -29,10 +28,8 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
+from farm_worker.starts import Starts
 from farm_worker.taking import Taking
-
-WHOLE_INBOX = 1_000_000
-"""Ids to give back: more than any inbox has."""
 
 
 class Execution:
@@ -43,8 +40,6 @@ class Execution:
     ) -> None:
         self.contact = Contact()
         """Nothing is written while it is lost."""
-        self.inbox = 0
-        """Ids in the inbox as far as this host knows; bell, beat and each exchange correct it."""
         self._accepting = False
         self.running_limit = 0
         """Jobs that may run at once, says admission: a host that is full and holds starts no more than it had."""
@@ -63,9 +58,7 @@ class Execution:
         self.durations = self._dealing.durations
         self.is_short = self._dealing.is_short
         self._back = HandBack(store, self.contact, self.refused)
-        self._start: StartBatch | None = None
-        self._start_over = asyncio.Event()
-        self._inbox_since = 0.0
+        self._starts = Starts()
         self._failures = 0
         self._wake = asyncio.Event()
         self.stirred = asyncio.Event()
@@ -95,8 +88,7 @@ class Execution:
         self.taking.end_lent()
         self._held.take_all()
         self._back.begin(None)
-        self._end_start()
-        self.inbox = 0
+        self._starts.forget()
         return self._outcomes.give_up()
 
     @property
@@ -124,14 +116,23 @@ class Execution:
 
     def placed(self, inbox: int, *, is_news: bool = True) -> None:
         """The inbox has this many ids, says a beat or the bell. Else than `is_news`, maybe since the last exchange."""
-        if inbox and not self.inbox and is_news:
-            self._inbox_since = time.monotonic()
-        self.inbox = inbox
+        self._starts.placed(inbox, is_news=is_news)
         self.taking.look()
         if inbox:
             self.stirred.set()
             if not self.has_work_ahead:
                 self._wake.set()
+
+    @property
+    def inbox(self) -> int:
+        """Ids in the inbox, as far as this host knows."""
+        return self._starts.inbox
+
+    def serve_alone(self, is_sole: bool) -> None:
+        """Redis says whether this host is sole: no other serves its queues."""
+        self._dealing.is_sole = is_sole
+        if self._starts.told(is_sole):
+            self._wake.set()
 
     @property
     def who(self) -> Registration | None:
@@ -168,6 +169,8 @@ class Execution:
         self.stirred.set()
         if len(self._back):
             self._wake.set()
+        if self._starts.is_sole and self._idle_room() <= 0:  # it may have left some
+            self._look_at_queues()
 
     @property
     def allowance(self) -> int:
@@ -181,7 +184,7 @@ class Execution:
 
     def wake(self) -> None:
         """Something changed: a process is ready, a job ended."""
-        self._wake.set()
+        self._look_at_queues()
         self.taking.look()
 
     def outcomes_arrived(self, outcomes: Sequence[tuple[Assignment, Outcome]]) -> None:
@@ -226,7 +229,7 @@ class Execution:
     def unknown(self, tokens: Iterable[str]) -> set[str]:
         """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
         known = self.served().keys() | self._back.tokens() | set(self._outcomes.tokens())
-        under_way = (*self.taking.under_way, *([self._start.name] if self._start else ()))
+        under_way = (*self.taking.under_way, *([self._starts.batch.name] if self._starts.batch else ()))
         return {token for token in tokens if token not in known and not token.startswith(under_way)}
 
     def served(self) -> dict[str, Assignment]:
@@ -253,10 +256,10 @@ class Execution:
                 self._back.add(assignment)
         self._wake.set()
 
-    async def hand_back(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> None:
-        """Gives back leases and up to `inbox` placed ids, until Redis accepted it. No attempt is counted."""
-        if await self._back.give(assignments, inbox=inbox, counted_as=counted_as) and inbox:
-            self.inbox = 0
+    async def hand_back(self, assignments: Sequence[Assignment], *, with_inbox: bool, counted_as: str = "") -> None:
+        """Gives back leases, and all that is in the inbox if so asked. No attempt is counted."""
+        if await self._back.give(assignments, with_inbox=with_inbox, counted_as=counted_as) and with_inbox:
+            self._starts.inbox = 0
 
     def keep_outcomes(self) -> None:
         """Redis can't be told now: how jobs ended must outlive this host."""
@@ -269,8 +272,8 @@ class Execution:
         try:
             await self._start_is_over(back)
             back += self._dealing.take_all()
-            if await self._back.give_or_keep(back, inbox=WHOLE_INBOX, counted_as=counted_as):
-                self.inbox = 0
+            if await self._back.give_all(back, counted_as=counted_as):
+                self._starts.inbox = 0
         finally:
             self._wake.set()
 
@@ -286,7 +289,7 @@ class Execution:
         self._deal_held()
         await self._back.give_waiting(self._dealt())
         who, finish = self._who, self._outcomes.next_batch()
-        start = self._next_start(may_bring=self.inbox > 0 or (finish is not None and self.has_work_ahead))
+        start = self._next_start(ended=finish is not None)
         if who is None or (finish is None and start is None):
             return False
         try:
@@ -303,8 +306,7 @@ class Execution:
         if who is self._who:
             self._apply(exchange, finish)
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
-        told_of_jobs = finish is not None and self.inbox > 0
-        return bool(told_of_jobs or len(self._outcomes) or exchange.started or exchange.dropped)
+        return bool((finish and self.inbox) or len(self._outcomes) or exchange.started or exchange.dropped)
 
     def _dealt(self) -> Iterator[Assignment]:
         """Those that processes have."""
@@ -331,16 +333,14 @@ class Execution:
     async def _start_is_over(self, back: Sequence[Assignment]) -> None:
         """A start under way takes jobs that stood behind those of `back`: they go back together, else out of order."""
         try:
-            while self._start is not None:
-                self._start_over.clear()
-                await self._start_over.wait()
+            await self._starts.over()
         except asyncio.CancelledError:
             self._back.add(*back)
             raise
 
-    def _end_start(self) -> None:
-        self._start = None
-        self._start_over.set()
+    def _look_at_queues(self) -> None:
+        self._starts.look_at_queues()
+        self._wake.set()
 
     def _idle_room(self) -> int:
         """How many jobs would begin at once, if they came now."""
@@ -349,14 +349,15 @@ class Execution:
         free = min(self.pool.idle, self.pool.slots - self.pool.busy, self.running_limit - self.pool.running)
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
-    def _next_start(self, *, may_bring: bool) -> StartBatch | None:
-        if self._start is None and may_bring and self.accepting:
-            room = self._room(time.monotonic())
-            if room <= 0:
+    def _next_start(self, *, ended: bool) -> StartBatch | None:
+        starts = self._starts
+        may_bring = starts.may_bring(ended=ended, has_work_ahead=self.has_work_ahead)
+        if starts.batch is None and may_bring and self.accepting:
+            if (room := self._room(time.monotonic())) > 0:
+                starts.ask(min(room, MAX_BATCH))
+            else:
                 self.pool.want(self.inbox)
-            if room > 0:
-                self._start = StartBatch(new_batch_name(), min(room, MAX_BATCH))
-        return self._start
+        return starts.batch
 
     def _room(self, now: float) -> int:
         return min(self._dealing.room(now, self.running_limit), self.allowance - self.unsettled)
@@ -367,9 +368,7 @@ class Execution:
                 self._job_log.ended(ending, answer)
             self.finished_jobs += len(finish.endings)
             self._outcomes.answered()
-        self._end_start()
-        self.inbox = exchange.inbox
-        self._inbox_since = time.monotonic()
+        self._starts.answered(exchange)
         self._hold(exchange.started)
         self._deal_held()
 
@@ -385,7 +384,7 @@ class Execution:
     @property
     def waits_since(self) -> float:
         """Monotonic seconds: when the first of those that wait here was sent to a process, or seen in the inbox."""
-        return min(self._dealing.oldest(), self._inbox_since if self.inbox else inf)
+        return min(self._dealing.oldest(), self._starts.waits_since)
 
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""

@@ -12,6 +12,9 @@ from farm.store.hosts import Registration
 from farm_worker.contact import Contact
 from farm_worker.pool.assignment import Assignment
 
+WHOLE_INBOX = 1_000_000
+"""Ids to give back: more than any inbox has."""
+
 _logger = logging.getLogger("farm.execution")
 
 
@@ -55,15 +58,15 @@ class HandBack:
         drained, self._waiting = split(ended, running)
         self._under_way += len(drained)
         try:
-            await self.give(unbegun, inbox=0)
+            await self.give(unbegun)
         finally:
             self._under_way -= len(drained)
-        await self.give(drained, inbox=0, counted_as="drained")
+        await self.give(drained, counted_as="drained")
 
-    async def give(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> bool:
-        """Gives back leases and up to `inbox` placed ids, until Redis accepted it. False: it never will."""
+    async def give(self, assignments: Sequence[Assignment], *, with_inbox: bool = False, counted_as: str = "") -> bool:
+        """Gives back leases, and all that is in the inbox if so asked, until Redis accepts. False: it never will."""
         who = self._who
-        if who is None or not (assignments or inbox):
+        if who is None or not (assignments or with_inbox):
             return False
         leases = [(assignment.job_id, assignment.token) for assignment in assignments]
         attempt, given = 0, None
@@ -72,7 +75,7 @@ class HandBack:
             await self._contact.wait()
             while given is None and self._who is who:
                 try:
-                    given = await self._store.hand_back(who, leases, inbox, counted_as)
+                    given = await self._store.hand_back(who, leases, WHOLE_INBOX if with_inbox else 0, counted_as)
                 except REDIS_ERRORS as error:
                     await self._contact.ride_out(error, attempt)
                     attempt += 1
@@ -84,10 +87,10 @@ class HandBack:
             _logger.debug("handed back %d jobs", given)
         return given is not None
 
-    async def give_or_keep(self, assignments: Sequence[Assignment], *, inbox: int, counted_as: str = "") -> bool:
-        """As `give`. Cancelled, as Redis is away for too long to wait for it, it leaves the rest to `give_waiting`."""
+    async def give_all(self, assignments: Sequence[Assignment], *, counted_as: str) -> bool:
+        """As `give`, with the inbox. Cancelled, as Redis is away for too long, it leaves the rest to `give_waiting`."""
         try:
-            return await self.give(assignments, inbox=inbox, counted_as=counted_as)
+            return await self.give(assignments, with_inbox=True, counted_as=counted_as)
         except asyncio.CancelledError:
             self._waiting += assignments
             raise

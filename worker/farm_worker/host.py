@@ -21,7 +21,7 @@ from farm.service_manager import Report
 from farm.store.connection import REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
 from farm.store.follow_ups import FollowUpStore
-from farm.store.hosts import BeatAnswer, HostStore, Registration
+from farm.store.hosts import BeatAnswer, HostStore, OwnQueues, Registration
 from farm.tasks import end, raise_error_of
 from farm_settings import Settings
 from farm_worker import identity
@@ -254,7 +254,7 @@ class Host:
             self._warm_up(),
             self._execution.run(),
             recall(self._execution, self._publish_now),
-            self._reservations.run(self._reserved),
+            self._reservations.run(self._own_queues),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution, self._reservations).run(),
             self._orders(),
             self._limits(),
@@ -336,8 +336,8 @@ class Host:
         except REDIS_ERRORS as error:
             _logger.warning("could not say goodbye, the coordinator will notice: %s", error)
 
-    async def _reserved(self) -> frozenset[str]:
-        return frozenset() if self._tenure.who is None else await self._store.reserved(self._tenure.who)
+    async def _own_queues(self) -> OwnQueues:
+        return OwnQueues() if self._tenure.who is None else await self._store.own_queues(self._tenure.who)
 
     async def _publish_now(self) -> None:
         await self._tenure.beat(self._heartbeat)
@@ -346,7 +346,7 @@ class Host:
         timeout = self._settings.lease.host_timeout
         self.pool.renew(self._heartbeat.renewed_at + timeout - min(EXPIRY_MARGIN_SECONDS, timeout / 2))
         self._execution.placed(answer.inbox)
-        self._reservations.tell(answer.reserved)
+        self._reservations.tell(answer.own)
         self._job_log.tick(time.monotonic())
         self._job_output.tick(time.monotonic())
         self._desired.obey(answer.desired)

@@ -18,9 +18,9 @@ RECALL_SECONDS = 0.2
 """A job that was not begun after this long goes back to the head of its queue."""
 
 
-def depth(expected: float | None) -> int:
-    """How many jobs one process may hold, the running one counted."""
-    return min(1 + _waiting(expected), MAX_DEPTH)
+def depth(expected: float | None, *, has_inbox: bool = True) -> int:
+    """How many jobs one process may hold, the running one counted. Without an inbox all that may wait is in frames."""
+    return min(1 + _waiting(expected) * (1 if has_inbox else 2), MAX_DEPTH)
 
 
 def is_long(expected: float | None) -> bool:

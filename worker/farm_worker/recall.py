@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from math import inf
 
-from farm_worker.execution import WHOLE_INBOX, Execution
+from farm_worker.execution import Execution
 from farm_worker.prefetch import RECALL_SECONDS, is_long
 
 LEAST_SECONDS = 0.05
@@ -36,11 +36,11 @@ async def _recall_late(execution: Execution, publish: Callable[[], Awaitable[Non
     is_any_late = execution.is_any_late(now)
     _note_long_jobs(execution, now, behind_them=is_any_late)
     # All that is in the inbox by now: more may have come since this host heard of it.
-    inbox = WHOLE_INBOX if _is_inbox_late(execution, now, at_once=is_any_late) else 0
-    if is_any_late or inbox:
+    with_inbox = _is_inbox_late(execution, now, at_once=is_any_late)
+    if is_any_late or with_inbox:
         # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
         await publish()
-        await execution.hand_back(execution.late(time.monotonic()), inbox=inbox, counted_as="recalled")
+        await execution.hand_back(execution.late(time.monotonic()), with_inbox=with_inbox, counted_as="recalled")
 
 
 def _note_long_jobs(execution: Execution, now: float, *, behind_them: bool) -> None:

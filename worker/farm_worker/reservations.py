@@ -13,6 +13,7 @@ from functools import partial
 from farm.errors import HostFenced
 from farm.store.connection import LOOP_ANSWER_TIMEOUT_SECONDS, REDIS_ERRORS, connect_async
 from farm.store.execution import ExecutionStore
+from farm.store.hosts import OwnQueues
 from farm.store.queue_watch import QueueWatch, Taken, TakeRequest, checked, read_taken, request_name
 from farm.store.waking import BLOCK_SECONDS
 from farm.tasks import end
@@ -38,12 +39,13 @@ class Reservations:
         self._told = asyncio.Event()
         self._numbers = itertools.count(1)
 
-    def tell(self, queues: frozenset[str]) -> None:
-        """Redis names these, with a beat or when it was asked."""
-        self._queues = queues
+    def tell(self, own: OwnQueues) -> None:
+        """Redis says so, with a beat or when it was asked."""
+        self._queues = own.reserved
+        self._execution.serve_alone(own.is_sole)
         self._told.set()
 
-    async def run(self, ask: Callable[[], Awaitable[frozenset[str]]]) -> None:
+    async def run(self, ask: Callable[[], Awaitable[OwnQueues]]) -> None:
         """Until cancelled. `ask` says what Redis names now: it is called when the bell says that there is news."""
         self._ask = ask
         watchers: dict[str, asyncio.Task[None]] = {}

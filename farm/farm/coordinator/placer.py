@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from farm.coordinator.placement import plan, takes_jobs
 from farm.coordinator.pulse import seconds_to_pulse
-from farm.coordinator.reservation import reservations
+from farm.coordinator.reservation import helps_itself, reservations, sole_hosts
 from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
@@ -59,6 +59,8 @@ class Placer:
         """The next one, if somebody waits for it."""
         self._reserved: dict[str, tuple[str, str] | None] = {}
         """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
+        self._sole: tuple[tuple[str, str], ...] | None = None
+        """Name and identity of the hosts said to be sole; None: Redis may know others."""
         self._reserved_at = float("-inf")
         """When all of it was last said."""
 
@@ -79,7 +81,7 @@ class Placer:
 
     async def run(self, leader: LeaderScripts, waking: Waking, on_contact: Callable[[], None]) -> None:
         """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
-        self._reserved_at = float("-inf")  # it may be another Redis by now
+        self._reserved_at, self._sole = float("-inf"), None  # it may be another Redis by now
         self._store.begin()
         while True:
             started = time.monotonic()
@@ -103,22 +105,37 @@ class Placer:
         survey = await self._store.survey()
         self._tell_look(survey)
         self.queues = tuple(survey.waiting)
+        sole = sole_hosts(survey.live_hosts(self._suspect_after))
+        waiting = self._waiting_for_us(survey, sole)
         hosts = [host for host in survey.hosts if takes_jobs(host, survey.now, self._suspect_after)]
-        order = [] if survey.suspended else plan(hosts, survey.waiting)
+        order = [] if survey.suspended else plan(hosts, waiting)
         placed = Placed({}, {}, ())
         if order:
             placed = await self._place(leader, hosts, order)
             self._placed_at.update(dict.fromkeys(placed.from_queue, time.monotonic()))
         self.unreadable = frozenset(queue for queue, length in survey.waiting.items() if length == UNREADABLE)
-        outcome = _round(survey, hosts, placed, full_plan=len(order) == MAX_PLAN)
+        outcome = _round(waiting, hosts, placed, full_plan=len(order) == MAX_PLAN)
         if survey.suspended:
             return outcome
-        taking = await self._reserve(leader, survey, placed)
+        taking = await self._reserve(leader, survey, placed, sole)
         watch = outcome.watch - taking
-        served = _queues_of(survey.hosts)
+        served = _queues_of(survey.hosts) & waiting.keys()
         return replace(outcome, watch=watch, lacks_room=outcome.backlog or not served <= watch | taking)
 
-    async def _reserve(self, leader: LeaderScripts, survey: Survey, placed: Placed) -> frozenset[str]:
+    def _waiting_for_us(self, survey: Survey, sole: Iterable[HostView]) -> dict[str, int]:
+        """Length of each queue, but for those whose host helps itself."""
+        known = self._sole or ()
+        theirs = {
+            queue
+            for host in sole
+            if (host.name, host.identity) in known and helps_itself(host, survey.waiting)
+            for queue in host.queues
+        }
+        return {queue: length for queue, length in survey.waiting.items() if queue not in theirs}
+
+    async def _reserve(
+        self, leader: LeaderScripts, survey: Survey, placed: Placed, sole: Sequence[HostView]
+    ) -> frozenset[str]:
         """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
         hosts = {host.name: host for host in survey.live_hosts(self._suspect_after)}
         for name, number in placed.on_host.items():
@@ -134,8 +151,10 @@ class Placer:
             if repeat or self._reserved.get(queue) != (host.name, host.identity)
         }
         changes |= {queue: None for queue in empty if queue not in wanted and self._is_void(queue, hosts)}
-        if changes:
-            await self._store.reserve(leader, changes)
+        sole_now = tuple((host.name, host.identity) for host in sole)
+        if changes or repeat or sole_now != self._sole:
+            await self._store.reserve(leader, changes, sole)
+            self._sole = sole_now
             for queue, host in changes.items():
                 self._reserved[queue] = None if host is None else (host.name, host.identity)
             self._reserved_at = time.monotonic() if repeat else self._reserved_at
@@ -170,8 +189,8 @@ def pace(outcome: Round, seconds: float | None) -> float:
     return min(max(use_up, PACE_SECONDS), SLOWEST_PACE_SECONDS)
 
 
-def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan: bool) -> Round:
-    left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in survey.waiting.items()}
+def _round(waiting: Mapping[str, int], hosts: Sequence[HostView], placed: Placed, full_plan: bool) -> Round:
+    left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in waiting.items()}
     with_room = [host for host in hosts if host.room > placed.on_host.get(host.name, 0)]
     return Round(
         placed=placed.total,
@@ -183,7 +202,7 @@ def _round(survey: Survey, hosts: Sequence[HostView], placed: Placed, full_plan:
 
 
 def _empty_queues(hosts: Sequence[HostView], left: Mapping[str, int]) -> frozenset[str]:
-    return frozenset(queue for queue in _queues_of(hosts) if left.get(queue, 0) == 0)
+    return frozenset(queue for queue in _queues_of(hosts) if left.get(queue) == 0)
 
 
 def _queues_of(hosts: Sequence[HostView]) -> set[str]:

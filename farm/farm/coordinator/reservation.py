@@ -1,10 +1,11 @@
-"""Which host may take the next jobs of an empty queue by itself. Pure: values in, value out.
+"""Which host may take jobs by itself. Pure: values in, value out.
 
-A job that comes to an idle farm then starts without the coordinator on its way: the host that would get it anyway waits
-for it.
+The next jobs of an empty queue: a job that comes to an idle farm then starts without the coordinator on its way, as
+the host that would get it anyway waits for it. And all jobs of queues that no other host serves: there is no choice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from farm.store.survey import HostView
 
@@ -18,6 +19,23 @@ CLEARLY = 0.1
 def may_take(host: HostView) -> bool:
     """Whether a job that the host takes would begin at once."""
     return host.state == "available" and host.held < host.slots and host.room > 0 and host.dequeue_strategy == "default"
+
+
+def sole_hosts(hosts: Iterable[HostView]) -> list[HostView]:
+    """Those of live hosts that are alone with each of their queues. One with an order of its own is not among them."""
+    hosts = list(hosts)
+    serving = Counter(queue for host in hosts for queue in set(host.queues))
+    return [
+        host
+        for host in hosts
+        if host.dequeue_strategy == "default" and all(serving[queue] == 1 for queue in host.queues)
+    ]
+
+
+def helps_itself(host: HostView, waiting: Mapping[str, int]) -> bool:
+    """Whether a sole host needs nothing placed: more waits than it has room for, and it asks as its jobs end."""
+    jobs = sum(max(0, waiting.get(queue, 0)) for queue in host.queues)
+    return host.state == "available" and host.held >= host.slots and jobs > host.room
 
 
 def reservations(hosts: Sequence[HostView], queues: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:

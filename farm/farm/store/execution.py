@@ -12,7 +12,7 @@ from farm.packed import pack, pack_array
 from farm.records import iso_now
 from farm.store.hosts import Registration
 from farm.store.line import Line
-from farm.store.queue_watch import QueueWatch
+from farm.store.queue_watch import QueueWatch, queue_keys
 from farm.store.scripts import Argument, AsyncScripts
 from farm.store.started import StartedJob, on_lost_arguments, read_started
 
@@ -41,6 +41,8 @@ class StartBatch:
 
     name: str
     limit: int
+    from_queues: bool = False
+    """Goes on with the queues of the host, which no other host serves, once its inbox is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Exchange:
     dropped: int
     inbox: int
     """Ids left in the inbox."""
+    waits: bool = False
+    """Whether a start from the host's queues left jobs there."""
 
 
 def new_batch_name() -> str:
@@ -91,19 +95,19 @@ class ExecutionStore:
         if finish is not None:
             calls.append(("finish", self._finish_keys(who), self._finish_arguments(who, finish)))
         if start is not None:
-            calls.append(("start", self._start_keys(who), self._start_arguments(who, start)))
+            calls.append(("start", self._start_keys(who, start), self._start_arguments(who, start)))
         replies = await self._scripts.run_together(calls)
         if any(reply[0] == b"fenced" for reply in replies):
             raise who.fenced()
         answers: list[str] = []
         started: list[StartedJob] = []
-        dropped = 0
+        dropped, waits = 0, False
         if finish is not None:
             inbox, answers = replies[0][1], [answer.decode() for answer in replies[0][2:]]
         if start is not None:
-            _, inbox, dropped, *jobs = replies[-1]
+            _, inbox, waits, dropped, *jobs = replies[-1]
             started = [read_started(job) for job in jobs]
-        return Exchange(answers, started, dropped, inbox)
+        return Exchange(answers, started, dropped, inbox, bool(waits))
 
     def watch(self, client: redis.asyncio.Redis, queue: str) -> QueueWatch:
         """For a queue that may be reserved for this host. `client`: whose address and name its connection has."""
@@ -183,9 +187,9 @@ class ExecutionStore:
             ),
         ]
 
-    def _start_keys(self, who: Registration) -> list[str]:
+    def _start_keys(self, who: Registration, batch: StartBatch) -> list[str]:
         keys = self._keys
-        return [
+        names = [
             keys.identities,
             keys.inbox(who.host, who.identity),
             keys.running(who.host, who.identity),
@@ -194,7 +198,10 @@ class ExecutionStore:
             keys.quarantine,
             keys.quarantine_reasons,
             keys.events,
+            keys.sole,
+            keys.host(who.host),
         ]
+        return names + queue_keys(keys, self._rq_keys, self._queues) if batch.from_queues else names
 
     def _start_arguments(self, who: Registration, batch: StartBatch) -> list[Argument]:
         return [
@@ -205,5 +212,6 @@ class ExecutionStore:
             START_PAYLOAD_BYTES,
             self._rq_keys.prefix,
             self._counts_prefix,
+            len(self._queues) if batch.from_queues else 0,
             *self._on_lost,
         ]

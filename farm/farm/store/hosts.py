@@ -1,9 +1,9 @@
 """A host's own life in Redis: register, beat, leave, and the records by which RQ's tools see it."""
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import redis.asyncio
 
@@ -49,6 +49,16 @@ class NameTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnQueues:
+    """What a host may take by itself."""
+
+    reserved: frozenset[str] = frozenset()
+    """Queues whose next jobs it takes while a process idles."""
+    is_sole: bool = False
+    """No other host serves any of its queues: it takes from them whenever it has room."""
+
+
+@dataclass(frozen=True, slots=True)
 class BeatAnswer:
     """What Redis told the host with its beat."""
 
@@ -60,8 +70,7 @@ class BeatAnswer:
     suspended: bool
     rq_record_present: bool
     desired: Mapping[str, str] = field(default_factory=dict)
-    reserved: frozenset[str] = frozenset()
-    """Queues whose next jobs this host takes by itself."""
+    own: OwnQueues = field(default_factory=OwnQueues)
 
 
 class HostStore:
@@ -105,11 +114,15 @@ class HostStore:
         _, pid, hostname, boot_id, pid_namespace, age = (part.decode() for part in answer)
         return NameTaken(int(pid or 0), hostname, boot_id, pid_namespace, float(age))
 
-    async def reserved(self, who: Registration) -> frozenset[str]:
-        """The queues whose next jobs this host takes by itself."""
-        found = await cast("Awaitable[dict[bytes, bytes]]", self._client.hgetall(self._keys.reserved))
+    async def own_queues(self, who: Registration) -> OwnQueues:
+        """What this host may take by itself now."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(self._keys.reserved)
+            pipeline.hget(self._keys.sole, who.host)
+            reserved, sole = await pipeline.execute()
         own = f"{who.host}|{who.identity}".encode()
-        return frozenset(queue.decode(errors="replace") for queue, value in found.items() if value == own)
+        queues = (queue.decode(errors="replace") for queue, value in reserved.items() if value == own)
+        return OwnQueues(frozenset(queues), sole == who.identity.encode())
 
     async def beat(
         self,
@@ -145,6 +158,7 @@ class HostStore:
                 keys.processes(who.host),
                 keys.reserved,
                 keys.bell,
+                keys.sole,
             ],
             [
                 who.host,
@@ -339,7 +353,7 @@ def _fenced(who: Registration) -> HostFenced:
 
 
 def _beat_answer(answer: list[Any]) -> BeatAnswer:
-    _, leader, won, inbox, suspended, present, desired, reserved = answer
+    _, leader, won, inbox, suspended, present, desired, reserved, is_sole = answer
     pairs = [part.decode(errors="replace") for part in desired]
     return BeatAnswer(
         leader=leader.decode(errors="replace").rpartition(":")[2],
@@ -348,5 +362,5 @@ def _beat_answer(answer: list[Any]) -> BeatAnswer:
         suspended=bool(suspended),
         rq_record_present=bool(present),
         desired=dict(zip(pairs[::2], pairs[1::2], strict=True)),
-        reserved=frozenset(queue.decode(errors="replace") for queue in reserved),
+        own=OwnQueues(frozenset(queue.decode(errors="replace") for queue in reserved), bool(is_sole)),
     )

@@ -1,7 +1,7 @@
 """What placement does: ids from queues into inboxes, and whom a queue is reserved for."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis.asyncio
@@ -47,6 +47,8 @@ class PlacementStore:
         self._rq_keys = rq_keys
         self._reserved_for: dict[str, str] = {}
         """Queue → name of the host, as said here."""
+        self._sole: frozenset[str] = frozenset()
+        """Names of the hosts that are, as said here."""
 
     async def survey(self) -> Survey:
         """The farm now. Raises redis-py's errors."""
@@ -54,7 +56,7 @@ class PlacementStore:
 
     def begin(self) -> None:
         """The caller leads from now on: what another leader did is not known here."""
-        self._reserved_for = {}
+        self._reserved_for, self._sole = {}, frozenset()
         self._reader.expect_takers(())
         self._reader.forget()
 
@@ -82,12 +84,21 @@ class PlacementStore:
             unreadable=tuple(queue for queue, count in zip(queues, from_queue, strict=True) if count == UNREADABLE),
         )
 
-    async def reserve(self, leader: LeaderScripts, changes: Mapping[str, HostView | None]) -> None:
-        """Says which host takes the next jobs of a queue by itself; None: no host does. Raises NotLeader."""
-        bells = {self._keys.host_bell(host.name): None for host in changes.values() if host is not None}
-        arguments: list[str] = []
+    async def reserve(
+        self, leader: LeaderScripts, changes: Mapping[str, HostView | None], sole: Collection[HostView]
+    ) -> None:
+        """Says which host takes the next jobs of a queue by itself; None: no host does. Raises NotLeader.
+
+        `sole`: all hosts that may do so whenever they have room. Those that were and those that are look at once.
+        """
+        told = [*(host for host in changes.values() if host is not None), *sole]
+        bells = {self._keys.host_bell(name): None for name in [host.name for host in told] + list(self._sole)}
+        arguments: list[str | int] = [len(changes)]
         for queue, host in changes.items():
             arguments += queue, "" if host is None else f"{host.name}|{host.identity}"
+        for host in sole:
+            arguments += host.name, host.identity
+        self._sole = frozenset(host.name for host in sole)
         self._reserved_for |= {queue: host.name for queue, host in changes.items() if host is not None}
-        self._reader.expect_takers(self._reserved_for.values())
-        await leader.run("reserve", [self._keys.reserved, *bells], arguments)
+        self._reader.expect_takers({*self._reserved_for.values(), *self._sole})
+        await leader.run("reserve", [self._keys.reserved, self._keys.sole, *bells], arguments)

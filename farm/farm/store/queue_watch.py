@@ -125,7 +125,7 @@ class QueueWatch:
 
     def _take_keys(self, who: Registration) -> list[str]:
         keys, rq_keys = self._keys, self._rq_keys
-        names = [
+        return [
             keys.identities,
             keys.inbox(who.host, who.identity),
             keys.running(who.host, who.identity),
@@ -137,10 +137,8 @@ class QueueWatch:
             keys.reserved,
             keys.host(who.host),
             keys.bell,
+            *queue_keys(keys, rq_keys, self._queues),
         ]
-        for queue in self._queues:
-            names += rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue)
-        return names
 
     def _take_arguments(self, request: TakeRequest) -> list[str | int]:
         return [
@@ -155,6 +153,11 @@ class QueueWatch:
             *self._queues,
             *self._on_lost,
         ]
+
+
+def queue_keys(keys: Keys, rq_keys: RqKeys, queues: Sequence[str]) -> list[str]:
+    """What a script has to know of queues that it takes jobs from: three for each."""
+    return [key for queue in queues for key in (rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue))]
 
 
 def read_taken(reply: Sequence[Any]) -> Taken:

@@ -167,6 +167,7 @@ def _wrong_types(client: redis.Redis, keys: Keys, rq_keys: RqKeys, queues: Seque
         keys.bell: "list",
         keys.room: "list",
         keys.reserved: "hash",
+        keys.sole: "hash",
         rq_keys.queues: "set",
         rq_keys.workers: "set",
     }

@@ -2,13 +2,13 @@
 --
 -- KEYS   1 identities  2 hosts  3 host hash  4 load  5 desired  6 coordinator  7 campaign  8 inbox  9 running
 --        10 the bell of room  11 RQ worker hash  12 RQ worker executions  13 rq:suspended  14 processes  15 reserved
---        16 coordinator's bell
+--        16 coordinator's bell  17 sole
 -- ARGV   1 host  2 identity  3 TTL of the host hash  4 load  5 milliseconds that a won campaign lasts, 0 if this host
 --        does not campaign  6 now, ISO 8601  7 RQ worker state  8 TTL of the RQ worker hash  9 capacity
 --        10 how many parts of the list of processes follow, '' if that stays as it is  11… that list, flat (name, line),
 --        then the fields of the host hash, flat
 -- RETURN {0} if the lease is gone, else {1, leader ('' if none), campaign won 0/1, inbox length, suspended 0/1,
---        RQ worker record present 0/1, desired (flat), queues reserved for this host}
+--        RQ worker record present 0/1, desired (flat), queues reserved for this host, sole 0/1}
 --
 -- GUARANTEE  Renews only a lease that is current: after a refusal nothing was written, and the host must register anew.
 --            A lease that nobody took away is current however old it is: what it holds is still its own. Rings the bell
@@ -64,4 +64,5 @@ for i = 1, #reserved, 2 do
     own[#own + 1] = reserved[i]
   end
 end
-return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, desired.err and {} or desired, own }
+local is_sole = redis.pcall('HGET', KEYS[17], host) == identity and 1 or 0
+return { 1, leader, won, inbox, redis.call('EXISTS', KEYS[13]), has_worker, desired.err and {} or desired, own, is_sole }

@@ -25,6 +25,7 @@ local rq_prefix, counts_prefix, queues = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local on_lost_from = 9 + queues
 local places = { KEYS[6], KEYS[7], KEYS[8] }
 -- include start_jobs
+-- include take_waiting
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 'fenced' }
 end
@@ -45,35 +46,17 @@ if redis.call('EXISTS', KEYS[5]) == 1 then
   return { 'ok', 0, 0 }
 end
 
-local function read_room(most)
-  local host_hash = redis.pcall('HMGET', KEYS[10], 'capacity', 'state')
-  local placed = redis.call('LLEN', KEYS[2])
-  if host_hash.err or placed > 0 or host_hash[2] ~= 'available' then
-    return 0
-  end
-  return math.min(most, tonumber(host_hash[1] or '') or 0) - redis.call('HLEN', KEYS[3])
+local room, taken, is_any_left = 0, 0, false
+if redis.call('LLEN', KEYS[2]) == 0 then -- what was placed before comes first
+  room = math.min(room_of(KEYS[10], KEYS[3]), tonumber(ARGV[4]) - redis.call('HLEN', KEYS[3]))
 end
-
-local function take_from(queue, number)
-  local waiting = redis.call('LRANGE', KEYS[queue], '0', number - 1)
-  for _, id in ipairs(waiting) do
-    begin(id)
-  end
-  redis.call('LPOP', KEYS[queue], #waiting)
-  if redis.call('EXISTS', KEYS[queue + 1]) == 1 then
-    redis.pcall('ZREM', KEYS[queue + 2], unpack(waiting))
-  end
-  return #waiting
-end
-
-local room, taken, is_any_left = read_room(tonumber(ARGV[4])), 0, false
 for i = 0, queues - 1 do
   local queue = 12 + 3 * i
   local waiting = redis.pcall('LLEN', KEYS[queue])
   if type(waiting) == 'number' and waiting > 0 then
     local got = 0
     if room > taken and redis.pcall('HGET', KEYS[9], ARGV[9 + i]) == host .. '|' .. identity then
-      got = take_from(queue, math.min(room - taken, waiting))
+      got = take_from(KEYS[queue], KEYS[queue + 1], KEYS[queue + 2], math.min(room - taken, waiting), math.huge)
       taken = taken + got
     end
     if got < waiting then

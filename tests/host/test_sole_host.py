@@ -1,0 +1,60 @@
+"""A host whose queues no other serves takes their jobs by itself, also while it is busy."""
+
+from farm.keys import Keys
+from tests.host.test_reserved_queues import coordinator_of, standing_still
+from tests.support.farm import Farm
+from tests.support.waiting import wait_until
+
+KEYS = Keys()
+
+
+def wait_for_sole(farm: Farm, *names: str) -> None:
+    expected = {name.encode() for name in names}
+    wait_until(lambda: set(farm.redis.hkeys(KEYS.sole)) == expected, f"these hosts are sole: {names}")
+
+
+def test_a_backlog_is_worked_off_while_the_coordinator_stands_still(farm: Farm) -> None:
+    farm.host("one", processes=2)
+    wait_for_sole(farm, "one")
+
+    with standing_still(coordinator_of(farm)):
+        jobs = farm.enqueue_many("note", [(str(number),) for number in range(500)])
+        farm.wait_for(*jobs, timeout=40)
+
+    assert sorted(map(int, farm.notes())) == list(range(500))
+
+
+def test_long_jobs_follow_one_another_while_the_coordinator_stands_still(farm: Farm) -> None:
+    farm.host("one", processes=1)
+    wait_for_sole(farm, "one")
+
+    with standing_still(coordinator_of(farm)):
+        first, second = farm.enqueue("wait_for_go"), farm.enqueue("add", 1, 2)
+        farm.pid_of(first)
+        assert farm.waiting() == [second.id], "nothing is taken behind a job of which nothing is known"
+        farm.go()
+        assert farm.wait_for(second).return_value() == 3
+
+
+def test_a_second_host_takes_its_share_of_the_backlog(farm: Farm) -> None:
+    farm.host("one", processes=2)
+    wait_for_sole(farm, "one")
+    jobs = farm.enqueue_many("pause", [(0.02,)] * 800)
+
+    farm.host("two", processes=2)
+
+    wait_for_sole(farm)
+    farm.wait_for(*jobs, timeout=60)
+    assert {str(farm.fetch(job).worker_name) for job in jobs} == {"one", "two"}
+    for name in ("one", "two"):
+        assert not farm.redis.hlen(KEYS.running(name, farm.published(name)["identity"]))
+
+
+def test_each_host_with_queues_of_its_own_is_sole(farm: Farm) -> None:
+    farm.host("one", queues="p,q")
+    farm.host("two", queues="r")
+    wait_for_sole(farm, "one", "two")
+
+    with standing_still(coordinator_of(farm)):
+        jobs = [job for queue in "pqr" for job in farm.enqueue_many("add", [(1, 2)] * 30, queue=queue)]
+        farm.wait_for(*jobs, timeout=40)
