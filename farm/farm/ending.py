@@ -1,13 +1,13 @@
 """How one job ended: what is written of it in Redis, and what its host has to know of that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from farm.packed import pack
 
 
-@dataclass(slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, kw_only=True):
     """The end of one attempt at a job."""
 
     job_id: bytes
@@ -72,7 +72,7 @@ def pack_ending(  # noqa: PLR0913  so many facts has an ending
 def pack_plain_ending(
     lease: tuple[bytes, str],
     ttl: int,
-    times: tuple[str, str, float],
+    times: tuple[bytes, bytes, float],
     fields: Sequence[bytes],
     accepted: bytes,
     result: bytes,

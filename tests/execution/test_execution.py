@@ -320,7 +320,7 @@ def test_a_stop_amid_a_start_gives_back_what_it_brings_behind_what_was_held() ->
         pool.room, pool.dispatch = lambda depth: 10, lambda assignment, depth: False  # type: ignore[method-assign]
         execution.placed(2)
         await turns()
-        assert [one.job_id for one in execution.served().values()] == [b"a"]
+        assert [one.job_id for one in execution.leases.served().values()] == [b"a"]
 
         execution.accepting = False
         handing = asyncio.create_task(execution.hand_back_all())

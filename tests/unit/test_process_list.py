@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from farm.store.job_status import Progress
@@ -66,7 +67,10 @@ def test_a_process_is_told_with_its_job_and_nothing_of_it_is_decoded() -> None:
 
 
 def test_a_process_that_runs_many_side_by_side_is_told_with_the_oldest_and_how_many_more() -> None:
-    jobs = [replace(job(), job_id=b"%d" % number, token=f"{number}") for number in range(MAX_JOBS_LISTED + 5)]
+    jobs = [
+        msgspec.structs.replace(job(), job_id=b"%d" % number, token=f"{number}")
+        for number in range(MAX_JOBS_LISTED + 5)
+    ]
     processes = ProcessList()
     lines = processes.due(WHO, [process(3, *jobs)], (), now=100.0)
     processes.written(100.0)

@@ -62,7 +62,7 @@ class Audit:
 
         Raises HostFenced and redis-py's errors.
         """
-        served, listed = self._execution.served(), {lease.token for lease in leases.values()}
+        served, listed = self._execution.leases.served(), {lease.token for lease in leases.values()}
         before, self._unlisted = self._unlisted, served.keys() - listed
         missing = [served[token] for token in before & self._unlisted]
         if not missing:
@@ -76,16 +76,16 @@ class Audit:
         )
         for one in missing:
             if not held[one.job_id] or wanted[one.job_id].token != one.token:
-                self._execution.drop(one.token)
+                self._execution.leases.drop(one.token)
 
     def disown_unknown(self, leases: Mapping[bytes, Lease]) -> None:
         """Makes the host give up what it did not know of at the last audit either."""
-        before, self._unknown = self._unknown, self._execution.unknown(lease.token for lease in leases.values())
+        before, self._unknown = self._unknown, self._execution.leases.unknown(lease.token for lease in leases.values())
         stray = [(job_id, lease) for job_id, lease in leases.items() if lease.token in before & self._unknown]
         if stray:
             _logger.warning("Redis lost outcomes that it had accepted; jobs that only seem to run here: %d", len(stray))
             stray.sort(key=lambda item: item[1].sequence)
-            self._execution.disown([_assignment(job_id, lease) for job_id, lease in stray])
+            self._execution.leases.disown([_assignment(job_id, lease) for job_id, lease in stray])
 
 
 def _assignment(job_id: bytes, lease: Lease) -> Assignment:

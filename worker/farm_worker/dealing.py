@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from farm.store.started import StartedJob
@@ -12,6 +12,7 @@ from farm_worker.durations import Durations
 from farm_worker.held import Held
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
+from farm_worker.pool.process import ProcessHandle
 
 
 class Dealing:
@@ -32,6 +33,15 @@ class Dealing:
     def assign(self, job: StartedJob) -> Assignment:
         """The job as the pool takes it."""
         return assign(job, self.durations.of(job.queue, job.called))
+
+    @property
+    def processes(self) -> Sequence[ProcessHandle]:
+        """Of the pool."""
+        return self._pool().processes
+
+    def dealt(self) -> Iterator[Assignment]:
+        """Those that processes have."""
+        return (one for process in self.processes for one in process.assignments)
 
     def hold(self, started: Sequence[StartedJob]) -> None:
         """They are to be dealt, after those that are held."""
@@ -56,7 +66,7 @@ class Dealing:
 
     def oldest(self) -> float:
         """Monotonic seconds: when the first of those was started, or sent to a process, that have not begun."""
-        unread = min((process.unread_since() for process in self._pool().processes), default=inf)
+        unread = min((process.unread_since() for process in self.processes), default=inf)
         return min(unread, self.held.oldest())
 
     def take_late(self, now: float) -> list[Assignment]:

@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from farm_worker.prefetch import is_long
+
 LATEST = 8
 """Jobs of a queue that tell what its next ones may be like."""
 
@@ -11,7 +13,7 @@ MOST_KEPT = 1000
 
 _MEMORY_SECONDS = 10.0
 _JUMP = 4.0
-"""So many times what was expected is no accident of the moment."""
+"""So many times what was expected, and so long that nothing may wait behind it, is no accident of the moment."""
 _RISE, _FALL = 0.5, 0.1
 
 
@@ -26,7 +28,11 @@ class Duration:
 
     def observe(self, taken: float) -> None:
         """Another one took so long."""
-        self.seconds += (_RISE if taken > _JUMP * self.seconds else _FALL) * (taken - self.seconds)
+        most = _JUMP * self.seconds
+        if taken > most and is_long(taken):
+            self.seconds += _RISE * (taken - self.seconds)
+        else:
+            self.seconds += _FALL * (min(taken, most) - self.seconds)
         if self.undisturbed == 0:
             self.undisturbed = taken
         weight = _RISE if taken < self.undisturbed else _FALL
@@ -92,4 +98,4 @@ class _Queue:
         return duration
 
     def slowest(self) -> float:
-        return max((self.functions[function].seconds for function in self.latest), default=0.0)
+        return max((self.functions[function].seconds for function in {*self.latest}), default=0.0)

@@ -7,8 +7,7 @@ Redis answered, so after a lost reply it is sent again and changes nothing twice
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 
 from farm.ending import Ending
 from farm.errors import HostFenced
@@ -19,10 +18,11 @@ from farm.store.started import StartedJob
 from farm_worker import prefetch
 from farm_worker.contact import Contact
 from farm_worker.dealing import Dealing
-from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, lost_ending, spared
+from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, spared
 from farm_worker.hand_back import HandBack
 from farm_worker.job_log import JobLog
 from farm_worker.job_stops import JobStops
+from farm_worker.leases import Leases
 from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
@@ -58,7 +58,8 @@ class Execution:
         self.durations = self._dealing.durations
         self.is_short = self._dealing.is_short
         self._back = HandBack(store, self.contact, self.refused)
-        self._starts = Starts()
+        self.starts = Starts()
+        """From the inbox, and from the queues of a sole host."""
         self._failures = 0
         self._wake = asyncio.Event()
         self.stirred = asyncio.Event()
@@ -66,6 +67,8 @@ class Execution:
         self.stops = JobStops(lambda: self.pool, self._held, self._outcomes, self._wake)
         self.taking = Taking(self._idle_room)
         """From reserved queues."""
+        requests = self.starts, self.taking
+        self.leases = Leases(self._dealing, self._outcomes, self._back, requests, self._wake)
 
     def attach(self, pool: Pool) -> None:
         """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
@@ -88,7 +91,7 @@ class Execution:
         self.taking.end_lent()
         self._held.take_all()
         self._back.begin(None)
-        self._starts.forget()
+        self.starts.forget()
         return self._outcomes.give_up()
 
     @property
@@ -116,7 +119,7 @@ class Execution:
 
     def placed(self, inbox: int, *, is_news: bool = True) -> None:
         """The inbox has this many ids, says a beat or the bell. Else than `is_news`, maybe since the last exchange."""
-        self._starts.placed(inbox, is_news=is_news)
+        self.starts.placed(inbox, is_news=is_news)
         self.taking.look()
         if inbox:
             self.stirred.set()
@@ -126,12 +129,12 @@ class Execution:
     @property
     def inbox(self) -> int:
         """Ids in the inbox, as far as this host knows."""
-        return self._starts.inbox
+        return self.starts.inbox
 
     def serve_alone(self, is_sole: bool) -> None:
         """Redis says whether this host is sole: no other serves its queues."""
         self._dealing.is_sole = is_sole
-        if self._starts.told(is_sole):
+        if self.starts.told(is_sole):
             self._wake.set()
 
     @property
@@ -169,7 +172,7 @@ class Execution:
         self.stirred.set()
         if len(self._back):
             self._wake.set()
-        if self._starts.is_sole and self._idle_room() <= 0:  # it may have left some
+        if self.starts.is_sole and self._idle_room() <= 0:  # it may have left some
             self._look_at_queues()
 
     @property
@@ -183,7 +186,7 @@ class Execution:
         return peak
 
     def wake(self) -> None:
-        """Something changed: a process is ready, a job ended."""
+        """Something changed: a process is ready, or jobs run beside each other."""
         self._look_at_queues()
         self.taking.look()
 
@@ -226,40 +229,10 @@ class Execution:
                 self.stirred.set()
             self.stirred.set()
 
-    def unknown(self, tokens: Iterable[str]) -> set[str]:
-        """Those of leases that nobody here works on, and that no exchange under way can be about to bring."""
-        known = self.served().keys() | self._back.tokens() | set(self._outcomes.tokens())
-        under_way = (*self.taking.under_way, *([self._starts.batch.name] if self._starts.batch else ()))
-        return {token for token in tokens if token not in known and not token.startswith(under_way)}
-
-    def served(self) -> dict[str, Assignment]:
-        """Token → job, of all that processes have or are to get."""
-        return {one.token: one for one in chain(self._dealt(), self._held)}
-
-    def drop(self, token: str) -> None:
-        """Redis gave this job to others, or knows nothing of it: it ends here, and nothing is said of it."""
-        for process in self.pool.processes:
-            if any(one.token == token for one in process.assignments):
-                self._held.put_first(process.take_back())
-                for begun in process.running:
-                    if begun.token == token:
-                        process.stop(begun, Reason.LEASE_LOST)
-        self._held.drop(token)
-        self._wake.set()
-
-    def disown(self, assignments: Sequence[Assignment]) -> None:
-        """Leases that nothing is known of: the jobs run again, but for those that must not run twice."""
-        for assignment in assignments:
-            if assignment.must_not_run_twice:
-                self._outcomes.add(lost_ending(assignment))
-            else:
-                self._back.add(assignment)
-        self._wake.set()
-
     async def hand_back(self, assignments: Sequence[Assignment], *, with_inbox: bool, counted_as: str = "") -> None:
         """Gives back leases, and all that is in the inbox if so asked. No attempt is counted."""
         if await self._back.give(assignments, with_inbox=with_inbox, counted_as=counted_as) and with_inbox:
-            self._starts.inbox = 0
+            self.starts.inbox = 0
 
     def keep_outcomes(self) -> None:
         """Redis can't be told now: how jobs ended must outlive this host."""
@@ -273,7 +246,7 @@ class Execution:
             await self._start_is_over(back)
             back += self._dealing.take_all()
             if await self._back.give_all(back, counted_as=counted_as):
-                self._starts.inbox = 0
+                self.starts.inbox = 0
         finally:
             self._wake.set()
 
@@ -287,7 +260,7 @@ class Execution:
             await self.contact.wait()
         self.pool.hearing.hear()
         self._deal_held()
-        await self._back.give_waiting(self._dealt())
+        await self._back.give_waiting(self._dealing.dealt())
         who, finish = self._who, self._outcomes.next_batch()
         start = self._next_start(ended=finish is not None)
         if who is None or (finish is None and start is None):
@@ -308,10 +281,6 @@ class Execution:
         # A suspended farm leaves the inbox as it is: asking again at once would go on for as long.
         return bool((finish and self.inbox) or len(self._outcomes) or exchange.started or exchange.dropped)
 
-    def _dealt(self) -> Iterator[Assignment]:
-        """Those that processes have."""
-        return (one for process in self.pool.processes for one in process.assignments)
-
     def _put_back(self, assignment: Assignment, ending: Ending | None, *, drained: bool) -> None:
         """It did not end by itself: what is to be written of it, or None if it runs again."""
         if ending is not None:
@@ -323,7 +292,8 @@ class Execution:
     def _outcomes_added(self) -> None:
         if self._failures or self.contact.lost:
             self.keep_outcomes()
-        self.wake()
+        self._wake.set()
+        self.taking.look()
 
     def refused(self, who: Registration) -> None:
         """This registration was given up. Of one that this host has left behind already that is no news."""
@@ -333,13 +303,13 @@ class Execution:
     async def _start_is_over(self, back: Sequence[Assignment]) -> None:
         """A start under way takes jobs that stood behind those of `back`: they go back together, else out of order."""
         try:
-            await self._starts.over()
+            await self.starts.over()
         except asyncio.CancelledError:
             self._back.add(*back)
             raise
 
     def _look_at_queues(self) -> None:
-        self._starts.look_at_queues()
+        self.starts.look_at_queues()
         self._wake.set()
 
     def _idle_room(self) -> int:
@@ -350,7 +320,7 @@ class Execution:
         return max(0, min(free - len(self._held) - self.inbox, self.allowance - self.unsettled))
 
     def _next_start(self, *, ended: bool) -> StartBatch | None:
-        starts = self._starts
+        starts = self.starts
         may_bring = starts.may_bring(ended=ended, has_work_ahead=self.has_work_ahead)
         if starts.batch is None and may_bring and self.accepting:
             if (room := self._room(time.monotonic())) > 0:
@@ -368,7 +338,7 @@ class Execution:
                 self._job_log.ended(ending, answer)
             self.finished_jobs += len(finish.endings)
             self._outcomes.answered()
-        self._starts.answered(exchange)
+        self.starts.answered(exchange)
         self._hold(exchange.started)
         self._deal_held()
 
@@ -384,7 +354,7 @@ class Execution:
     @property
     def waits_since(self) -> float:
         """Monotonic seconds: when the first of those that wait here was sent to a process, or seen in the inbox."""
-        return min(self._dealing.oldest(), self._starts.waits_since)
+        return min(self._dealing.oldest(), self.starts.waits_since)
 
     def is_any_late(self, now: float) -> bool:
         """Whether a job was dealt and not begun in time."""

@@ -93,6 +93,8 @@ class Heartbeat:
         self._least_seconds = LEAST_BEAT_SECONDS
         self._record_after = settings.lease.heartbeat_interval
         self._published_prefetch = 0
+        self._most_prefetch = 0
+        """That was wanted since the last beat."""
         self._contact = execution.contact
         self._contact.on_loss = self.hurry
         self._is_refused = False
@@ -110,11 +112,13 @@ class Heartbeat:
     def note_jobs(self) -> None:
         """Jobs ended: if that allows for a markedly different prefetch, the coordinator should know soon.
 
-        A smaller difference counts while jobs wait here already: then all that may wait does.
+        A smaller difference counts while jobs wait here already, as then all that may wait does. On a sole host less is
+        placed, if anything, and it decides itself how much less it takes.
         """
         wanted, known = self._prefetch(), self._published_prefetch
+        self._most_prefetch = max(self._most_prefetch, wanted)
         tolerated = 1.5 if self._execution.has_work_ahead else 2.0
-        if wanted > tolerated * known or tolerated * wanted < known:
+        if wanted > tolerated * known or (tolerated * wanted < known and not self._is_sole):
             self._hurry.set()
 
     async def run(self, who: Callable[[], Registration], on_answer: Callable[[BeatAnswer], None]) -> None:
@@ -148,8 +152,8 @@ class Heartbeat:
     async def _beat(self, who: Registration) -> BeatAnswer:
         self._hurry.clear()
         await self._measure()
+        self._published_prefetch = self._prefetch_until_next()
         await self._decide()
-        self._published_prefetch = self._prefetch()
         record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
         record["idle_processes"] = min(self._execution.pool.idle_target, self._execution.pool.slots)
         asked_at = clock()
@@ -218,7 +222,7 @@ class Heartbeat:
                 # it is the first job that brings up a process.
                 slots=pool.capable if pool.idle_target else pool.slots,
                 busy=pool.running,
-                prefetch=self._prefetch(),
+                prefetch=self._published_prefetch,
                 peak=self._execution.take_peak(),
                 user_load=self._users_load,
                 error=error,
@@ -279,6 +283,16 @@ class Heartbeat:
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())
         return prefetch.prefetch(expected, self._execution.pool.capable)
+
+    def _prefetch_until_next(self) -> int:
+        """A sole host decides with each request how much it takes: what it publishes is the most that this may be."""
+        wanted, most = self._prefetch(), self._most_prefetch
+        self._most_prefetch = wanted
+        return max(wanted, most) if self._is_sole else wanted
+
+    @property
+    def _is_sole(self) -> bool:
+        return self._execution.starts.is_sole
 
     def _rq_state(self) -> str:
         if self.state.state == "starting":

@@ -67,7 +67,7 @@ class Orders:
 
     def _stop(self, job_id: str, execution_id: str | None = None) -> None:
         """`execution_id`: only if this attempt of the job is the one that is here."""
-        is_here = execution_id is None or execution_id in self._execution.served()
+        is_here = execution_id is None or execution_id in self._execution.leases.served()
         stopped = is_here and self._execution.stops.stop(_bytes(job_id))
         _logger.info("asked to stop job %s: %s", job_id, "stopped" if stopped else "it does not run here")
 

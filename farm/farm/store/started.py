@@ -1,13 +1,13 @@
 """A job that a host started: what the scripts return of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from farm.packed import unpack_hash
 
 
-@dataclass(slots=True)
-class StartedJob:
+class StartedJob(msgspec.Struct):
     """A job whose lease this host now holds."""
 
     job_id: bytes

@@ -1,7 +1,8 @@
 """One job that was given to a process."""
 
-from dataclasses import dataclass
 from math import inf
+
+import msgspec
 
 from farm.packed import unpack_hash
 from farm.store.job_status import Progress
@@ -13,8 +14,7 @@ READING_SECONDS = 20.0
 """Longer than a process asks Redis for a payload, see `pool.payload`: it says itself that it could not get it."""
 
 
-@dataclass(slots=True)
-class Assignment:
+class Assignment(msgspec.Struct):
     """A started job, as the host handed it to the pool, and what the pool knows about it since."""
 
     job_id: bytes
