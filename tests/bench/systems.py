@@ -49,6 +49,8 @@ class System:
 
     producer_only: bool = False
     """Whether it differs from another only in what enqueues."""
+    is_bare: bool = False
+    """Whether it is no job system, but the same work with nothing in between: what the others can come near to."""
 
     @property
     def ours(self) -> bool:
@@ -79,22 +81,28 @@ SYSTEMS: tuple[System, ...] = (
     System("taskiq", "taskiq_peer", "taskiq", share=0.4, slow_modes={"fast": 0.6}),
     System("streaq", "streaq_peer", "streaq", share=0.2),
     System("arq", "arq_peer", "arq", share=0.002, slow_modes={"quick": 0.05, "many": 0.01}),
+    System("bare", "bare_peer", "rq", is_bare=True),
 )
 
 
 def any_system(system: System) -> bool:
-    """All of them."""
-    return True
+    """All job systems."""
+    return not system.is_bare
 
 
 def has_workers(system: System) -> bool:
     """Whether its workers are its own."""
+    return not system.producer_only and not system.is_bare
+
+
+def has_processes(system: System) -> bool:
+    """As `has_workers`, and the bare work beside them."""
     return not system.producer_only
 
 
 def enqueues_its_own_way(system: System) -> bool:
     """Of those that plain rq enqueues for, `rq worker` stands for all."""
-    return not system.producer_only and system.kind in ("", "client", "fork")
+    return has_workers(system) and system.kind in ("", "client", "fork")
 
 
 def is_this_project(system: System) -> bool:

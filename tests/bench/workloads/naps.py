@@ -2,7 +2,7 @@
 
 from tests.bench.peers.adapter import MANY
 from tests.bench.stage import stage
-from tests.bench.systems import System
+from tests.bench.systems import System, has_processes
 from tests.bench.workload import Figure, Figures, Scale, Workload
 from tests.bench.workloads.rates import drain, whole_span
 
@@ -25,5 +25,6 @@ WORKLOAD = Workload(
     "offers): share of the ideal",
     figures=(Figure("share", "share of ideal", 3, ratio=True),),
     turn=turn,
+    takes_part=has_processes,
     modes=("many",),
 )
