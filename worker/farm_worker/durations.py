@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 
 from farm_worker.prefetch import is_long
 
@@ -44,6 +45,9 @@ class Durations:
 
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
+        self._expected: float | None = None
+        """As it was computed last; good until something is observed, or forgotten."""
+        self._expected_until = -inf
 
     def observe(self, queue: str, function: bytes, seconds: float, now: float) -> None:
         """A job of `queue` took this long. `function`: what it says that it calls, empty if it says nothing."""
@@ -74,10 +78,15 @@ class Durations:
 
     def expected(self, now: float) -> float | None:
         """Seconds that the next job takes, by the slowest of the latest of each queue; None if none was seen lately."""
-        lately = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
-        return max((queue.slowest() for queue in lately), default=None)
+        if now >= self._expected_until:
+            lately = [queue for queue in self._queues.values() if now - queue.seen_at < _MEMORY_SECONDS]
+            self._expected = max((queue.slowest() for queue in lately), default=None)
+            self._expected_until = min((queue.seen_at for queue in lately), default=inf) + _MEMORY_SECONDS
+        return self._expected
 
     def _queue(self, name: str) -> "_Queue":
+        """For something that is observed of it."""
+        self._expected_until = -inf
         known = self._queues.get(name)
         if known is None:
             known = self._queues[name] = _Queue()
