@@ -79,7 +79,7 @@ def test_it_tells_the_host_of_the_job_that_came_and_then_runs_it(
 
     said = child.receive(Watched)
     assert (said.sequence, said.kind, said.came, said.begun) == (sequence, "answered", True, True)
-    assert said.reply[3][0] == job_id.encode()
+    assert said.reply[4][0] == job_id.encode()
     outcome = child.receive(Outcome)
     assert (outcome.sequence, value(outcome)) == (sequence, 3)
     assert child.peek() == 0
@@ -113,7 +113,7 @@ def test_all_that_came_after_the_first_job_is_the_hosts_to_deal(
 
     said = child.receive(Watched)
 
-    assert [job[0].decode() for job in said.reply[3:]] == ids
+    assert [job[0].decode() for job in said.reply[4:]] == ids
     assert said.begun
     assert value(child.receive(Outcome)) == 2
     assert child.at_rest
@@ -128,7 +128,7 @@ def test_a_job_that_was_lost_before_is_left_to_the_host(
 
     said = child.receive(Watched)
 
-    assert said.reply[3][0] == job_id.encode()
+    assert said.reply[4][0] == job_id.encode()
     assert not said.begun
     assert child.run(queue.enqueue("jobs_under_test.add", 2, 2)).kind == "finished"
 

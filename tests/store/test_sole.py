@@ -210,6 +210,21 @@ def test_hosts_that_are_sole_and_those_that_were_are_told(sole: str, redis_clien
     assert not redis_client.exists(KEYS.sole)
 
 
+def test_a_host_that_is_sole_as_before_is_not_told_again(sole: str, redis_client: redis.Redis) -> None:
+    plant_host(redis_client, "b", queues="other")
+
+    async def work(client: redis.asyncio.Redis) -> None:
+        placement = PlacementStore(client, KEYS, RQ_KEYS)
+        first, second = (await placement.survey()).hosts
+        await placement.reserve(leader(client), {}, [first])
+        redis_client.delete(KEYS.host_bell("a"))
+        await placement.reserve(leader(client), {}, [first, second])
+
+    call(sole, work)
+    assert not redis_client.exists(KEYS.host_bell("a"))
+    assert redis_client.lrange(KEYS.host_bell("b"), 0, -1) == [b"reserved"]
+
+
 def test_who_leads_no_more_says_nothing(sole: str, redis_client: redis.Redis) -> None:
     lead(redis_client, "2:token:another")
     plant_host(redis_client, "b", queues="other")

@@ -87,6 +87,15 @@ def rung(client: redis.Redis) -> bool:
     return client.llen(KEYS.bell) > 0
 
 
+@pytest.mark.parametrize(("may_hold", "waits"), [(1, True), (2, False), (3, False)])
+def test_a_host_is_told_whether_it_left_any(
+    reserved: str, redis_client: redis.Redis, may_hold: int, waits: bool
+) -> None:
+    plant_jobs(redis_client, "default", "1", "2")
+
+    assert take(reserved, may_hold).waits is waits
+
+
 def test_a_host_takes_from_the_head_and_starts_in_the_same_exchange(reserved: str, redis_client: redis.Redis) -> None:
     plant_jobs(redis_client, "default", "1", "2", "3")
 

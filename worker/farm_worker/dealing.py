@@ -13,19 +13,19 @@ from farm_worker.held import Held
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.pool import Pool
 from farm_worker.pool.process import ProcessHandle
+from farm_worker.starts import Starts
 
 
 class Dealing:
     """Between the inbox and the pool: short jobs are dealt in advance, long ones when a process idles."""
 
-    def __init__(self, pool: Callable[[], Pool]) -> None:
+    def __init__(self, pool: Callable[[], Pool], starts: Starts) -> None:
         """`pool`: asked for whenever it is needed, as it comes later."""
         self._pool = pool
+        self._starts = starts
         self.held = Held()
         self.durations = Durations()
         """Of jobs that ended here."""
-        self.is_sole = False
-        """Nothing is placed here in advance: what may wait in the inbox waits at the processes."""
         self.is_short = asyncio.Event()
         """Set while what is placed is news. If not, it is asked for when the next outcomes are told."""
         self.is_short.set()
@@ -79,4 +79,5 @@ class Dealing:
         return [*self._pool().take_back(None), *self.held.take_all()]
 
     def _depth(self, now: float) -> int:
-        return prefetch.depth(self.durations.expected(now), has_inbox=not self.is_sole)
+        # On a sole host nothing is placed in advance: what may wait in the inbox waits at the processes.
+        return prefetch.depth(self.durations.expected(now), has_inbox=not self._starts.is_sole)

@@ -53,13 +53,13 @@ class Execution:
         self._pool: Pool | None = None
         self._who: Registration | None = None
         self._outcomes = outcomes
-        self._dealing = Dealing(lambda: self.pool)
+        self.starts = Starts()
+        """From the inbox, and from the queues of a sole host."""
+        self._dealing = Dealing(lambda: self.pool, self.starts)
         self._held = self._dealing.held
         self.durations = self._dealing.durations
         self.is_short = self._dealing.is_short
         self._back = HandBack(store, self.contact, self.refused)
-        self.starts = Starts()
-        """From the inbox, and from the queues of a sole host."""
         self._failures = 0
         self._wake = asyncio.Event()
         self.stirred = asyncio.Event()
@@ -133,9 +133,13 @@ class Execution:
 
     def serve_alone(self, is_sole: bool) -> None:
         """Redis says whether this host is sole: no other serves its queues."""
-        self._dealing.is_sole = is_sole
         if self.starts.told(is_sole):
             self._wake.set()
+
+    def look_at_queues(self) -> None:
+        """Jobs may wait there, and there may be room for them: a sole host asks."""
+        self.starts.look_at_queues()
+        self._wake.set()
 
     @property
     def who(self) -> Registration | None:
@@ -172,8 +176,6 @@ class Execution:
         self.stirred.set()
         if len(self._back):
             self._wake.set()
-        if self.starts.is_sole and self._idle_room() <= 0:  # it may have left some
-            self._look_at_queues()
 
     @property
     def allowance(self) -> int:
@@ -187,7 +189,7 @@ class Execution:
 
     def wake(self) -> None:
         """Something changed: a process is ready, or jobs run beside each other."""
-        self._look_at_queues()
+        self.look_at_queues()
         self.taking.look()
 
     def outcomes_arrived(self, outcomes: Sequence[tuple[Assignment, Outcome]]) -> None:
@@ -307,10 +309,6 @@ class Execution:
         except asyncio.CancelledError:
             self._back.add(*back)
             raise
-
-    def _look_at_queues(self) -> None:
-        self.starts.look_at_queues()
-        self._wake.set()
 
     def _idle_room(self) -> int:
         """How many jobs would begin at once, if they came now."""

@@ -74,6 +74,8 @@ class Reservations:
             while queue in self._queues:
                 await taking.until_idle()
                 taken = await self._take(watch)
+                if taken is not None and taken.waits:
+                    self._execution.look_at_queues()
                 if taken is None or (taken.came and not taken.count):
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

@@ -47,8 +47,8 @@ class PlacementStore:
         self._rq_keys = rq_keys
         self._reserved_for: dict[str, str] = {}
         """Queue → name of the host, as said here."""
-        self._sole: frozenset[str] = frozenset()
-        """Names of the hosts that are, as said here."""
+        self._sole: frozenset[tuple[str, str]] = frozenset()
+        """Names and identities of the hosts that are, as said here."""
 
     async def survey(self) -> Survey:
         """The farm now. Raises redis-py's errors."""
@@ -89,16 +89,17 @@ class PlacementStore:
     ) -> None:
         """Says which host takes the next jobs of a queue by itself; None: no host does. Raises NotLeader.
 
-        `sole`: all hosts that may do so whenever they have room. Those that were and those that are look at once.
+        `sole`: all hosts that may do so whenever they have room. Those that become it, or are it no more, look at once.
         """
-        told = [*(host for host in changes.values() if host is not None), *sole]
-        bells = {self._keys.host_bell(name): None for name in [host.name for host in told] + list(self._sole)}
+        names = frozenset((host.name, host.identity) for host in sole)
+        told = {name for name, _ in self._sole ^ names} | {host.name for host in changes.values() if host is not None}
+        bells = [self._keys.host_bell(name) for name in sorted(told)]
         arguments: list[str | int] = [len(changes)]
         for queue, host in changes.items():
             arguments += queue, "" if host is None else f"{host.name}|{host.identity}"
         for host in sole:
             arguments += host.name, host.identity
-        self._sole = frozenset(host.name for host in sole)
+        self._sole = names
         self._reserved_for |= {queue: host.name for queue, host in changes.items() if host is not None}
-        self._reader.expect_takers({*self._reserved_for.values(), *self._sole})
+        self._reader.expect_takers({*self._reserved_for.values(), *(name for name, _ in names)})
         await leader.run("reserve", [self._keys.reserved, self._keys.sole, *bells], arguments)

@@ -42,6 +42,8 @@ class Taken:
     """Whether there was anything in the queue."""
     count: int = 0
     """Ids that were taken; some of them may not have been jobs that can be started."""
+    waits: bool = False
+    """Whether jobs were left in the host's queues."""
     started: Sequence[StartedJob] = ()
     fenced: bool = False
 
@@ -164,8 +166,8 @@ def read_taken(reply: Sequence[Any]) -> Taken:
     """What the script returned."""
     if reply[0] == b"fenced":
         return Taken(fenced=True)
-    _, count, _, *jobs = reply
-    return Taken(count=int(count), started=[read_started(job) for job in jobs])
+    _, count, waits, _, *jobs = reply
+    return Taken(count=int(count), waits=bool(waits), started=[read_started(job) for job in jobs])
 
 
 def checked(taken: Taken, who: Registration, *, came: bool) -> Taken:

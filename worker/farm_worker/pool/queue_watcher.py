@@ -80,5 +80,5 @@ def _plain_job(watch: Watch, reply: list[Any]) -> RunJob | None:
     )
 
 
-_BEFORE_JOBS = 3
+_BEFORE_JOBS = 4
 """What `take.lua` says before the jobs."""

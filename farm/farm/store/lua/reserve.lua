@@ -17,10 +17,10 @@ for i = 3, after_queues - 1, 2 do
 end
 redis.call('EXPIRE', KEYS[2], 86400)
 redis.call('DEL', KEYS[3])
-if ARGV[after_queues] then
-  redis.call('HSET', KEYS[3], unpack(ARGV, after_queues))
-  redis.call('EXPIRE', KEYS[3], 86400)
+for i = after_queues, #ARGV, 2 do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
 end
+redis.call('EXPIRE', KEYS[3], 86400)
 for i = 4, #KEYS do
   redis.pcall('LPUSH', KEYS[i], 'reserved')
   redis.pcall('LTRIM', KEYS[i], 0, 0)

@@ -7,7 +7,7 @@
 --        token  4 how many jobs the host may then hold; 0 takes nothing, and never will under this name
 --        5 which of the host's requests for jobs this is  6 RQ's prefix  7 prefix of the counts  8 number of queues, n
 --        9… their names, in the host's own order; then ON_LOST of this host; then queue, its ON_LOST, …
--- RETURN {'fenced'} or {'ok', taken, dropped, jobs…}, the jobs as from `start.lua`
+-- RETURN {'fenced'} or {'ok', taken, 1 if jobs were left, dropped, jobs…}, the jobs as from `start.lua`
 --
 -- GUARANTEE  As `place` and `start` in one: an id moves in one step and in the queue's order, after all that was placed
 --            before; a host never holds more than its published capacity; nothing moves while RQ is suspended or the
@@ -33,17 +33,17 @@ local name = 'take' .. ARGV[5]
 local receipt = redis.call('HGET', KEYS[4], name)
 local ids = ids_of(receipt)
 if ids then
-  return { 'ok', #ids, 0, unpack(repeated(KEYS[3], ids)) }
+  return { 'ok', #ids, 1, 0, unpack(repeated(KEYS[3], ids)) }
 end
 if receipt and string.sub(receipt, 1, 24) > batch then
-  return { 'ok', 0, 0 }
+  return { 'ok', 0, 0, 0 }
 end
 if ARGV[4] == '0' then
   keep_ids(KEYS[4], name)
-  return { 'ok', 0, 0 }
+  return { 'ok', 0, 0, 0 }
 end
 if redis.call('EXISTS', KEYS[5]) == 1 then
-  return { 'ok', 0, 0 }
+  return { 'ok', 0, 0, 0 }
 end
 
 local room, taken, is_any_left = 0, 0, false
@@ -69,4 +69,4 @@ keep_started(KEYS[3], KEYS[4], name)
 if is_any_left or (taken > 0 and taken >= room) then
   ring(KEYS[11])
 end
-return { 'ok', taken, dropped, unpack(started_jobs) }
+return { 'ok', taken, is_any_left and 1 or 0, dropped, unpack(started_jobs) }
