@@ -42,8 +42,8 @@ class Meter:
     __slots__ = ("_begun", "_wall")
 
     def __init__(self) -> None:
-        self._wall = time.monotonic()
-        self._begun = _recent(self._wall)
+        self._wall = now = time.monotonic()
+        self._begun = _latest if now - _latest.at <= RESOLUTION_SECONDS else _read_anew(now)
 
     def read(self) -> Usage:
         """What was used since."""
@@ -59,10 +59,9 @@ class Meter:
 _latest = _Reading(-math.inf, 0.0, 0.0)
 
 
-def _recent(now: float) -> _Reading:
+def _read_anew(now: float) -> _Reading:
     global _latest  # noqa: PLW0603 - one process, one CPU time
-    if now - _latest.at > RESOLUTION_SECONDS:
-        _latest = _read(now)
+    _latest = _read(now)
     return _latest
 
 

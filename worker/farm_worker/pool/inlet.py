@@ -146,11 +146,14 @@ class Inlet:
 
     def _job_of(self, token: int) -> RunJob | None:
         """None for a watch that brought nothing, and at the end."""
-        while (message := self.receive()) is not None:
+        messages = self._messages
+        while (message := messages.popleft() if messages else self.receive()) is not None:
+            if isinstance(message, RunJob) and message.sequence == token:
+                return message
             if not isinstance(message, _HAS_TOKEN) or message.sequence > token:
                 raise ProtocolError(f"got the token of job {token} before its frame: {message!r:.200}")
-            if message.sequence == token:
-                return message if isinstance(message, RunJob) else self._end_watch(message)
+            if isinstance(message, Watch) and message.sequence == token:
+                return self._end_watch(message)
         return None
 
     def _end_watch(self, watch: Watch) -> RunJob | None:

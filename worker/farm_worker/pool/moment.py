@@ -1,17 +1,23 @@
 """A moment of an attempt as it is written: in Unix seconds for the scripts, and as RQ writes dates."""
 
-from functools import lru_cache
-
 from farm.records import iso
+
+_latest = (-1, b"", b"")
+"""A second, and what all its moments begin with: most that are written are of the same one. Threads replace it whole."""
 
 
 def written(seconds: float) -> tuple[bytes, bytes]:
     """Both of a moment after 1970, to the microsecond. `seconds`: Unix time."""
-    microseconds = b"%d" % round(seconds * 1_000_000)
-    second, fraction = microseconds[:-6], microseconds[-6:]
-    return second + b"." + fraction, _date(second) + fraction + b"Z"
+    second, microsecond = divmod(round(seconds * 1_000_000), 1_000_000)
+    number, text, date = _latest
+    if number != second:
+        _, text, date = _begin(second)
+    fraction = b"%06d" % microsecond
+    return text + fraction, date + fraction + b"Z"
 
 
-@lru_cache(maxsize=4)  # as in `records`: what is written within one second has most of it in common
-def _date(second: bytes) -> bytes:
-    return iso(f"{second.decode()}000000").removesuffix("000000Z").encode()
+def _begin(second: int) -> tuple[int, bytes, bytes]:
+    global _latest  # noqa: PLW0603 - as there is one clock
+    date = iso(f"{second}000000").encode().removesuffix(b"000000Z")
+    _latest = latest = (second, b"%d." % second, date)
+    return latest
