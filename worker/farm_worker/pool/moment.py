@@ -3,7 +3,7 @@
 from farm.records import iso
 
 _latest = (-1, b"", b"")
-"""A second, and what all its moments begin with: most that are written are of the same one. Threads replace it whole."""
+"""A second, and what all its moments begin with: most that are written are of the latest. Threads replace it whole."""
 
 
 def written(seconds: float) -> tuple[bytes, bytes]:
