@@ -23,7 +23,7 @@ def _this_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _quarantine(redis_client: redis.Redis) -> None:
     """`mended`, which can be read by now, and `broken`, which cannot."""
-    redis_client.zadd(KEYS.quarantine, {"mended": now(redis_client) - 65.3, "broken": now(redis_client)})
+    redis_client.zadd(KEYS.quarantine, {"mended": now(redis_client) - 3930, "broken": now(redis_client)})
     redis_client.hset(KEYS.quarantine_reasons, mapping={"mended": "it lacked a queue", "broken": "it has no data"})
     redis_client.hset(RQ_KEYS.job("mended"), mapping={"status": "queued", "origin": "calls", "data": b"\x80" * 300})
     redis_client.hset(RQ_KEYS.job("broken"), mapping={"status": "queued", "origin": "calls"})
@@ -38,7 +38,7 @@ def test_the_list_tells_why_each_is_there(redis_client: redis.Redis) -> None:
 
     assert run.exit_code == 0
     assert run.stdout.splitlines()[0] == "job\tage\twhy"
-    assert run.stdout.splitlines()[2] == "mended\t1m 5s\tit lacked a queue"
+    assert run.stdout.splitlines()[2] == "mended\t1h 5m\tit lacked a queue"
     assert "1 more" in _farm("list", "--limit", "1").stderr
     shown = json.loads(_farm("list", "--json").stdout)
     assert [(job["id"], job["reason"]) for job in shown["jobs"]] == [

@@ -93,14 +93,33 @@ def test_more_than_a_sole_host_has_room_for_is_left_to_it_and_less_is_placed(
         assert (first.placed, inbox_ids(redis_client, "a")) == (4, ["0", "1", "2", "3"]), "nobody was sole before"
         assert redis_client.hgetall(KEYS.sole) == {b"a": b"1-a"}
 
+        assert (await one.run_once(leader(client))).placed == 0, "there is no room"
         redis_client.ltrim(KEYS.inbox("a", "1-a"), 0, 0)
-        second = await one.run_once(leader(client))
-        assert (second.placed, second.backlog, second.lacks_room) == (0, False, False)
+        third = await one.run_once(leader(client))
+        assert (third.placed, third.backlog, third.lacks_room) == (0, False, False)
 
         redis_client.ltrim(RQ_KEYS.queue("default"), 0, 2)
         assert (await one.run_once(leader(client))).placed == 3
 
     call(redis_url, work)
+
+
+def test_a_burst_for_a_busy_sole_host_is_placed_as_far_as_it_has_room(
+    redis_url: str, redis_client: redis.Redis
+) -> None:
+    lead(redis_client)
+    plant_host(redis_client, "a", slots=1, capacity=4, dequeue_strategy="default")
+    redis_client.rpush(KEYS.inbox("a", "1-a"), "held")
+
+    async def work(client: redis.asyncio.Redis) -> list[int]:
+        one = Placer(PlacementStore(client, KEYS, RQ_KEYS), 3.0)
+        await one.run_once(leader(client))
+        plant_jobs(redis_client, "default", *map(str, range(9)))
+        placed = [(await one.run_once(leader(client))).placed]
+        redis_client.ltrim(KEYS.inbox("a", "1-a"), 0, 0)
+        return [*placed, (await one.run_once(leader(client))).placed]
+
+    assert call(redis_url, work) == [3, 0], "what is left then, the host asks for"
 
 
 def test_a_sole_host_with_an_idle_process_gets_what_there_is(redis_url: str, redis_client: redis.Redis) -> None:

@@ -71,32 +71,14 @@ def test_a_sole_host_asks_again_at_once_if_it_got_all_that_it_asked_for_and_more
     assert starts.may_bring(ended=False, has_work_ahead=False) is asks
 
 
-def test_a_sole_host_that_may_hold_no_more_asks_again_once_it_has_published_what_it_can_hold_now() -> None:
-    starts = sole()
-    starts.ask(5)
-    starts.answered(brought(4, waits=True))
-    assert starts.told(is_sole=True)
-    assert starts.may_bring(ended=False, has_work_ahead=False)
-
-    starts.ask(5)
-    starts.answered(brought(1))
-    assert not starts.told(is_sole=True)
-    assert not starts.may_bring(ended=False, has_work_ahead=False)
-
-
-def test_a_host_asks_when_it_is_told_that_it_is_sole_now() -> None:
+def test_what_was_asked_before_the_host_was_sole_says_nothing_of_its_queues() -> None:
     starts = Starts()
-    assert not starts.told(is_sole=False)
-    assert starts.told(is_sole=True)
+    starts.placed(1, is_news=True)
     starts.ask(5)
-    starts.answered(brought(0))
-    assert not starts.told(is_sole=True)
-
-
-def test_a_host_that_had_no_room_is_to_ask_once_it_has_published_what_it_can_hold() -> None:
-    starts = sole()
+    starts.is_sole = True
     starts.look_at_queues()
-    assert starts.told(is_sole=True)
+    starts.answered(brought(1))
+    assert starts.may_bring(ended=False, has_work_ahead=False)
 
 
 def test_an_answer_without_a_request_says_nothing_of_the_queues() -> None:

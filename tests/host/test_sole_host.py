@@ -1,7 +1,12 @@
 """A host whose queues no other serves takes their jobs by itself, also while it is busy."""
 
+from pathlib import Path
+
+from rq import Queue
+
 from farm.keys import Keys
 from tests.host.test_reserved_queues import coordinator_of, standing_still
+from tests.support.effects import jobs_begun, wait_for_runs
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
@@ -58,3 +63,15 @@ def test_each_host_with_queues_of_its_own_is_sole(farm: Farm) -> None:
     with standing_still(coordinator_of(farm)):
         jobs = [job for queue in "pqr" for job in farm.enqueue_many("add", [(1, 2)] * 30, queue=queue)]
         farm.wait_for(*jobs, timeout=40)
+
+
+def test_coroutine_jobs_that_come_while_others_sleep_begin_soon(farm: Farm, effects: Path) -> None:
+    """No end of a job brings them, and no process idles."""
+    farm.host("one", async_concurrency=40)
+    wait_for_sole(farm, "one")
+
+    for more in (10, 30):
+        begun = jobs_begun(effects)
+        call = Queue.prepare_data("coroutine_jobs.pause_once", (str(effects),))
+        farm.queue().enqueue_many([call] * more)
+        wait_for_runs(effects, begun + more)

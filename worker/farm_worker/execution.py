@@ -132,9 +132,11 @@ class Execution:
         return self.starts.inbox
 
     def serve_alone(self, is_sole: bool) -> None:
-        """Redis says whether this host is sole: no other serves its queues."""
-        if self.starts.told(is_sole):
-            self._wake.set()
+        """Redis says, with each beat at least, whether this host is sole: no other serves its queues."""
+        is_news = is_sole and not self.starts.is_sole
+        self.starts.is_sole = is_sole
+        if is_news or (is_sole and self.pool.busy):  # while it is idle, who watches its queues hears what comes
+            self.look_at_queues()
 
     def look_at_queues(self) -> None:
         """Jobs may wait there, and there may be room for them: a sole host asks."""

@@ -19,8 +19,6 @@ class Starts:
         """The request that is under way."""
         self._inbox_since = 0.0
         self._may_wait = False
-        self._is_limited = False
-        """The last request brought less than there was: the host held all that it had published to be able to."""
         self._over = asyncio.Event()
 
     @property
@@ -38,12 +36,6 @@ class Starts:
         """Jobs may wait in the queues, and there may be room for them: a sole host asks, for nobody else will."""
         self._may_wait = True
 
-    def told(self, is_sole: bool) -> bool:
-        """Redis heard what this host can hold, and says whether it is sole. Returns whether that is a reason to ask."""
-        self._may_wait = self._may_wait or self._is_limited or not self.is_sole
-        self.is_sole = is_sole
-        return is_sole and self._may_wait
-
     def may_bring(self, *, ended: bool, has_work_ahead: bool) -> bool:
         """Whether to ask. `ended`: Redis is told of ends of jobs anyway."""
         if self.inbox > 0 or (ended and has_work_ahead):
@@ -56,9 +48,9 @@ class Starts:
 
     def answered(self, exchange: Exchange) -> None:
         """By an exchange with or without a request."""
-        if self.batch is not None:
-            self._is_limited = exchange.waits and len(exchange.started) < self.batch.limit
-            self._may_wait = exchange.waits and not self._is_limited
+        if self.batch is not None and self.batch.from_queues:
+            # Less than there is room for: the host may hold no more until a job ends, or until it publishes more.
+            self._may_wait = exchange.waits and len(exchange.started) >= self.batch.limit
         self.inbox = exchange.inbox
         self._inbox_since = time.monotonic()
         self.end()
@@ -72,7 +64,7 @@ class Starts:
         """The registration is gone, and all that waited for it."""
         self.end()
         self.inbox = 0
-        self.is_sole = self._may_wait = self._is_limited = False
+        self.is_sole = self._may_wait = False
 
     async def over(self) -> None:
         """Returns once no request is under way."""

@@ -61,6 +61,8 @@ class Placer:
         """Queue → name and identity of the host that it is reserved for. What is not in here Redis may still have."""
         self._sole: tuple[tuple[str, str], ...] | None = None
         """Name and identity of the hosts said to be sole; None: Redis may know others."""
+        self._helped: frozenset[str] = frozenset()
+        """Names of sole hosts for which more waited, at the look before, than they had room for."""
         self._reserved_at = float("-inf")
         """When all of it was last said."""
 
@@ -124,13 +126,11 @@ class Placer:
 
     def _waiting_for_us(self, survey: Survey, sole: Iterable[HostView]) -> dict[str, int]:
         """Length of each queue, but for those whose host helps itself."""
-        known = self._sole or ()
-        theirs = {
-            queue
-            for host in sole
-            if (host.name, host.identity) in known and helps_itself(host, survey.waiting)
-            for queue in host.queues
-        }
+        known, before = self._sole or (), self._helped
+        helped = [host for host in sole if (host.name, host.identity) in known and helps_itself(host, survey.waiting)]
+        self._helped = frozenset(host.name for host in helped)
+        # What is new is placed as far as there is room: a host that nothing ended on since has not asked for it.
+        theirs = {queue for host in helped if host.name in before for queue in host.queues}
         return {queue: length for queue, length in survey.waiting.items() if queue not in theirs}
 
     async def _reserve(
