@@ -4,7 +4,8 @@ import psutil
 from rq.job import Job
 
 from farm.keys import Keys, RqKeys
-from tests.support.farm import Farm
+from tests.host.test_reserved_queues import wait_for_reserved, wait_for_watched
+from tests.support.farm import Farm, Member
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -45,7 +46,7 @@ def test_a_job_enqueued_anew_while_it_runs_runs_once_more(farm: Farm) -> None:
 
 
 def test_a_running_job_whose_start_redis_lost_runs_on_if_it_still_waits(farm: Farm) -> None:
-    host = farm.host("one")
+    host = _idle_host(farm)
     job = farm.enqueue("wait_for_go")
     pid = farm.pid_of(job)
     wait_until(lambda: f"started {job.id}" in host.says, "the host knows of it")
@@ -63,7 +64,7 @@ def test_a_running_job_whose_start_redis_lost_runs_on_if_it_still_waits(farm: Fa
 
 
 def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: Farm) -> None:
-    host = farm.host("one")
+    host = _idle_host(farm)
     job = farm.enqueue("wait_for_go")
     pid = farm.pid_of(job)
     wait_until(lambda: f"started {job.id}" in host.says, "the host knows of it")
@@ -79,6 +80,14 @@ def test_a_running_job_whose_start_redis_lost_ends_if_it_is_others_by_now(farm: 
     assert farm.status(job) == "started", "it is the other's"
     wait_until(lambda: "0 go on" in host.says, "the host says so")
     farm.redis.delete(job.key)
+
+
+def _idle_host(farm: Farm) -> Member:
+    """Its process waits for the next job: once that has one, nothing waits for the one after it."""
+    host = farm.host("one")
+    wait_for_reserved(farm)
+    wait_for_watched(farm)
+    return host
 
 
 def _lose_the_start(farm: Farm, job: Job) -> None:

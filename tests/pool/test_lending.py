@@ -25,7 +25,7 @@ def double(number):
 def crash():
     os.kill(os.getpid(), 9)
 """
-ANSWER = "return {'ok', #ARGV > 0 and 1 or 0, 0, #ARGV > 0 and ARGV or nil}"
+ANSWER = "return {'ok', #ARGV > 0 and 1 or 0, 0, 0, #ARGV > 0 and ARGV or nil}"
 """As the script that takes and starts jobs answers."""
 
 
