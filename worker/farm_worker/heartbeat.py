@@ -285,10 +285,13 @@ class Heartbeat:
         return prefetch.prefetch(expected, self._execution.pool.capable)
 
     def _prefetch_until_next(self) -> int:
-        """A sole host decides with each request how much it takes: what it publishes is the most that this may be."""
+        """A sole host decides with each request how much it takes: what it publishes is the most that this may be.
+
+        Nothing behind a long job, though: what was recalled from there would be placed here again.
+        """
         wanted, most = self._prefetch(), self._most_prefetch
         self._most_prefetch = wanted
-        return max(wanted, most) if self._is_sole else wanted
+        return max(wanted, most) if self._is_sole and wanted > 0 else wanted
 
     @property
     def _is_sole(self) -> bool:
