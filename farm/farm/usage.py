@@ -16,13 +16,16 @@ RESOLUTION_SECONDS = 0.005
 """To ask the kernel for CPU times costs more than all else that a short job needs: jobs that follow each other this
 closely begin to count from the same answer."""
 
+CHILDREN_RESOLUTION_SECONDS = 0.02
+"""The same for the CPU times of children, which cost more to ask for, and which few jobs have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a job has used from its start until now."""
 
     cpu_seconds: float
-    """User and system time of the process, and of the children that were started and waited for; to 5 ms."""
+    """User and system time of the process, to 5 ms, and of the children that it waited for, to 20 ms."""
     wall_seconds: float
     memory: int
     """Bytes that the process holds in memory now, with what it shares with other processes."""
@@ -32,42 +35,39 @@ class Usage:
 
 class _Reading(NamedTuple):
     at: float
-    own: float
-    children: float
+    seconds: float
 
 
 class Meter:
-    """Measures from its creation on; CPU time from up to `RESOLUTION_SECONDS` before it."""
+    """Measures from its creation on; CPU times from up to their resolution before it."""
 
-    __slots__ = ("_begun", "_wall")
+    __slots__ = ("_children", "_own", "_wall")
 
     def __init__(self) -> None:
+        global _own, _children  # noqa: PLW0603 - one process, one CPU time
         self._wall = now = time.monotonic()
-        self._begun = _latest if now - _latest.at <= RESOLUTION_SECONDS else _read_anew(now)
+        if now - _own.at > RESOLUTION_SECONDS:
+            _own = _Reading(now, time.process_time())
+            if now - _children.at > CHILDREN_RESOLUTION_SECONDS:
+                _children = _Reading(now, _children_seconds())
+        self._own, self._children = _own, _children
 
     def read(self) -> Usage:
         """What was used since."""
-        now = _read(time.monotonic())
         return Usage(
-            cpu_seconds=now.own - self._begun.own + now.children - self._begun.children,
-            wall_seconds=now.at - self._wall,
+            cpu_seconds=time.process_time() - self._own.seconds + _children_seconds() - self._children.seconds,
+            wall_seconds=time.monotonic() - self._wall,
             memory=_resident(),
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXIMUM_UNIT,
         )
 
 
-_latest = _Reading(-math.inf, 0.0, 0.0)
+_own = _children = _Reading(-math.inf, 0.0)
 
 
-def _read_anew(now: float) -> _Reading:
-    global _latest  # noqa: PLW0603 - one process, one CPU time
-    _latest = _read(now)
-    return _latest
-
-
-def _read(now: float) -> _Reading:
+def _children_seconds() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return _Reading(now, time.process_time(), children.ru_utime + children.ru_stime)
+    return children.ru_utime + children.ru_stime
 
 
 def _resident() -> int:

@@ -10,6 +10,7 @@ import pytest
 from rq import Queue
 
 from farm_worker.pool.protocol import Dirty, Outcome, Ready
+from farm_worker.pool.surroundings import LOOK_SECONDS
 from tests.support.child_harness import PATIENCE_SECONDS, USER_MODULES, ChildHarness
 from tests.support.outcomes import value
 from tests.support.waiting import wait_until
@@ -57,6 +58,14 @@ class TestRestored:
         arguments = [str(tmp_path / "output")] if function == "redirect_output" else []
         assert child.run(enqueue(queue, function, *arguments)).kind == "finished"
         assert look(child, queue)["output"] == before["output"]
+
+    def test_what_python_did_not_see_is_put_back_after_some_milliseconds(
+        self, child: ChildHarness, queue: Queue, tmp_path: Path
+    ) -> None:
+        before = look(child, queue)
+        job = enqueue(queue, "change_folder_past_python", str(tmp_path), 1.5 * LOOK_SECONDS)
+        assert value(child.run(job)) == str(tmp_path)
+        assert look(child, queue) == before
 
     def test_context_variables_end_with_their_job(self, child: ChildHarness, queue: Queue) -> None:
         assert value(child.run(enqueue(queue, "set_colour", "red"))) == "none"

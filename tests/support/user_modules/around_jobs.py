@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import ctypes
 import gc
 import locale
 import os
@@ -162,6 +163,14 @@ def look_around():
         "threads": threading.active_count(),
         "pid": os.getpid(),
     }
+
+
+def change_folder_past_python(folder, seconds):
+    ctypes.CDLL(None).chdir(folder.encode())
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+    return os.getcwd()
 
 
 def replace_environment():

@@ -28,6 +28,7 @@ from farm_worker.pool.output import ProcessOutput
 from farm_worker.pool.protocol import Dirty, Initialize, Message, Ready, RunJob
 from farm_worker.pool.stacks import keep_stacks
 from farm_worker.pool.surroundings import Surroundings, die_with_parent, take_signals, use_path
+from farm_worker.pool.touched import touched
 
 if TYPE_CHECKING:
     from farm_worker.pool.equipment import Equipment
@@ -54,6 +55,7 @@ def serve(
     Of one that was forked: `loaded`, by its template; `announce` says that it was born, before it says anything else.
     """
     adopt_orphans()
+    touched()
     keep_stacks(lines.stacks)
     interruption = Interruption()
     expiry = Expiry()

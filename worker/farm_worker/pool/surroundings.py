@@ -22,7 +22,7 @@ from farm_worker.pool.descriptors import StandardDescriptors
 from farm_worker.pool.left_children import ChildList, children, end_left
 from farm_worker.pool.left_threads import left_threads
 from farm_worker.pool.protocol import Initialize
-from farm_worker.pool.touched import Touched
+from farm_worker.pool.touched import touched
 
 PR_SET_PDEATHSIG = 1
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
@@ -35,8 +35,9 @@ _SIGNALS = tuple(
 )
 """Those that programs handle."""
 _JOB_ID = b"RQ_JOB_ID"
-LOOK_SECONDS = 0.001
-"""Between two looks at the standard descriptors: two system calls, for what reaches only programs that jobs start."""
+LOOK_SECONDS = 0.02
+"""Between two looks at what code in C may have changed: the folder, the umask, the user, the standard descriptors, the
+children. What Python code changed is noted, and put back after its job."""
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
@@ -97,7 +98,9 @@ class Surroundings:
         self._descriptors = StandardDescriptors()
         self._looked_at = -math.inf
         self._limits = [resource.getrlimit(kind) for kind in _LIMITS]
-        self._touched = Touched()
+        self._touched = touched()
+        self._looks = True
+        """Whether all is looked at after this job, noted or not."""
         self.settle()
 
     def settle(self) -> None:
@@ -119,43 +122,66 @@ class Surroundings:
         Ends its processes, and its hold on signals.
         `package` tells the top-level package of the job. This runs after each job, so it looks before it acts.
         """
-        if self._touched.handlers:  # first: one of the job's could raise amid what is to be said
+        touched = self._touched
+        if touched.handlers:  # first: one of the job's could raise amid what is to be said
             self._restore_handlers()
-        problem = self._restore_limits() if self._touched.limits else ""
-        if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
-            problem = "it changed the user that it runs as"
-        if (self._children or self._child_list.may_have_some()) and (killed := end_left(self._children)):
-            problem = f"it left processes, which were killed: {', '.join(killed)}"
+        now = time.monotonic()
+        self._looks = looks = now - self._looked_at > LOOK_SECONDS
+        if looks:
+            self._looked_at = now
+        problem = self._restore_limits() if touched.limits else ""
+        if looks or touched.user:
+            problem = self._look_at_user() or problem
+        if looks or touched.children:
+            problem = self._look_at_children() or problem
         if thread_count() != self._thread_count:
             problem = self._look_at_threads(package()) or problem
         return problem
 
     def restore(self) -> None:
         """Puts back all else that a job changed. As `left`, it looks before it acts."""
-        os.umask(self._umask)
-        if _folder() != self._folder:
-            self._restore_folder()
-        if self._touched.environment or os.environ is not self._environ:
+        touched, looks = self._touched, self._looks
+        if looks or touched.umask:
+            os.umask(self._umask)
+            touched.umask = False  # last, here and below: what puts something back touches it
+        if looks or touched.folder:
+            self._look_at_folder()
+        if touched.environment or os.environ is not self._environ:
             self._restore_environment()
         if _values() != self._values or sys.path != self._path:
             self._restore_values()
-        if (now := time.monotonic()) - self._looked_at > LOOK_SECONDS:
-            self._look_at_descriptors(now)
+        if looks or touched.descriptors:
+            self._look_at_descriptors()
 
-    def _look_at_descriptors(self, now: float) -> None:
-        self._looked_at = now
+    def _look_at_user(self) -> str:
+        self._touched.user = False
+        if self._is_root and os.geteuid() != 0:  # nobody else can become somebody else
+            return "it changed the user that it runs as"
+        return ""
+
+    def _look_at_children(self) -> str:
+        self._touched.children = False
+        if not self._children and not self._child_list.may_have_some():
+            return ""
+        killed = end_left(self._children)
+        return f"it left processes, which were killed: {', '.join(killed)}" if killed else ""
+
+    def _look_at_folder(self) -> None:
+        if _folder() != self._folder:
+            with suppress(OSError):  # deleted meanwhile
+                os.chdir(self._folder)
+        self._touched.folder = False
+
+    def _look_at_descriptors(self) -> None:
         if not self._descriptors.are_intact():
             self._descriptors.restore()
+        self._touched.descriptors = False
 
     def _look_at_threads(self, package: str) -> str:
         left = left_threads(self._threads, package)
         self._threads = threading.enumerate()
         self._thread_count = thread_count()
         return f"it left threads: {', '.join(left)}" if left else ""
-
-    def _restore_folder(self) -> None:
-        with suppress(OSError):  # deleted meanwhile
-            os.chdir(self._folder)
 
     def _restore_handlers(self) -> None:
         for number, handler in zip(_SIGNALS, self._handlers, strict=True):

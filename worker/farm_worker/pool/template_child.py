@@ -32,6 +32,7 @@ from farm_worker.pool.protocol import (
 from farm_worker.pool.surroundings import use_path
 from farm_worker.pool.template_memory import in_one_piece
 from farm_worker.pool.template_safety import end_sockets, why_unsafe
+from farm_worker.pool.touched import touched
 
 if TYPE_CHECKING:
     from farm_worker.pool.loaded import Loaded
@@ -67,6 +68,7 @@ def load_all(initialize: Initialize) -> "Loaded":
     from farm_worker.pool.loaded import load  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: F401, PLC0415
 
+    touched()
     use_path(initialize.path)
     equipment = equip(initialize, lambda _: True)  # it imports what the settings name
     enter_process(equipment.process)
