@@ -10,14 +10,14 @@ from tests.bench.peers.arithmetic import work
 from tests.bench.stage import stage
 from tests.bench.systems import System, has_processes
 from tests.bench.workload import Figure, Figures, Scale, Workload
-from tests.bench.workloads.rates import drain, whole_span
+from tests.bench.workloads.rates import drain, steady
 
 JOB_SECONDS = 0.005
 SAMPLES = 100
 
 
 def turn(system: System, mode: str, scale: Scale) -> Figures:
-    """What the two CPUs did beside a job of 5 ms, and the share that is left for it then.
+    """What the two CPUs did beside a job of 5 ms in the middle of a drain, and the share that is left for it then.
 
     What a job takes is measured in each of them: at another moment the same work takes a third more or less. So the
     share is not that of the jobs that ran, but of jobs of exactly 5 ms beside which as much is done. All of two CPUs
@@ -27,11 +27,11 @@ def turn(system: System, mode: str, scale: Scale) -> Figures:
     with stage(system, mode, count) as at_work:
         at_work.warm(PROCESSES)
         drain(at_work, "burn", count, [_repetitions()])
-        first = at_work.rows(0) - count
-        elapsed = whole_span(at_work.marks, first, count)
-        used = sum(at_work.marks.cpu(index) for index in range(first, first + count)) / 1e9
-    beside = (PROCESSES * elapsed - used) / count
-    return {"share": JOB_SECONDS / (JOB_SECONDS + beside), "job_ms": 1000 * used / count, "beside_ms": 1000 * beside}
+        elapsed, jobs = steady(at_work.marks, at_work.rows(0) - count, count)
+        used = sum(map(at_work.marks.cpu, jobs)) / 1e9
+    beside = (PROCESSES * elapsed - used) / len(jobs)
+    job_ms, beside_ms = 1000 * used / len(jobs), 1000 * beside
+    return {"share": JOB_SECONDS / (JOB_SECONDS + beside), "job_ms": job_ms, "beside_ms": beside_ms}
 
 
 @cache

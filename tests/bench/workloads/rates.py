@@ -34,3 +34,15 @@ def whole_span(marks: Marks, first: int, count: int) -> float:
     """Seconds from the first job begun to the last one done."""
     rows = [marks.row(index) for index in range(first, first + count)]
     return (max(done for _, done, _ in rows) - min(begun for begun, _, _ in rows)) / 1e9
+
+
+def steady(marks: Marks, first: int, count: int) -> tuple[float, list[int]]:
+    """Seconds of the middle of a drain, and the jobs that ended in it.
+
+    Its first and last tenth belong to what precedes and follows the steady state: workers that wake up or learn, the
+    last job while the other processes have none.
+    """
+    by_end = sorted(range(first, first + count), key=lambda index: marks.row(index)[1])
+    edge = max(1, count // 10)
+    middle = by_end[edge : count - edge]
+    return (marks.row(middle[-1])[1] - marks.row(by_end[edge - 1])[1]) / 1e9, middle
