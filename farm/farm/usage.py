@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 _MAXIMUM_UNIT = 1 if sys.platform == "darwin" else 1024
 """What `ru_maxrss` counts in, in bytes."""
@@ -33,36 +32,33 @@ class Usage:
     """The most bytes that it ever held, in its jobs before this one too."""
 
 
-class _Reading(NamedTuple):
-    at: float
-    seconds: float
-
-
 class Meter:
     """Measures from its creation on; CPU times from up to their resolution before it."""
 
     __slots__ = ("_children", "_own", "_wall")
 
     def __init__(self) -> None:
-        global _own, _children  # noqa: PLW0603 - one process, one CPU time
+        global _own, _own_at, _children, _children_at
         self._wall = now = time.monotonic()
-        if now - _own.at > RESOLUTION_SECONDS:
-            _own = _Reading(now, time.process_time())
-            if now - _children.at > CHILDREN_RESOLUTION_SECONDS:
-                _children = _Reading(now, _children_seconds())
+        if now - _own_at > RESOLUTION_SECONDS:
+            _own, _own_at = time.process_time(), now
+            if now - _children_at > CHILDREN_RESOLUTION_SECONDS:
+                _children, _children_at = _children_seconds(), now
         self._own, self._children = _own, _children
 
     def read(self) -> Usage:
         """What was used since."""
         return Usage(
-            cpu_seconds=time.process_time() - self._own.seconds + _children_seconds() - self._children.seconds,
+            cpu_seconds=time.process_time() - self._own + _children_seconds() - self._children,
             wall_seconds=time.monotonic() - self._wall,
             memory=_resident(),
             peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXIMUM_UNIT,
         )
 
 
-_own = _children = _Reading(-math.inf, 0.0)
+_own = _children = 0.0
+_own_at = _children_at = -math.inf
+"""When these were read last, in monotonic seconds."""
 
 
 def _children_seconds() -> float:

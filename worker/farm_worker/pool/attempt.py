@@ -1,7 +1,6 @@
 """One attempt at a job: from its hash to what is to be written of it."""
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ from farm_worker.pool import continuation, failure, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
 from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, package_of
 from farm_worker.pool.continuation import NOWHERE, Next
+from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.moment import written
 from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
@@ -198,7 +198,7 @@ class Attempt:
             error = raised
         finally:
             equipment.alarm.disarm()
-        if os.getpid() != equipment.process.pid:
+        if current_pid() != equipment.process.pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
         return self._close(around, value, error, limit)

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import logging
-import os
 import time
 from collections.abc import Coroutine, Sequence
 from contextvars import ContextVar, copy_context
@@ -19,6 +18,7 @@ from farm_worker.pool.around import CLOSING_SECONDS
 from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork
 from farm_worker.pool.coroutines import CANCEL_SECONDS
+from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.plain_record import Call, PlainRecord, decode
 from farm_worker.pool.protocol import Outcome, Progress, RunJob
@@ -80,7 +80,7 @@ class CoroutineJob:
         assert self._task is not None
         if self._limit is not None:
             self._limit.cancel()
-        if os.getpid() != self._equipment.process.pid:
+        if current_pid() != self._equipment.process.pid:
             leave_fork(None)
         if self._task.cancelled() or self._task.exception() is not None or self.tasks or self._current.has_more:
             return None

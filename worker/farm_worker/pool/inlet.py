@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -138,6 +138,11 @@ class Inlet:
         with suppress(BlockingIOError):
             self._fill(socket.MSG_DONTWAIT)
         self.ended = self.ended or self._ended
+
+    @property
+    def ahead(self) -> Iterable[Message]:
+        """What was received and not taken yet, in order. Jobs among it may be taken back."""
+        return self._messages
 
     @property
     def descriptors(self) -> tuple[int, int]:

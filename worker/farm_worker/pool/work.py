@@ -7,12 +7,13 @@ returned `Retry`, a job that was looked at) an `Attempt` takes over.
 """
 
 import asyncio
-import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from rq.job import Job, Retry, _current_job
@@ -22,13 +23,18 @@ from farm.packed import unpack_hash
 from farm_worker.pool import plain_job
 from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork, package_in
+from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
 from farm_worker.pool.payload import add_payload
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
-from farm_worker.pool.protocol import Outcome, Progress, RunJob
+from farm_worker.pool.protocol import Message, Outcome, Progress, RunJob
 from farm_worker.pool.record import Watch
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
+
+MOST_AHEAD = 32
+LARGEST_AHEAD = 4096
+"""Bytes: records that are read ahead are small ones, as they take their memory twice."""
 
 _NOT_PLAIN = object()
 
@@ -50,6 +56,10 @@ class Work:
         """How many were imported before the last job."""
         self._decoded: Call | None = None
         """What the job calls; None until that is known."""
+        self._fields: list[bytes] | None = None
+        """The hash of the job, where more than Redis packed belongs to it."""
+        self._ahead: deque[tuple[int, PlainRecord | None]] = deque()
+        """What was read already of jobs that come next, with their sequences."""
 
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
@@ -57,14 +67,27 @@ class Work:
         if message.follow_up:
             self._attempt = FollowUp(self._equipment, message)
             return self._attempt.run()
-        fields = unpack_hash(message.packed)
-        if message.is_large and not add_payload(fields, message.job_id, self._equipment):
+        self._fields = unpack_hash(message.packed) if message.is_large else None
+        if self._fields is not None and not add_payload(self._fields, message.job_id, self._equipment):
             return Outcome(message.sequence, "unbegun", 0.0, b"")
-        record = self._records.read(fields) if self._may_be_plain and plain_job.may_be_plain() else None
-        if record is not None and (outcome := self._run_plainly(message, fields, record)) is not None:
+        record = self._read(message) if self._may_be_plain and plain_job.may_be_plain() else None
+        if record is not None and (outcome := self._run_plainly(message, record)) is not None:
             return outcome
-        self._attempt = Attempt(self._equipment, message, fields, self._settle, self._modules)
+        self._attempt = Attempt(self._equipment, message, self._hash(message), self._settle, self._modules)
         return self._attempt.run()
+
+    def look_ahead(self, messages: Iterable[Message]) -> None:
+        """Reads the records of jobs that come next, unless that was done: several in a row cost less than each alone.
+
+        `messages`: what the process was sent and has not begun.
+        """
+        if self._ahead or not self._may_be_plain:
+            return
+        for message in islice(messages, MOST_AHEAD):
+            if isinstance(message, RunJob) and not (message.is_large or message.follow_up):
+                if len(message.packed) > LARGEST_AHEAD:
+                    break
+                self._ahead.append((message.sequence, self._records.read(unpack_hash(message.packed))))
 
     @property
     def left_tasks(self) -> str:
@@ -82,10 +105,21 @@ class Work:
         if self._attempt is not None:
             self._attempt.send_webhooks(outcome)
 
-    def _run_plainly(self, message: RunJob, fields: Sequence[bytes], record: PlainRecord) -> Outcome | None:
+    def _read(self, message: RunJob) -> PlainRecord | None:
+        ahead = self._ahead
+        while ahead and ahead[0][0] < message.sequence:  # of one that the host took back
+            ahead.popleft()
+        if ahead and ahead[0][0] == message.sequence:
+            return ahead.popleft()[1]
+        return self._records.read(self._hash(message))
+
+    def _hash(self, message: RunJob) -> list[bytes]:
+        return unpack_hash(message.packed) if self._fields is None else self._fields
+
+    def _run_plainly(self, message: RunJob, record: PlainRecord) -> Outcome | None:
         """None if the job has to go the long way from the start: its function was not called."""
         equipment, sequence, started_at = self._equipment, message.sequence, time.time()
-        job = unread_job(partial(self._attributes, message, fields, started_at))
+        job = unread_job(partial(self._attributes, message, self._fields, started_at))
         current = CurrentJob(
             job,
             message.queue,
@@ -110,7 +144,7 @@ class Work:
             enter_later(sequence)
             return None
         del running_jobs[sequence]
-        if os.getpid() != equipment.process.pid:
+        if current_pid() != equipment.process.pid:
             leave_fork(error)
         seconds = time.monotonic() - begun
         is_over = error is None and type(job) is UnreadJob and not current.has_more and not equipment.coroutines.in_job
@@ -125,7 +159,7 @@ class Work:
         read(job)
         assert self._watch is not None
         begun_job = Begun(job, current, context, started_at, seconds, self._watch, self._payload)
-        self._attempt = Attempt(equipment, message, fields, self._settle, 0)
+        self._attempt = Attempt(equipment, message, self._hash(message), self._settle, 0)
         return self._attempt.take_over(begun_job, value, error)
 
     def _call(self, data: bytes, job: Job, current: CurrentJob) -> Any:
@@ -145,8 +179,9 @@ class Work:
         finally:
             _current_job.reset(token)
 
-    def _attributes(self, message: RunJob, fields: Sequence[bytes], started_at: float) -> dict[str, Any]:
+    def _attributes(self, message: RunJob, fields: list[bytes] | None, started_at: float) -> dict[str, Any]:
         """Somebody looks at a plain job."""
+        fields = fields or unpack_hash(message.packed)
         job, self._watch, self._payload = plain_job.look_at(self._equipment, message, fields, started_at, self._decoded)
         return vars(job)
 
