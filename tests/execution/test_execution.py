@@ -21,7 +21,7 @@ from farm_worker.job_log import JobLog
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.hearing import Hearing
-from farm_worker.pool.protocol import Outcome
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 from farm_worker.recall import recall
 from farm_worker.spool import Spool

@@ -14,8 +14,9 @@ from rq import Queue
 from farm_settings import PoolSettings
 from farm_worker.pool import spawn, starter
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize, Outcome, Ready
+from farm_worker.pool.protocol import Initialize, Ready
 from farm_worker.pool.reasons import ProcessEnd
 from tests.support import leaks
 from tests.support.child_harness import USER_MODULES, ChildHarness

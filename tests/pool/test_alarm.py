@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rq import Queue
 
-from farm_worker.pool.protocol import Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Ready
 from tests.support.child_harness import ChildHarness
 from tests.support.outcomes import value
 from tests.support.waiting import wait_out

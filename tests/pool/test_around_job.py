@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rq import Queue
 
-from farm_worker.pool.protocol import InitializeFailed, JobLimit, Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import InitializeFailed, JobLimit, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import error, value
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from rq import Queue
 
-from farm_worker.pool.protocol import CancelJob, FrameReader, Outcome, Ping, Pong, Ready, encode
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import CancelJob, FrameReader, Ping, Pong, Ready, encode
 from tests.pool.conftest import USER_MODULES
 from tests.support.child_harness import PATIENCE_SECONDS, ChildHarness
 

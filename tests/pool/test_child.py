@@ -17,7 +17,8 @@ from rq import Queue
 from rq.webhook import Webhook
 
 from farm.packed import unpack
-from farm_worker.pool.protocol import InitializeFailed, Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import InitializeFailed, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import value
 from tests.support.waiting import wait_until

@@ -12,7 +12,8 @@ import redis
 from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job
 
-from farm_worker.pool.protocol import Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import error, fields, returned, value, written
 

@@ -11,7 +11,8 @@ from rq.job import Job
 import farm
 from farm import context
 from farm.context import CurrentJob, CurrentProcess
-from farm_worker.pool.protocol import CancelJob, Outcome, Progress, encode
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import CancelJob, Progress, encode
 from tests.support.child_harness import ChildHarness
 from tests.support.outcomes import error, value, written
 

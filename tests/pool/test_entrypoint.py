@@ -11,7 +11,8 @@ import pytest
 from rq import Queue
 
 import farm
-from farm_worker.pool.protocol import JobLimit, Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import JobLimit, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import error, value
 

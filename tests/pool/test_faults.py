@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rq import Queue
 
 from farm_worker.pool.failure import full_text, summarize
-from farm_worker.pool.protocol import Dirty, Outcome
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Dirty
 from tests.support.child_harness import PATIENCE_SECONDS, ChildHarness
 from tests.support.outcomes import value
 

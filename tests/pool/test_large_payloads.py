@@ -11,7 +11,8 @@ from rq.serializers import JSONSerializer
 
 from farm.redis_server import RedisServer
 from farm.store.connection import connect
-from farm_worker.pool.protocol import InterruptJob, Outcome, Ready, encode
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import InterruptJob, Ready, encode
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import value
 from tests.support.waiting import wait_until

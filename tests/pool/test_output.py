@@ -8,8 +8,9 @@ import pytest
 from rq import Queue
 
 from farm_worker.pool.allowance import JOB
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.output_lines import MAX_LINE, NOTHING, mark
-from farm_worker.pool.protocol import Outcome, Output, Ready
+from farm_worker.pool.protocol import Output, Ready
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.waiting import wait_until
 

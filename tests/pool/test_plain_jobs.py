@@ -12,20 +12,10 @@ import redis
 from rq import Queue, Retry
 from rq.job import Job
 
-from farm_worker.pool.protocol import (
-    CancelJob,
-    Dirty,
-    JobLimit,
-    Message,
-    Outcome,
-    Output,
-    Ping,
-    Progress,
-    Ready,
-    encode,
-)
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import CancelJob, Dirty, JobLimit, Message, Output, Ping, Progress, Ready, encode
 from tests.support import leaks
-from tests.support.child_harness import FENCE, PATIENCE_SECONDS, USER_MODULES, ChildHarness
+from tests.support.child_harness import FENCE, PATIENCE_SECONDS, TOKEN_OF_ALL, USER_MODULES, ChildHarness
 from tests.support.outcomes import error, returned, value, written
 
 APPS = {
@@ -96,14 +86,15 @@ class Both:
         client, child = self._client, way.child
         client.delete(job.key, "test:handled")
         client.hset(job.key, mapping={**record, b"status": b"started", b"worker_name": b"host-1"})
-        sequence = child.start_record(job.id.encode() if job_id is None else job_id, record)
+        started = job.id.encode() if job_id is None else job_id
+        sequence = child.start_record(started, record)
         said = list(messages_of(child))
         outcome = said.pop()
         assert isinstance(outcome, Outcome)
         assert outcome.sequence == sequence
         return outcome, {
             "outcome": (outcome.kind, outcome.summary, outcome.again, outcome.repeat),
-            **masked(outcome),
+            **masked(outcome, started),
             # The function around the job gets time of its own, and the host is told.
             "said": [shown(message) for message in said if not isinstance(message, JobLimit)],
             "handled": client.lrange("test:handled", 0, -1),
@@ -119,9 +110,9 @@ def messages_of(child: ChildHarness) -> Iterator[Message]:
             return
 
 
-def masked(outcome: Outcome) -> dict[str, Any]:
+def masked(outcome: Outcome, job_id: bytes) -> dict[str, Any]:
     """What is written, readable, and without what differs from run to run."""
-    end = vars(written(outcome)).copy()
+    end = vars(written(outcome, job_id, TOKEN_OF_ALL)).copy()
     flat = end["fields"]
     changed = dict(zip(flat[::2], flat[1::2], strict=True))
     assert changed.keys() >= DATES

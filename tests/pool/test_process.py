@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.hearing import LEAST_SECONDS
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Outcome, Output
+from farm_worker.pool.protocol import Output
 from farm_worker.pool.reasons import EXPECTED, Phase, ProcessEnd, Reason
 from farm_worker.pool.recycling import Lifespan
 from farm_worker.pool.spawn import spawn

@@ -12,7 +12,8 @@ from rq import Queue
 
 from farm.store.hosts import Registration
 from farm.store.queue_watch import QueueWatch, Taken, TakeRequest, request_name
-from farm_worker.pool.protocol import Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Ready
 from farm_worker.pool.watch_messages import Watch, Watched
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.coordinated import KEYS, RQ_KEYS, call, plant_host, queue_ids

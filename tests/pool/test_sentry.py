@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rq import Queue, Retry
 
-from farm_worker.pool.protocol import CancelJob, Outcome, Ready, encode
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import CancelJob, Ready, encode
 from tests.support.child_harness import USER_MODULES, ChildHarness
 from tests.support.outcomes import value
 from tests.support.sentry_intake import SentryIntake

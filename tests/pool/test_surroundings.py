@@ -9,7 +9,8 @@ import psutil
 import pytest
 from rq import Queue
 
-from farm_worker.pool.protocol import Dirty, Outcome, Ready
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Dirty, Ready
 from farm_worker.pool.surroundings import LOOK_SECONDS
 from tests.support.child_harness import PATIENCE_SECONDS, USER_MODULES, ChildHarness
 from tests.support.outcomes import value

@@ -17,8 +17,8 @@ from farm.store.job_reader import JobReader
 from farm.store.job_status import Progress
 from farm_worker.beginnings import assign
 from farm_worker.endings import from_outcome
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.progress import to_field
-from farm_worker.pool.protocol import Outcome
 from tests.support.outcomes import outcome
 
 pytestmark = pytest.mark.every_engine

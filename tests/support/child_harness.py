@@ -13,13 +13,16 @@ import redis
 from rq.job import Job
 
 from farm_worker.pool.lines import Lines
-from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Outcome, Output, RunJob, encode
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import TOKEN, FrameReader, Initialize, Message, Output, RunJob, encode
 from farm_worker.pool.spawn import start_interpreter
 from tests.support.outcomes import packed_hash
 
 PATIENCE_SECONDS = 20.0
 FENCE = b"1800000000000000"
 """Of each start: what Redis adds to the hash then."""
+TOKEN_OF_ALL = "0" * 32
+"""Of the lease of each job here."""
 USER_MODULES = str(Path(__file__).parent / "user_modules")
 Wanted = TypeVar("Wanted")
 
@@ -129,7 +132,7 @@ class ChildHarness:
         """Sends only the frame: without its token the process may not run it."""
         sequence = self.next_sequence()
         packed = packed_hash(record)
-        self.send_frame(RunJob(sequence, job_id, "0" * 32, queue, attempt, packed, is_large=is_large))
+        self.send_frame(RunJob(sequence, job_id, TOKEN_OF_ALL, queue, attempt, packed, is_large=is_large))
         return sequence
 
     def next_sequence(self) -> int:

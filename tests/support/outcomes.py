@@ -10,7 +10,9 @@ from typing import Any
 
 from farm.ending import Ending, pack_ending
 from farm.packed import pack, unpack
-from farm_worker.pool.protocol import Outcome
+from farm_worker.endings import from_outcome
+from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Finished, Outcome
 
 NAMES = tuple(inspect.signature(pack_ending).parameters)
 """In the order in which `finish.lua` reads them; the last ones are left out where they say nothing."""
@@ -47,11 +49,20 @@ class Written:
     unattended: bool
 
 
-def written(ended: Outcome | Ending) -> Written:
-    """All of it; the times as numbers."""
-    values = unpack(ended.packed)
+def written(ended: Outcome | Ending, job_id: bytes = b"", token: str = "") -> Written:
+    """All of it; the times as numbers. `job_id`, `token`: where the host adds them."""
+    values = unpack(_packed(ended, job_id, token))
     said = UNSAID | dict(zip(NAMES, values, strict=False))
     return Written(**said | {name: float(said[name]) for name in ("started_at", "ended_at")})
+
+
+def _packed(ended: Outcome | Ending, job_id: bytes, token: str) -> bytes:
+    if isinstance(ended, Finished):
+        assignment = Assignment(
+            job_id=job_id, token=token, queue="", attempt=1, on_lost="rerun", timeout=None, packed=b""
+        )
+        return from_outcome(assignment, ended).packed
+    return ended.packed
 
 
 def value(outcome: Outcome) -> Any:

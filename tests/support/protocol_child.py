@@ -18,6 +18,7 @@ from collections import deque
 from farm.ending import pack_ending
 from farm.packed import unpack_hash
 from farm_worker.pool.attendant import attend
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.protocol import (
     TOKEN,
     Dirty,
@@ -25,7 +26,6 @@ from farm_worker.pool.protocol import (
     Initialize,
     InitializeFailed,
     JobLimit,
-    Outcome,
     Progress,
     Ready,
     RunJob,

@@ -11,8 +11,8 @@ from farm_worker.admission import AdmissionState
 from farm_worker.handlers import Handlers
 from farm_worker.observer import ATTRIBUTES, FACT_NAMES, HostObserver, facts
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import Phase, ProcessEnd, Reason
 
 

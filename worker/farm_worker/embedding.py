@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from farm_worker.early_commands import EarlyCommands
 from farm_worker.limits import LimitPace
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Initialize, Outcome
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.starter import Starter
 
 

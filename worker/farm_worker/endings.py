@@ -5,13 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from farm.ending import Ending, pack_ending
+from farm.ending import Ending, pack_ending, pack_plain_ending
 from farm.records import LONGEST_SECONDS, failure_text, iso_now
 from farm_worker.beginnings import acceptance, field
 from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.moment import time_fields, written
+from farm_worker.pool.outcome import Finished, Outcome
 from farm_worker.pool.progress import to_field
-from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 
 FAILURE_TTL_SECONDS = 365 * 24 * 3600
@@ -39,7 +40,7 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         job_id=assignment.job_id,
         token=assignment.token,
         kind=outcome.kind,
-        packed=outcome.packed,
+        packed=_pack(assignment, outcome) if isinstance(outcome, Finished) else outcome.packed,
         recorded=assignment.recorded,
         fields=_host_fields(assignment, is_over=over),
         seconds=outcome.seconds,
@@ -47,6 +48,18 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         attempt=assignment.attempt,
         called=assignment.called,
         summary=outcome.summary,
+    )
+
+
+def _pack(assignment: Assignment, outcome: Finished) -> bytes:
+    (began, began_date), (ended, ended_date) = written(outcome.started_at), written(outcome.ended_at)
+    return pack_plain_ending(
+        (assignment.job_id, assignment.token),
+        outcome.ttl,
+        (began, ended, outcome.seconds),
+        time_fields(began_date, ended_date),
+        outcome.accepted,
+        outcome.result,
     )
 
 

@@ -25,8 +25,8 @@ from farm_worker.job_stops import JobStops
 from farm_worker.leases import Leases
 from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.starts import Starts
 from farm_worker.taking import Taking

@@ -18,8 +18,9 @@ from farm_worker.beginnings import CALLBACK_TIMEOUT_SECONDS, field
 from farm_worker.drain import StopLimit
 from farm_worker.execution import Execution
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.pool import Pool
-from farm_worker.pool.protocol import Initialize, Outcome
+from farm_worker.pool.protocol import Initialize
 from farm_worker.pool.reasons import ProcessEnd
 
 LOOK_SECONDS = 5.0

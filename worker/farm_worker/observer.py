@@ -9,8 +9,8 @@ from farm_worker.admission import AdmissionState
 from farm_worker.handlers import Handlers
 from farm_worker.hooks import Hooks
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Outcome
 from farm_worker.pool.reasons import ProcessEnd, Reason
 
 STATES = {"full": "host_full", "available": "host_available", "draining": "host_draining"}

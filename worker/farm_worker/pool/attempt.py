@@ -26,9 +26,10 @@ from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, 
 from farm_worker.pool.continuation import NOWHERE, Next
 from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
-from farm_worker.pool.moment import written
-from farm_worker.pool.protocol import JobLimit, Outcome, Progress, RunJob
-from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, time_fields, to_record
+from farm_worker.pool.moment import time_fields, written
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import JobLimit, Progress, RunJob
+from farm_worker.pool.record import UnreadableRecord, Watch, changed_fields, restore, to_record
 from farm_worker.pool.webhooks import send_webhooks
 
 SUCCESSFUL, FAILED, RETRIED, RETRIES_EXCEEDED = 1, 2, 4, 5

@@ -20,8 +20,9 @@ from farm_worker.pool.call import known_function, leave_fork
 from farm_worker.pool.coroutines import CANCEL_SECONDS
 from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.plain_record import Call, PlainRecord, decode
-from farm_worker.pool.protocol import Outcome, Progress, RunJob
+from farm_worker.pool.protocol import Progress, RunJob
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
 
 STOPPED = "it was stopped on request"

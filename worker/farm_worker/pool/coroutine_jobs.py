@@ -21,9 +21,10 @@ from farm_worker.pool.coroutine_job import CoroutineJob, is_coroutine, owner
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.expiry import Expiry
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.output import ProcessOutput
 from farm_worker.pool.plain_record import PlainRecords
-from farm_worker.pool.protocol import Outcome, RunJob, Sharing
+from farm_worker.pool.protocol import RunJob, Sharing
 from farm_worker.pool.record import decompress
 
 _HEAD = re.compile(rb"\x80[\x04\x05](?:\x95.{8})?\(\x8c(.)", re.DOTALL)

@@ -12,7 +12,8 @@ from farm.packed import unpack
 from farm_worker.pool import stand_in
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.failure import ExceptionInfo
-from farm_worker.pool.protocol import Outcome, RunJob
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import RunJob
 from farm_worker.pool.record import restore, to_record
 
 _logger = logging.getLogger("farm_worker")

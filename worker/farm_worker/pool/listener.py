@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Protocol
 
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.protocol import Outcome, Output
+from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.protocol import Output
 from farm_worker.pool.reasons import ProcessEnd
 
 if TYPE_CHECKING:

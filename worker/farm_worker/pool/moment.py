@@ -16,6 +16,11 @@ def written(seconds: float) -> tuple[bytes, bytes]:
     return text + fraction, date + fraction + b"Z"
 
 
+def time_fields(began: bytes, ended: bytes) -> list[bytes]:
+    """Flat fields of an attempt's times, which are dates as RQ writes them."""
+    return [b"started_at", began, b"ended_at", ended, b"last_heartbeat", ended]
+
+
 def _begin(second: int) -> tuple[int, bytes, bytes]:
     global _latest  # noqa: PLW0603 - as there is one clock
     date = iso(f"{second}000000").encode().removesuffix(b"000000Z")

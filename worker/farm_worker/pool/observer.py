@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Outcome
 
 
 class Observer(Protocol):

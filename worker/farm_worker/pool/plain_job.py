@@ -8,17 +8,16 @@ from typing import Any
 from rq.job import Job
 from rq.serializers import DefaultSerializer
 
-from farm.ending import pack_plain_ending
 from farm.entry import served_app
 from farm.records import LONGEST_SECONDS
 from farm_worker.pool import result, stand_in
 from farm_worker.pool.attempt import begin
 from farm_worker.pool.call import runs_as_rq_does
 from farm_worker.pool.equipment import Equipment
-from farm_worker.pool.moment import written
+from farm_worker.pool.outcome import Finished
 from farm_worker.pool.plain_record import Call, PlainRecord
-from farm_worker.pool.protocol import Outcome, RunJob
-from farm_worker.pool.record import Watch, restore, time_fields, to_record
+from farm_worker.pool.protocol import RunJob
+from farm_worker.pool.record import Watch, restore, to_record
 
 
 def may_be_plain() -> bool:
@@ -37,21 +36,22 @@ def finished(
     context: Context,
     started_at: float,
     seconds: float,
-) -> Outcome:
+) -> Finished:
     """Of a job that returned `value`. Raises what its encoding raises, which runs in the job's context."""
     traits = record.traits
     ttl = equipment.result_ttl if traits.result_ttl is None else traits.result_ttl
     encoded = context.run(result.encode, value, DefaultSerializer) if ttl and value is not None else b""
-    (began, began_date), (ended, ended_date) = written(started_at), written(time.time())
-    packed = pack_plain_ending(
-        (message.job_id, message.token),
-        int(min(ttl, LONGEST_SECONDS)),
-        (began, ended, seconds),
-        time_fields(began_date, ended_date),
-        record.accepted,
-        encoded,
+    return Finished(
+        sequence=message.sequence,
+        kind="finished",
+        seconds=seconds,
+        packed=b"",
+        started_at=started_at,
+        ended_at=time.time(),
+        ttl=int(min(ttl, LONGEST_SECONDS)),
+        accepted=record.accepted,
+        result=encoded,
     )
-    return Outcome(message.sequence, "finished", seconds, packed)
 
 
 def look_at(

@@ -16,8 +16,9 @@ from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
-from farm_worker.pool.protocol import Initialize, Outcome, Output
+from farm_worker.pool.protocol import Initialize, Output
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.sharing import Sharing
 from farm_worker.pool.staff import Staff

@@ -17,6 +17,7 @@ from farm_worker.pool.group import ProcessGroup
 from farm_worker.pool.lending import WatchSlot
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.listener import Listener
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.protocol import (
     Born,
     Dirty,
@@ -25,7 +26,6 @@ from farm_worker.pool.protocol import (
     InitializeFailed,
     JobLimit,
     Message,
-    Outcome,
     Output,
     Progress,
     Ready,

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from farm_worker.pool.outcome import Finished, Outcome
 from farm_worker.pool.watch_messages import Watch, Watched
 
 MAX_FRAME_BYTES = 1 << 31
@@ -133,26 +134,6 @@ class InitializeFailed(msgspec.Struct, tag="initialize_failed", array_like=True)
     """Process → host: the app could not be imported or a prewarm raised. The process exits after this."""
 
     error: str
-
-
-class Outcome(msgspec.Struct, tag="outcome", array_like=True):
-    """Process → host: how a job ended. The host looks at what it has to know, and hands on the rest."""
-
-    sequence: int
-    kind: str
-    """`finished`, `failed`, `stopped` when it was asked to end and did; `interrupted`: as its host stops, which
-    hands it back. Two did not begin: `unbegun`, as its payload could not be read, goes back too; `returned`, as others
-    ran side by side and it can't run beside them, gets another process."""
-    seconds: float
-    """How long the job ran, measured on the monotonic clock."""
-    packed: bytes
-    """What is to be written: see `farm.ending.pack_ending`. Empty for one that is handed back."""
-    summary: str = ""
-    """One line for the log: the error's type and text."""
-    again: str = ""
-    """Where the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled`."""
-    repeat: bool = False
-    """True when it goes again because it repeats (it finished), False when it is retried."""
 
 
 class JobLimit(msgspec.Struct, tag="job_limit", array_like=True):
@@ -333,6 +314,7 @@ Message = (
     | Sharing
     | Dirty
     | Outcome
+    | Finished
     | Ping
     | Pong
     | CancelJob

@@ -136,11 +136,6 @@ def to_date(value: bytes) -> datetime:
     return date if date.tzinfo is not None else str_to_date(value)
 
 
-def time_fields(began: bytes, ended: bytes) -> list[bytes]:
-    """Flat fields of an attempt's times, which are dates as RQ writes them."""
-    return [b"started_at", began, b"ended_at", ended, b"last_heartbeat", ended]
-
-
 class Watch:
     """Tells whether anything of a job was changed since. Costs a fraction of comparing its fields."""
 

@@ -26,9 +26,10 @@ from farm_worker.pool.call import known_function, leave_fork, package_in
 from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
+from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.payload import add_payload
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
-from farm_worker.pool.protocol import Message, Outcome, Progress, RunJob
+from farm_worker.pool.protocol import Message, Progress, RunJob
 from farm_worker.pool.record import Watch
 from farm_worker.pool.unread_job import UnreadJob, read, unread_job
 
