@@ -20,11 +20,10 @@ from farm.ending import pack_ending
 from farm.entry import served_app
 from farm.errors import JobCancelled
 from farm.records import LONGEST_SECONDS, failure_text
-from farm_worker.pool import continuation, failure, result, stand_in
+from farm_worker.pool import continuation, failure, own_process, result, stand_in
 from farm_worker.pool.around import CLOSING_SECONDS, Around
 from farm_worker.pool.call import call, decode, entrypoint_timeout, leave_fork, package_of
 from farm_worker.pool.continuation import NOWHERE, Next
-from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.moment import time_fields, written
 from farm_worker.pool.outcome import Outcome
@@ -199,7 +198,7 @@ class Attempt:
             error = raised
         finally:
             equipment.alarm.disarm()
-        if current_pid() != equipment.process.pid:
+        if own_process.pid != equipment.process.pid:
             leave_fork(error)
         self._seconds = time.monotonic() - begun
         return self._close(around, value, error, limit)

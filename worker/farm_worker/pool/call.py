@@ -18,7 +18,7 @@ from farm_worker.pool.coroutines import Coroutines
 from farm_worker.pool.failure import summarize
 
 _FUNC = Job.func
-_PERFORM, _EXECUTE = Job.perform, Job._execute  # noqa: SLF001 - before any tool of the user's could replace them
+PERFORM, EXECUTE = Job.perform, Job._execute  # noqa: SLF001 - before any tool of the user's could replace them
 
 
 def decode(job: Job) -> None:
@@ -58,7 +58,7 @@ def call(job: Job, coroutines: Coroutines, modules: int, settle: Callable[[], No
 
 def runs_as_rq_does(kind: type[Job]) -> bool:
     """Whether jobs of this class are run as RQ's own. RQ documents the methods as hooks."""
-    return kind.perform is _PERFORM and kind._execute is _EXECUTE  # noqa: SLF001
+    return kind.perform is PERFORM and kind._execute is EXECUTE  # noqa: SLF001
 
 
 def package_of(job: Job) -> str:

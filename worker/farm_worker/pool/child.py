@@ -135,7 +135,7 @@ def _run_job(
         inlet.send(Dirty(left))
     is_heard = inlet.send(outcome)
     surroundings.restore()  # nobody waits for that: the next job finds it done
-    work.look_ahead(inlet.ahead)
+    work.look_ahead(inlet.messages)
     if not is_heard:
         return False
     work.send_webhooks(outcome)

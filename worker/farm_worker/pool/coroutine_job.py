@@ -13,12 +13,11 @@ from rq.timeouts import JobTimeoutException
 
 from farm.context import CurrentJob, enter_job, running_job, running_jobs
 from farm.errors import JobCancelled
-from farm_worker.pool import call, plain_job
+from farm_worker.pool import call, own_process, plain_job
 from farm_worker.pool.around import CLOSING_SECONDS
 from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork
 from farm_worker.pool.coroutines import CANCEL_SECONDS
-from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.plain_record import Call, PlainRecord, decode
@@ -81,7 +80,7 @@ class CoroutineJob:
         assert self._task is not None
         if self._limit is not None:
             self._limit.cancel()
-        if current_pid() != self._equipment.process.pid:
+        if own_process.pid != self._equipment.process.pid:
             leave_fork(None)
         if self._task.cancelled() or self._task.exception() is not None or self.tasks or self._current.has_more:
             return None

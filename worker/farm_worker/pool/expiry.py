@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from math import inf
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -20,9 +22,8 @@ LOOK_SECONDS = 0.5
 LONG_SILENCE = "Redis has not heard of this host for so long that its job may be given up; it must not run twice.\n"
 
 
-def clock() -> float:
-    """Seconds since the machine started, asleep or not. The same for all its processes."""
-    return time.clock_gettime(_CLOCK)
+clock: Callable[[], float] = partial(time.clock_gettime, _CLOCK)
+"""Seconds since the machine started, asleep or not. The same for all its processes."""
 
 
 class Expiry:

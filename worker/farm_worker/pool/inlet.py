@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,8 @@ class Inlet:
         self._stream.set_inheritable(False)
         self._stream.setblocking(True)
         self._reader = FrameReader()
-        self._messages: deque[Message] = deque()
+        self.messages: deque[Message] = deque()
+        """What was received and not taken yet, in order. Jobs among it may be taken back."""
         self._ended = False
         self.ended = False
         """True once it was found, without waiting, that there will be no more jobs."""
@@ -64,7 +65,10 @@ class Inlet:
 
     def send(self, message: Message) -> bool:
         """False when the host is gone."""
-        data = _frame(message)
+        try:
+            data = encode(message)
+        except UnicodeEncodeError:
+            data = _frame_of_odd_text(message)
         with self._lock:
             if self._sending:
                 self._later.append(data)
@@ -102,11 +106,11 @@ class Inlet:
 
     def receive(self) -> Message | None:
         """The next message. None when the host has closed the stream."""
-        while not self._messages:
+        while not self.messages:
             if self._ended:
                 return None
             self._fill()
-        return self._messages.popleft()
+        return self.messages.popleft()
 
     def next_job(self) -> RunJob | None:
         """The next job whose token this process got: from here on it is begun. None when there will be no more.
@@ -140,18 +144,13 @@ class Inlet:
         self.ended = self.ended or self._ended
 
     @property
-    def ahead(self) -> Iterable[Message]:
-        """What was received and not taken yet, in order. Jobs among it may be taken back."""
-        return self._messages
-
-    @property
     def descriptors(self) -> tuple[int, int]:
         """Of the stream and of the tokens, for those who wait for either."""
         return self._stream.fileno(), self._tokens
 
     def _job_of(self, token: int) -> RunJob | None:
         """None for a watch that brought nothing, and at the end."""
-        messages = self._messages
+        messages = self.messages
         while (message := messages.popleft() if messages else self.receive()) is not None:
             if isinstance(message, RunJob) and message.sequence == token:
                 return message
@@ -196,7 +195,7 @@ class Inlet:
             self._stream.sendall(self._later.popleft())
 
     def _next_token(self) -> int | None:
-        waits = not self._messages  # the token of a watch is not read before the watch was seen
+        waits = not self.messages  # the token of a watch is not read before the watch was seen
         while True:
             if waits and not self._wait_for_token():
                 return None
@@ -229,7 +228,7 @@ class Inlet:
 
     def _new_watch(self) -> Watch | None:
         """A watch, if that is what the host said last."""
-        last = self._messages[-1] if self._messages else None
+        last = self.messages[-1] if self.messages else None
         return last if isinstance(last, Watch) and last.sequence > self._watched else None
 
     def _watch(self, watch: Watch) -> bool:
@@ -245,9 +244,9 @@ class Inlet:
         self._ended = not data
         for message in self._reader.feed(data):
             if isinstance(message, RunJobs):
-                self._messages.extend(message.jobs)
+                self.messages.extend(message.jobs)
             else:
-                self._messages.append(message)
+                self.messages.append(message)
 
 
 def _bundles(messages: Sequence[Output]) -> Iterator[tuple[int, bytes]]:
@@ -267,9 +266,13 @@ def _bundles(messages: Sequence[Output]) -> Iterator[tuple[int, bytes]]:
 def _frame(message: Message) -> bytes:
     try:
         return encode(message)
-    except UnicodeEncodeError:  # half of a surrogate pair, as file names may have
-        if not isinstance(message, Output):
-            raise
+    except UnicodeEncodeError:
+        return _frame_of_odd_text(message)
+
+
+def _frame_of_odd_text(message: Message) -> bytes:
+    """Of one with half of a surrogate pair, as file names may have. Raises UnicodeEncodeError where none may be."""
+    if isinstance(message, Output):
         for name in ("text", "logger", "exception"):
             setattr(message, name, getattr(message, name).encode("utf-8", "backslashreplace").decode())
-        return encode(message)
+    return encode(message)

@@ -7,25 +7,27 @@ from typing import Any
 
 from rq.job import Job
 from rq.serializers import DefaultSerializer
+from rq.worker import Worker
 
 from farm.entry import served_app
 from farm.records import LONGEST_SECONDS
-from farm_worker.pool import result, stand_in
+from farm_worker.pool import result
 from farm_worker.pool.attempt import begin
-from farm_worker.pool.call import runs_as_rq_does
+from farm_worker.pool.call import EXECUTE, PERFORM
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.outcome import Finished
 from farm_worker.pool.plain_record import Call, PlainRecord
 from farm_worker.pool.protocol import RunJob
 from farm_worker.pool.record import Watch, restore, to_record
+from farm_worker.pool.stand_in import our_handle_exception, our_perform_job
 
 
 def may_be_plain() -> bool:
     """Whether there is nothing in this process, as things are, that has to be asked of each job."""
-    if stand_in.is_watched() or not runs_as_rq_does(Job):
-        return False
+    if Worker.perform_job is not our_perform_job or Worker.handle_exception is not our_handle_exception:
+        return False  # as `stand_in.is_watched`, and below as `call.runs_as_rq_does`: after each job a call is dear
     app = served_app()
-    return app is None or not app.around_job_hooks
+    return Job.perform is PERFORM and Job._execute is EXECUTE and (app is None or not app.around_job_hooks)  # noqa: SLF001
 
 
 def finished(

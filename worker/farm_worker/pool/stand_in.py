@@ -55,13 +55,13 @@ def install() -> None:
     """Takes the place of RQ's methods, unless that was done. Call it before user code can put something around them."""
     if BaseWorker.perform_job is not _perform_job or BaseWorker.handle_exception is not _handle_exception:
         return
-    BaseWorker.perform_job = _our_perform_job  # type: ignore[method-assign]
-    BaseWorker.handle_exception = _our_handle_exception  # type: ignore[method-assign]
+    BaseWorker.perform_job = our_perform_job  # type: ignore[method-assign]
+    BaseWorker.handle_exception = our_handle_exception  # type: ignore[method-assign]
 
 
 def is_watched() -> bool:
     """Whether some tool put a function around either method."""
-    return Worker.perform_job is not _our_perform_job or Worker.handle_exception is not _our_handle_exception
+    return Worker.perform_job is not our_perform_job or Worker.handle_exception is not our_handle_exception
 
 
 def _sentry_scope() -> AbstractContextManager[Any]:
@@ -71,13 +71,13 @@ def _sentry_scope() -> AbstractContextManager[Any]:
     return made
 
 
-def _our_perform_job(self: BaseWorker, job: Job, queue: Queue, *arguments: Any, **options: Any) -> bool:
+def our_perform_job(self: BaseWorker, job: Job, queue: Queue, *arguments: Any, **options: Any) -> bool:
     if isinstance(self, StandIn):
         return self.run()
     return _perform_job(self, job, queue, *arguments, **options)  # a job may run workers of RQ itself
 
 
-def _our_handle_exception(self: BaseWorker, job: Job, *info: Any, **options: Any) -> None:
+def our_handle_exception(self: BaseWorker, job: Job, *info: Any, **options: Any) -> None:
     if isinstance(self, StandIn):
         call_exception_handlers(self._exc_handlers, job, *info)
     else:

@@ -14,7 +14,6 @@ from _signal import getsignal  # type: ignore[import-not-found]  # without the e
 from _thread import _count as thread_count  # a tenth of the price of `enumerate`
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from farm.flags import VARIABLE as FLAGS
 from farm.isolation import user_environment
@@ -112,7 +111,7 @@ class Surroundings:
         self._environ = os.environ
         self._environment = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001 - its public face decodes each value
         self._path = sys.path.copy()
-        self._values = _values()
+        self._values = socket.getdefaulttimeout(), gc.isenabled(), sys.gettrace(), sys.getprofile()
         self._threads = threading.enumerate()
         self._thread_count = thread_count()
 
@@ -148,7 +147,8 @@ class Surroundings:
             self._look_at_folder()
         if touched.environment or os.environ is not self._environ:
             self._restore_environment()
-        if _values() != self._values or sys.path != self._path:
+        values = socket.getdefaulttimeout(), gc.isenabled(), sys.gettrace(), sys.getprofile()
+        if values != self._values or sys.path != self._path:
             self._restore_values()
         if looks or touched.descriptors:
             self._look_at_descriptors()
@@ -219,10 +219,6 @@ class Surroundings:
                     return "it lowered a resource limit for good"
         self._touched.limits = False
         return ""
-
-
-def _values() -> tuple[float | None, bool, Any, Any]:
-    return socket.getdefaulttimeout(), gc.isenabled(), sys.gettrace(), sys.getprofile()
 
 
 def _folder() -> str:

@@ -20,10 +20,9 @@ from rq.job import Job, Retry, _current_job
 
 from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
 from farm.packed import unpack_hash
-from farm_worker.pool import plain_job
+from farm_worker.pool import own_process, plain_job
 from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork, package_in
-from farm_worker.pool.current_pid import current_pid
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
 from farm_worker.pool.outcome import Outcome
@@ -145,7 +144,7 @@ class Work:
             enter_later(sequence)
             return None
         del running_jobs[sequence]
-        if current_pid() != equipment.process.pid:
+        if own_process.pid != equipment.process.pid:
             leave_fork(error)
         seconds = time.monotonic() - begun
         is_over = error is None and type(job) is UnreadJob and not current.has_more and not equipment.coroutines.in_job
