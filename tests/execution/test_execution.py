@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from types import SimpleNamespace
 from typing import Any
 
@@ -83,6 +84,9 @@ class Pool:
         if self.has_room:
             self.given.append(assignment)
         return self.has_room
+
+    def dispatch_many(self, assignments: Sequence[Assignment], depth: int) -> int:
+        return len([*takewhile(lambda one: self.dispatch(one, depth), assignments)])
 
     def take_back(self, older_than: float | None) -> list[Assignment]:
         return []

@@ -74,6 +74,30 @@ def test_a_process_that_waits_counts_as_idle_and_gets_a_job_when_no_other_does(o
     asyncio.run(main())
 
 
+def test_several_jobs_are_given_up_to_the_first_one_for_a_process_that_begins_another(
+    own: OwnPool, redis_client: redis.Redis
+) -> None:
+    async def main() -> None:
+        async with own.pool(2) as watched:
+            await ready(watched, 2)
+            pool, brought = watched.pool, own.job("double", 21)
+            lent = lend(pool, brought)
+            (waiting,) = [process for process in pool.processes if process.watch.lent is lent]
+            await asyncio.sleep(0)
+            redis_client.rpush(BELL, "rings")
+            while waiting._channel.unread():  # the loop stands still: what the process says of it is not heard
+                pass
+            jobs = [own.job("double", number) for number in range(4)]
+            assert pool.dispatch_many(jobs, 4) == 1
+            assert not jobs[1].sequence, "it went nowhere"
+            await until(lambda: len(watched.outcomes) == 2, "the job that came is done, and the one that was given")
+
+            assert pool.dispatch_many(jobs[1:], 4) == 3
+            await until(lambda: len(watched.outcomes) == 5, "all are done")
+
+    asyncio.run(main())
+
+
 def test_a_job_that_came_is_known_before_it_is_done_and_counts_like_one_that_was_sent(
     own: OwnPool, redis_client: redis.Redis
 ) -> None:

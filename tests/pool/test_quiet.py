@@ -120,3 +120,41 @@ def test_a_job_taken_back_from_the_middle_of_a_frame_is_not_run_there(tmp_path: 
             assert watched.done() == [running.job_id, last.job_id]
 
     asyncio.run(scene())
+
+
+def test_jobs_that_are_given_together_begin_and_come_back_in_their_order(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Watched.of(slots=3, idle=2) as watched:
+            await ready(watched, 2)
+            held = [job("wait_for", tmp_path / "gate") for _ in range(2)] + [job() for _ in range(23)]
+            assert watched.pool.dispatch_many(held, depth=10) == 20
+            first, second = watched.pool.processes
+            assert [*first.assignments] == held[:20:2]
+            assert [*second.assignments] == held[1:20:2]
+            assert watched.pool.dispatch_many(held[20:], depth=10) == 0
+            await until(lambda: first.begun is held[0] and second.begun is held[1], "both have begun")
+            await until(lambda: watched.pool.ready == 3, "as some jobs wait, there is another process")
+
+            assert watched.pool.take_back(None) == held[2:20]
+            third = watched.pool.processes[2]
+            assert watched.pool.dispatch_many(held[2:], depth=6) == 16
+            assert [*third.assignments] == held[2:18:3]
+            (tmp_path / "gate").touch()
+            await until(lambda: len(watched.outcomes) == 18, "what was given is heard", 5)
+
+    asyncio.run(scene())
+
+
+def test_a_process_is_given_no_more_jobs_together_than_it_may_have_in_its_life() -> None:
+    async def scene() -> None:
+        async with Watched.of(max_jobs_per_process=3) as watched:
+            await ready(watched)
+            (handle,) = watched.pool.processes
+            most = handle.jobs_left
+            held = [job() for _ in range(10)]
+            assert watched.pool.dispatch_many(held, depth=10) == most
+            await until(lambda: watched.ends, "it has had all its jobs")
+            assert watched.ends[0][1:] == (None, [])
+            assert watched.done() == [assignment.job_id for assignment in held[:most]]
+
+    asyncio.run(scene())

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
@@ -46,6 +47,12 @@ class Held:
         """To processes with less than `depth` jobs, as far as there are any; long jobs to those without any."""
         passed: list[Assignment] = []
         while self._jobs:
+            short = [*takewhile(_is_short, self._jobs)]
+            given = pool.dispatch_many(short, depth)
+            for _ in range(given):
+                self._jobs.popleft()
+            if given < len(short) or not self._jobs:
+                break
             if not pool.dispatch(self._jobs[0], 1 if self._jobs[0].is_long else depth):
                 if not (self._jobs[0].alone and pool.separates):
                     break
@@ -79,3 +86,8 @@ class Held:
         while self.oldest() < moment:
             taken.append(self._jobs.popleft())
         return taken
+
+
+def _is_short(assignment: Assignment) -> bool:
+    """Whether it may wait behind others, wherever there is room."""
+    return not (assignment.alone or assignment.is_long)

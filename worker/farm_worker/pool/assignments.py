@@ -1,6 +1,7 @@
 """The jobs that one process was sent and has not ended, in order."""
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import islice
 from math import inf
 
@@ -38,6 +39,12 @@ class Assignments(deque[Assignment]):
     def expect(self, *, coroutines: bool) -> None:
         """What runs here, or is about to where nothing does, as far as that is known."""
         self.at_once = self._most_at_once if coroutines else 1
+
+    def add(self, assignments: Iterable[Assignment], now: float) -> None:
+        """They were sent, behind the others."""
+        for one in assignments:
+            one.dispatched_at = now
+            self.append(one)
 
     def begin(self, now: float) -> float:
         """Notes which of them run from now on. Returns when the first of those that run is overdue; `inf`: never."""

@@ -7,7 +7,7 @@ import socket
 import struct
 import termios
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from farm_worker.pool.lines import Lines
 from farm_worker.pool.protocol import TOKEN, FrameReader, Message, RunJob, RunJobs, encode
@@ -59,12 +59,12 @@ class Channel:
         self._frames.append((encode(message), ()))
         self._plan_flush()
 
-    def send_job(self, job: RunJob) -> None:
-        """Sends the job, then its token, at the end of this turn of the loop.
+    def send_jobs(self, jobs: Iterable[RunJob]) -> None:
+        """Sends the jobs, then their tokens, at the end of this turn of the loop.
 
         What is sent in one turn is one frame: with more than a few jobs ahead that halves the cost of each.
         """
-        self._jobs.append(job)
+        self._jobs.extend(jobs)
         self._plan_flush()
 
     def send_watch(self, watch: Watch) -> None:

@@ -1,7 +1,7 @@
 """Which process a job is given to, where none run side by side."""
 
-from collections.abc import Iterable
-from math import inf
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heapreplace
 
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.state import State
@@ -10,21 +10,38 @@ MAX_DEPTH = 512
 """Jobs sent ahead to one process: their tokens fit the smallest pipe that the kernel makes (4 KB)."""
 
 
-def choose(processes: Iterable[ProcessHandle], slots: int, depth: int) -> ProcessHandle | None:
-    """An idle one, else that with the fewest jobs, if it has less than `depth` and no long job runs there."""
-    idle = best = None
-    best_held: float = depth if depth > 0 else -inf
+def choose(processes: Sequence[ProcessHandle], slots: int, depth: int, count: int) -> list[ProcessHandle]:
+    """For each of `count` jobs that are not long, in turn; for less of them once no process has room.
+
+    Each time it is an idle one, as long as less than `slots` are busy, else that with the fewest jobs, if it has less
+    than `depth` and no long job runs there. Of those that idle it is one that does not wait at Redis, if there is one;
+    of equals the first.
+    """
     busy = 0
-    for process in processes:
+    idle: list[tuple[int, bool, int, int]] = []
+    room: list[tuple[int, bool, int, int]] = []
+    for place, process in enumerate(processes):
         held = len(process.assignments)
         if held:
             busy += 1
-        if process.state is State.READY and not process.solitary:
-            if not held:
-                idle = prefer(process, idle)
-            elif held < best_held and not process.assignments.is_long:
-                best, best_held = process, held
-    return idle if idle is not None and busy < slots and depth > 0 else best
+        if process.state is not State.READY or process.solitary or held >= depth:
+            continue
+        if not held:
+            idle.append((0, process.watch.lent is not None, place, process.jobs_left))
+        elif not process.assignments.is_long:
+            room.append((held, False, place, process.jobs_left))
+    idle.sort()
+    room += idle[: max(0, slots - busy)]
+    heapify(room)
+    chosen: list[ProcessHandle] = []
+    while room and len(chosen) < count:
+        held, _, place, left = room[0]
+        chosen.append(processes[place])
+        if held + 1 < depth and left > 1:
+            heapreplace(room, (held + 1, False, place, left - 1))
+        else:
+            heappop(room)
+    return chosen
 
 
 def choose_empty(processes: Iterable[ProcessHandle], slots: int, *, solitary: bool) -> ProcessHandle | None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
 from farm_settings import PoolSettings
-from farm_worker.pool import choosing, sharing
+from farm_worker.pool import sharing
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.dispatcher import Dispatcher
 from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.lending import Lender, LentWatch
 from farm_worker.pool.observer import Observer
@@ -63,17 +64,17 @@ class Pool:
         self._on_change = on_change
         self._observer = observer
         self._on_output = on_output
-        self._sequences = itertools.count(1)
-        self._expires_at = 0.0
         beside = settings.executor == "process" and settings.process_mode == "reuse"
         self._sharing = Sharing(settings.async_concurrency if beside else 1)
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
         self._supervision = Supervision(settings, self._staff)
-        self.lender = Lender(settings, self._staff, self._sequences)
+        sequences = itertools.count(1)
+        self.lender = Lender(settings, self._staff, sequences)
         """Of watches of queues."""
         self.hearing = Hearing(self._staff.processes)
         """Of what processes with several jobs have said."""
+        self._dispatcher = Dispatcher(settings, self._staff, self._sharing, self.hearing, sequences, self._launched)
 
     @property
     def processes(self) -> Sequence[ProcessHandle]:
@@ -195,67 +196,24 @@ class Pool:
         await self._supervision.stop()
 
     def dispatch(self, assignment: Assignment, depth: int) -> bool:
-        """Gives the job to the ready process with the fewest jobs, idle ones first, if that has less than `depth`.
+        """Gives the job to a process with less than `depth` jobs. False: none has room. See `Dispatcher.dispatch`."""
+        return self._dispatcher.dispatch(assignment, depth)
 
-        A job that has to be alone gets a process without any, and no other follows it there.
-        False: no process has room. Never more than `slots` processes are busy.
-        """
-        if assignment.alone:
-            process = choosing.choose_empty(self._staff.processes, self._staff.slots, solitary=self.separates)
-        elif self.shares:
-            process = self._choose_beside(assignment, depth)
-        else:
-            process = choosing.choose(self._staff.processes, self._staff.slots, self._limit(depth))
-        if process is None or not process.watch.take_back():
-            if assignment.alone and self.separates:
-                self._staff.want_solitary()
-            else:
-                self.want(1)
-            return False
-        assignment.sequence = next(self._sequences)
-        assignment.begun_at = None
-        assignment.expires_at = self._expires_at
-        process.dispatch(assignment)
-        self._launched(process, assignment)
-        if process.is_quiet:
-            self.hearing.plan()
-        return True
-
-    def lend(self, request: bytes, began: Callable[[Watched], Assignment | None]) -> LentWatch | None:
-        """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
-        return self.lender.lend(request, self._expires_at, began)
+    def dispatch_many(self, assignments: Sequence[Assignment], depth: int) -> int:
+        """Gives as many of these as there is room for, the first ones; how many. See `Dispatcher.dispatch_many`."""
+        return self._dispatcher.dispatch_many(assignments, depth)
 
     def room(self, depth: int) -> int:
         """How many more jobs `dispatch` would take now."""
-        depth = self._limit(depth)
-        if self.shares:
-            limit = self._sharing.limit(self._staff.processes, time.monotonic())
-            return sharing.room(self._staff.processes, self._staff.slots, depth, limit)
-        busy = room = 0
-        idle: list[int] = []
-        for process in self._staff.processes:
-            held = len(process.assignments)
-            if held:
-                busy += 1
-            if (
-                process.state is State.READY
-                and not process.solitary
-                and held < depth
-                and not process.assignments.is_long
-            ):
-                free = min(depth - held, process.jobs_left)
-                if held:
-                    room += free
-                else:
-                    idle.append(free)
-        # Which of the idle ones get jobs is not known here; those that may be sent the least are certain.
-        return room + sum(sorted(idle)[: max(0, self._staff.slots - busy)])
+        return self._dispatcher.room(depth)
 
     def want(self, count: int) -> None:
         """Says that `count` jobs wait for a process: a pool with `idle_target` 0 has none until then."""
-        if count > self._staff.wanted:
-            self._staff.wanted = count
-            self._staff.plan_fill()
+        self._staff.want(count)
+
+    def lend(self, request: bytes, began: Callable[[Watched], Assignment | None]) -> LentWatch | None:
+        """Has an idle process wait for a job; None if no process can. See `Lender.lend`."""
+        return self.lender.lend(request, self._dispatcher.expires_at, began)
 
     def take_back(self, older_than: float | None) -> list[Assignment]:
         """Jobs not begun, in the order of their dispatch; they will not run here unless they are dispatched again.
@@ -278,7 +236,7 @@ class Pool:
         """
         if self._settings.executor == "thread":
             return
-        self._expires_at = expires_at
+        self._dispatcher.expires_at = expires_at
         for process in self._staff.processes:
             if process.assignments or process.watch.lent is not None:
                 process.renew(expires_at)
@@ -324,7 +282,7 @@ class Pool:
         self._on_change()
 
     def on_begun(self, process: ProcessHandle, assignment: Assignment) -> None:
-        self._launched(process, assignment)
+        self._launched(process, [assignment])
 
     def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         if self._observer is not None:
@@ -351,9 +309,10 @@ class Pool:
         self._on_end(end, begun, unbegun)
         self._on_change()
 
-    def _launched(self, process: ProcessHandle, assignment: Assignment) -> None:
+    def _launched(self, process: ProcessHandle, assignments: Sequence[Assignment]) -> None:
         if self._observer is not None:
-            self._observer.job_launched(process, assignment)
+            for assignment in assignments:
+                self._observer.job_launched(process, assignment)
         if len(self._staff.processes) < self._staff.slots or process.state is not State.READY:
             self._staff.plan_fill()
 
@@ -362,17 +321,3 @@ class Pool:
         for assignment, outcome in outcomes:
             if outcome.kind == "returned":
                 self._sharing.came_back(assignment, now)
-
-    def _choose_beside(self, assignment: Assignment, depth: int) -> ProcessHandle | None:
-        known, limit = (
-            self._sharing.is_coroutine(assignment),
-            self._sharing.limit(self._staff.processes, time.monotonic()),
-        )
-        processes, slots = self._staff.processes, self._staff.slots
-        process = sharing.choose(processes, slots, self._limit(depth), limit, is_coroutine=known)
-        if process is not None and not process.assignments:
-            process.assignments.expect(coroutines=bool(known))
-        return process
-
-    def _limit(self, depth: int) -> int:
-        return min(depth, 1 if self._settings.process_mode == "fresh" else choosing.MAX_DEPTH)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -130,18 +131,19 @@ class ProcessHandle:
         """What passing `deadline` means now."""
         return self._causes.overdue_reason(self.state, self.assignments.most_overdue())
 
-    def dispatch(self, assignment: Assignment) -> None:
-        """Sends a job. The process must be ready; the one who calls keeps the number of jobs sent ahead small."""
+    def dispatch(self, *assignments: Assignment) -> None:
+        """Sends jobs. The process must be ready; the one who calls keeps the number of jobs sent ahead small.
+
+        One that has to be alone is the only one.
+        """
         idle = not self.assignments
-        self._count(assignment, time.monotonic())
-        if assignment.expires_at and assignment.must_not_run_twice:
-            self.renew(assignment.expires_at)
-        self._channel.send_job(assignment.message())
+        self._count(assignments, time.monotonic())
+        self._channel.send_jobs(assignment.message() for assignment in assignments)
         if idle:
             self._channel.flush()  # somebody may wait for it
-        else:
+        if len(self.assignments) > 1:
             self._channel.be_quiet()
-        if assignment.alone:
+        if assignments[0].alone:
             self.close(Reason.RECYCLED, "its job, which had ended a process before, was to be alone in it")
         self._close_after_last()
 
@@ -299,7 +301,7 @@ class ProcessHandle:
     def _begin_watched(self, said: Watched, now: float) -> None:
         assignment = self.watch.hear(said)
         if assignment is not None:
-            self._count(assignment, now)
+            self._count([assignment], now)
             self._listener.on_begun(self, assignment)
             self._close_after_last()
         elif said.begun:
@@ -335,12 +337,10 @@ class ProcessHandle:
         elif isinstance(message, Ended):
             self._thread_code = message.code
 
-    def _count(self, assignment: Assignment, now: float) -> None:
-        assignment.dispatched_at = now
-        self.assignments.append(assignment)
-        self.jobs_sent += 1
-        if len(self.assignments) == 1 or self.shares:
-            self._begin(now)
+    def _count(self, assignments: Sequence[Assignment], now: float) -> None:
+        self.assignments.add(assignments, now)
+        self.jobs_sent += len(assignments)
+        self._begin(now)
 
     def _close_after_last(self) -> None:
         if self.jobs_left <= 0:

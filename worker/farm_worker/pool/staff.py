@@ -96,6 +96,12 @@ class Staff:
         if not self._dismissed and self.warm_ups.allowed(starting, self._warm_ups_at_once, time.monotonic()):
             self._spawn(solitary=True)
 
+    def want(self, count: int) -> None:
+        """So many jobs wait for a process."""
+        if count > self.wanted:
+            self.wanted = count
+            self.plan_fill()
+
     def plan_fill(self) -> None:
         """Fills up at the end of this turn of the loop."""
         if not self._fill_planned and not self._dismissed:
