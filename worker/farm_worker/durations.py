@@ -30,14 +30,18 @@ class Duration:
     def observe(self, taken: float) -> None:
         """Another one took so long."""
         most = _JUMP * self.seconds
-        if taken > most and is_long(taken):
+        if taken <= most:
+            self.seconds += _FALL * (taken - self.seconds)
+        elif is_long(taken):
             self.seconds += _RISE * (taken - self.seconds)
         else:
-            self.seconds += _FALL * (min(taken, most) - self.seconds)
+            self.seconds += _FALL * (most - self.seconds)
         if self.undisturbed == 0:
             self.undisturbed = taken
-        weight = _RISE if taken < self.undisturbed else _FALL
-        self.undisturbed += weight * (min(taken, _JUMP * self.undisturbed) - self.undisturbed)
+        elif taken < self.undisturbed:
+            self.undisturbed += _RISE * (taken - self.undisturbed)
+        else:
+            self.undisturbed += _FALL * (min(taken, _JUMP * self.undisturbed) - self.undisturbed)
 
 
 class Durations:

@@ -48,7 +48,7 @@ class Held:
         passed: list[Assignment] = []
         while self._jobs:
             short = [*takewhile(_is_short, self._jobs)]
-            given = pool.dispatch_many(short, depth)
+            given = pool.dispatch_many(short, depth) if short else 0
             for _ in range(given):
                 self._jobs.popleft()
             if given < len(short) or not self._jobs:

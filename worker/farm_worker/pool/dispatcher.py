@@ -47,7 +47,8 @@ class Dispatcher:
         separates = self._settings.executor == "thread"
         process = choosing.choose_empty(self._staff.processes, self._staff.slots, solitary=separates)
         if process is not None and process.watch.take_back():
-            self._give(process, [self._numbered(assignment)])
+            assignment.sequence = next(self._sequences)
+            self._give(process, [assignment])
             return True
         if separates:
             self._staff.want_solitary()
@@ -105,7 +106,8 @@ class Dispatcher:
                 if not process.watch.take_back():
                     break
                 portions[process] = []
-            portions[process].append(self._numbered(assignment))
+            portions[process].append(assignment)
+            assignment.sequence = next(self._sequences)  # in the order of all, whichever process gets it
             given += 1
         for process, portion in portions.items():
             self._give(process, portion)
@@ -120,20 +122,16 @@ class Dispatcher:
             process.assignments.expect(coroutines=bool(known))
         if process is None or not process.watch.take_back():
             return False
-        self._give(process, [self._numbered(assignment)])
-        return True
-
-    def _numbered(self, assignment: Assignment) -> Assignment:
-        """Numbers tell the order of all jobs, those of other processes too."""
         assignment.sequence = next(self._sequences)
-        return assignment
+        self._give(process, [assignment])
+        return True
 
     def _give(self, process: ProcessHandle, assignments: Sequence[Assignment]) -> None:
         for assignment in assignments:
             assignment.begun_at = None
             assignment.expires_at = self.expires_at
-        if self.expires_at and any(one.must_not_run_twice for one in assignments):
-            process.renew(self.expires_at)
+            if assignment.expires_at and assignment.must_not_run_twice:
+                process.renew(assignment.expires_at)
         process.dispatch(*assignments)
         self._launched(process, assignments)
         if process.is_quiet:
