@@ -26,27 +26,27 @@ def sole() -> Starts:
 def test_a_host_that_is_not_sole_asks_only_for_what_is_placed(ended: bool) -> None:
     starts = Starts()
     starts.look_at_queues()
-    assert not starts.may_bring(ended=ended, has_work_ahead=False)
+    assert not starts.may_bring(ended=ended, has_work_ahead=False, is_idle=False)
 
     starts.placed(1, is_news=True)
-    assert starts.may_bring(ended=ended, has_work_ahead=False)
+    assert starts.may_bring(ended=ended, has_work_ahead=False, is_idle=False)
     starts.ask(5)
     assert starts.batch
     assert not starts.batch.from_queues
 
 
 def test_a_host_with_work_ahead_asks_as_jobs_end_for_what_may_have_been_placed() -> None:
-    assert Starts().may_bring(ended=True, has_work_ahead=True)
-    assert not Starts().may_bring(ended=False, has_work_ahead=True)
+    assert Starts().may_bring(ended=True, has_work_ahead=True, is_idle=False)
+    assert not Starts().may_bring(ended=False, has_work_ahead=True, is_idle=False)
 
 
 def test_a_sole_host_asks_with_each_end_and_when_it_may_have_room() -> None:
     starts = sole()
-    assert starts.may_bring(ended=True, has_work_ahead=False)
-    assert not starts.may_bring(ended=False, has_work_ahead=False)
+    assert starts.may_bring(ended=True, has_work_ahead=False, is_idle=False)
+    assert not starts.may_bring(ended=False, has_work_ahead=False, is_idle=False)
 
     starts.look_at_queues()
-    assert starts.may_bring(ended=False, has_work_ahead=False)
+    assert starts.may_bring(ended=False, has_work_ahead=False, is_idle=False)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,24 @@ def test_a_sole_host_asks_again_at_once_if_it_got_all_that_it_asked_for_and_more
     starts.ask(5)
     starts.answered(answer)
     assert starts.batch is None
-    assert starts.may_bring(ended=False, has_work_ahead=False) is asks
+    assert starts.may_bring(ended=False, has_work_ahead=False, is_idle=False) is asks
+
+
+def test_a_sole_host_that_idles_again_asks_only_if_something_may_have_waited() -> None:
+    starts = sole()
+    assert starts.may_bring(ended=True, has_work_ahead=False, is_idle=True)
+
+    starts.ask(5)
+    starts.answered(brought(4, waits=True))
+    assert starts.may_bring(ended=True, has_work_ahead=False, is_idle=True)
+
+    starts.ask(5)
+    starts.answered(brought(1))
+    assert not starts.may_bring(ended=True, has_work_ahead=False, is_idle=True)
+    assert starts.may_bring(ended=True, has_work_ahead=False, is_idle=False)
+
+    starts.look_at_queues()
+    assert starts.may_bring(ended=True, has_work_ahead=False, is_idle=True)
 
 
 def test_what_was_asked_before_the_host_was_sole_says_nothing_of_its_queues() -> None:
@@ -78,14 +95,14 @@ def test_what_was_asked_before_the_host_was_sole_says_nothing_of_its_queues() ->
     starts.is_sole = True
     starts.look_at_queues()
     starts.answered(brought(1))
-    assert starts.may_bring(ended=False, has_work_ahead=False)
+    assert starts.may_bring(ended=False, has_work_ahead=False, is_idle=False)
 
 
 def test_an_answer_without_a_request_says_nothing_of_the_queues() -> None:
     starts = sole()
     starts.look_at_queues()
     starts.answered(brought(0))
-    assert starts.may_bring(ended=False, has_work_ahead=False)
+    assert starts.may_bring(ended=False, has_work_ahead=False, is_idle=False)
 
 
 def test_a_registration_that_is_gone_leaves_nothing() -> None:
@@ -95,4 +112,4 @@ def test_a_registration_that_is_gone_leaves_nothing() -> None:
     starts.ask(5)
     starts.forget()
     assert (starts.batch, starts.inbox, starts.is_sole) == (None, 0, False)
-    assert not starts.may_bring(ended=True, has_work_ahead=False)
+    assert not starts.may_bring(ended=True, has_work_ahead=False, is_idle=False)

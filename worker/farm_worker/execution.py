@@ -321,7 +321,8 @@ class Execution:
 
     def _next_start(self, *, ended: bool) -> StartBatch | None:
         starts = self.starts
-        may_bring = starts.may_bring(ended=ended, has_work_ahead=self.has_work_ahead)
+        is_idle = not self.pool.busy and not self._held
+        may_bring = starts.may_bring(ended=ended, has_work_ahead=self.has_work_ahead, is_idle=is_idle)
         if starts.batch is None and may_bring and self.accepting:
             if (room := self._room(time.monotonic())) > 0:
                 starts.ask(min(room, MAX_BATCH))

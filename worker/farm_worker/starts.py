@@ -19,6 +19,8 @@ class Starts:
         """The request that is under way."""
         self._inbox_since = 0.0
         self._may_wait = False
+        self._waited = True
+        """Whether jobs waited in the queues when this host last asked them. True where that is not known."""
         self._over = asyncio.Event()
 
     @property
@@ -36,11 +38,15 @@ class Starts:
         """Jobs may wait in the queues, and there may be room for them: a sole host asks, for nobody else will."""
         self._may_wait = True
 
-    def may_bring(self, *, ended: bool, has_work_ahead: bool) -> bool:
-        """Whether to ask. `ended`: Redis is told of ends of jobs anyway."""
+    def may_bring(self, *, ended: bool, has_work_ahead: bool, is_idle: bool) -> bool:
+        """Whether to ask. `ended`: Redis is told of ends of jobs anyway. `is_idle`: they were the last ones.
+
+        A host that idles is given what comes, by its watches of empty queues or by the coordinator. So if nothing
+        waited, it need not ask after each of the few jobs that it gets.
+        """
         if self.inbox > 0 or (ended and has_work_ahead):
             return True
-        return self.is_sole and (ended or self._may_wait)
+        return self.is_sole and (self._may_wait or (ended and (self._waited or not is_idle)))
 
     def ask(self, limit: int) -> None:
         """For so many jobs at most, with the next exchange."""
@@ -51,6 +57,7 @@ class Starts:
         if self.batch is not None and self.batch.from_queues:
             # Less than there is room for: the host may hold no more until a job ends, or until it publishes more.
             self._may_wait = exchange.waits and len(exchange.started) >= self.batch.limit
+            self._waited = exchange.waits
         self.inbox = exchange.inbox
         self._inbox_since = time.monotonic()
         self.end()
@@ -65,6 +72,7 @@ class Starts:
         self.end()
         self.inbox = 0
         self.is_sole = self._may_wait = False
+        self._waited = True
 
     async def over(self) -> None:
         """Returns once no request is under way."""
