@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as some
 
-from farm_worker.prefetch import MAX_DEPTH, WAITING_SECONDS, depth, is_long, prefetch
+from farm_worker.prefetch import FRAME_SECONDS, MAX_DEPTH, RECALL_SECONDS, SOLE_FRAME_SECONDS, depth, is_long, prefetch
 
 seconds = some.floats(min_value=0, max_value=10_000)
 
@@ -22,7 +22,19 @@ def test_nothing_waits_behind_long_jobs_and_many_wait_behind_short_ones() -> Non
 def test_what_waits_is_never_more_than_the_work_allowed(expected: float, processes: int) -> None:
     waiting = prefetch(expected, processes)
     assert waiting >= 0
-    assert waiting * expected <= WAITING_SECONDS * processes
+    assert waiting * expected <= 2 * FRAME_SECONDS * processes, "in frames and in the inbox"
+    assert prefetch(expected, processes, is_sole=True) * expected <= SOLE_FRAME_SECONDS * processes
+
+
+@given(seconds)
+def test_a_process_of_a_sole_host_holds_more_of_short_jobs_and_nothing_behind_long_ones(expected: float) -> None:
+    assert depth(expected, is_sole=True) >= depth(expected)
+    assert (depth(expected, is_sole=True) == 1) == is_long(expected)
+    assert (depth(expected) == 1) == is_long(expected)
+
+
+def test_what_a_process_holds_begins_before_it_is_recalled() -> None:
+    assert max(FRAME_SECONDS, SOLE_FRAME_SECONDS) < RECALL_SECONDS
 
 
 def test_long_is_what_nothing_may_wait_behind() -> None:

@@ -79,5 +79,4 @@ class Dealing:
         return [*self._pool().take_back(None), *self.held.take_all()]
 
     def _depth(self, now: float) -> int:
-        # On a sole host nothing is placed in advance: what may wait in the inbox waits at the processes.
-        return prefetch.depth(self.durations.expected(now), has_inbox=not self._starts.is_sole)
+        return prefetch.depth(self.durations.expected(now), is_sole=self._starts.is_sole)

@@ -15,6 +15,8 @@ MOST_KEPT = 1000
 _MEMORY_SECONDS = 10.0
 _JUMP = 4.0
 """So many times what was expected, and so long that nothing may wait behind it, is no accident of the moment."""
+_AT_MOST = 2.0
+"""No other job counts as more than so many times what was expected: the machine may have stood still."""
 _RISE, _FALL = 0.5, 0.1
 
 
@@ -29,13 +31,10 @@ class Duration:
 
     def observe(self, taken: float) -> None:
         """Another one took so long."""
-        most = _JUMP * self.seconds
-        if taken <= most:
-            self.seconds += _FALL * (taken - self.seconds)
-        elif is_long(taken):
+        if taken > _JUMP * self.seconds and is_long(taken):
             self.seconds += _RISE * (taken - self.seconds)
         else:
-            self.seconds += _FALL * (most - self.seconds)
+            self.seconds += _FALL * (min(taken, _AT_MOST * self.seconds) - self.seconds)
         if self.undisturbed == 0:
             self.undisturbed = taken
         elif taken < self.undisturbed:

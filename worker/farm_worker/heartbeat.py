@@ -282,7 +282,7 @@ class Heartbeat:
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())
-        return prefetch.prefetch(expected, self._execution.pool.capable)
+        return prefetch.prefetch(expected, self._execution.pool.capable, is_sole=self._is_sole)
 
     def _prefetch_until_next(self) -> int:
         """A sole host decides with each request how much it takes: what it publishes is the most that this may be.

@@ -5,8 +5,12 @@ Only short jobs are worth dealing in advance; behind a long one nothing may wait
 
 import math
 
-WAITING_SECONDS = 0.1
-"""Expected work that may wait for each process: half of it in its frame, half in the inbox."""
+FRAME_SECONDS = 0.05
+"""Expected work that may wait at a process, and as much again for it in the inbox."""
+
+SOLE_FRAME_SECONDS = 0.15
+"""The same where nothing is placed in advance, as a sole host takes for itself: an exchange with Redis costs as much as
+a few jobs do, and what is taken for longer than this could not begin before it is recalled."""
 
 OVERHEAD_SECONDS = 0.0001
 """What a job costs beside its own run, so that empty jobs don't count as free."""
@@ -18,22 +22,23 @@ RECALL_SECONDS = 0.2
 """A job that was not begun after this long goes back to the head of its queue."""
 
 
-def depth(expected: float | None, *, has_inbox: bool = True) -> int:
-    """How many jobs one process may hold, the running one counted. Without an inbox all that may wait is in frames."""
-    return min(1 + _waiting(expected) * (1 if has_inbox else 2), MAX_DEPTH)
+def depth(expected: float | None, *, is_sole: bool = False) -> int:
+    """How many jobs one process may hold, the running one counted."""
+    if expected is None or is_long(expected):
+        return 1
+    return min(1 + _jobs_in(SOLE_FRAME_SECONDS if is_sole else FRAME_SECONDS, expected), MAX_DEPTH)
 
 
 def is_long(expected: float | None) -> bool:
     """Whether a job of so many seconds is to have nothing wait behind it."""
-    return expected is not None and _waiting(expected) == 0
+    return expected is not None and _jobs_in(FRAME_SECONDS, expected) == 0
 
 
-def prefetch(expected: float | None, processes: int) -> int:
-    """How many jobs may be placed on a host beyond one for each process. Half wait in frames, as many in the inbox."""
-    return 2 * (depth(expected) - 1) * processes
+def prefetch(expected: float | None, processes: int, *, is_sole: bool = False) -> int:
+    """How many jobs a host may hold beyond one for each process: what waits in frames, and in the inbox if it has one."""
+    waiting = depth(expected, is_sole=is_sole) - 1
+    return waiting * processes * (1 if is_sole else 2)
 
 
-def _waiting(expected: float | None) -> int:
-    if expected is None:
-        return 0
-    return math.floor(WAITING_SECONDS / (expected + OVERHEAD_SECONDS) / 2)
+def _jobs_in(seconds: float, expected: float) -> int:
+    return math.floor(seconds / (expected + OVERHEAD_SECONDS))
