@@ -69,6 +69,7 @@ class CurrentJob:
         "_send_progress",
         "attempt",
         "fence",
+        "has_more",
         "process",
         "queue",
         "shutdown_callbacks",
@@ -93,6 +94,8 @@ class CurrentJob:
         self.process = process
         self.shutdown_callbacks: list[Callable[[], Any]] | None = None
         """What `add_shutdown_callback` was given, in that order. None: nothing."""
+        self.has_more = False
+        """Whether something is to be done after its function: shutdown callbacks, progress that waits."""
         self._send_progress = send_progress
         self._report: ProgressReport | None = None
         self._cancel_reason: str | None = None
@@ -140,6 +143,7 @@ class CurrentJob:
         if self._send_progress is None:
             return
         if self._report is None:
+            self.has_more = True  # first: a time limit may interrupt this anywhere
             self._report = ProgressReport(self._send_progress)
         self._report.say(None if fraction is None else float(fraction), str(text))
 
@@ -166,13 +170,9 @@ class CurrentJob:
         if not callable(callback):
             raise TypeError(f"add_shutdown_callback takes a function without arguments, not {callback!r}")
         if self.shutdown_callbacks is None:
+            self.has_more = True
             self.shutdown_callbacks = []
         self.shutdown_callbacks.append(callback)
-
-    @property
-    def has_more(self) -> bool:
-        """Whether something of it is to be done after its function: shutdown callbacks, progress that waits."""
-        return self.shutdown_callbacks is not None or self._report is not None
 
     def finish(self) -> None:
         """Sends the progress that waits; what is said later goes nowhere. For the process, when the job is over."""
@@ -188,7 +188,7 @@ class CurrentJob:
 running_jobs: dict[int, CurrentJob] = {}
 """The jobs that run in this process, by the sequence number that the host gave them."""
 
-_cancelled_early: dict[int, str] = {}
+cancelled_early: dict[int, str] = {}
 """Jobs that were asked to end before they were under way here: sequence → reason."""
 MAX_CANCELLED_EARLY = 100
 
@@ -196,18 +196,18 @@ MAX_CANCELLED_EARLY = 100
 def enter_job(sequence: int, job: CurrentJob) -> None:
     """Called by the process when a job begins. It deletes it from `running_jobs` at the end."""
     running_jobs[sequence] = job
-    if _cancelled_early and (reason := _cancelled_early.pop(sequence, None)) is not None:
+    if cancelled_early and (reason := cancelled_early.pop(sequence, None)) is not None:
         job.cancel(reason)
 
 
 def cancel_job(sequence: int, reason: str) -> None:
     """Asks a job of this process to end, also one that is about to begin. From any thread."""
-    while len(_cancelled_early) >= MAX_CANCELLED_EARLY:
-        _cancelled_early.pop(next(iter(_cancelled_early)), None)
-    _cancelled_early[sequence] = reason  # first: the job may begin right here
+    while len(cancelled_early) >= MAX_CANCELLED_EARLY:
+        cancelled_early.pop(next(iter(cancelled_early)), None)
+    cancelled_early[sequence] = reason  # first: the job may begin right here
     job = running_jobs.get(sequence)
     if job is not None:
-        _cancelled_early.pop(sequence, None)
+        cancelled_early.pop(sequence, None)
         job.cancel(reason)
 
 

@@ -35,7 +35,7 @@ def is_long(expected: float | None) -> bool:
 
 
 def prefetch(expected: float | None, processes: int, *, is_sole: bool = False) -> int:
-    """How many jobs a host may hold beyond one for each process: what waits in frames, and in the inbox if it has one."""
+    """How many jobs a host may hold beyond one for each process: those in frames, and in the inbox if it has one."""
     waiting = depth(expected, is_sole=is_sole) - 1
     return waiting * processes * (1 if is_sole else 2)
 

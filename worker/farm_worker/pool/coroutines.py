@@ -28,13 +28,10 @@ class Coroutines:
         self._task: asyncio.Task[Any] | None = None
         self._earlier: set[asyncio.Task[Any]] | None = None
         """Tasks that were there before the job that runs. None: it has run no coroutine."""
+        self.in_job = False
+        """Whether the job that runs has used the loop."""
         self._stubborn: set[asyncio.Task[Any]] = set()
         """Tasks that were cancelled and would not end."""
-
-    @property
-    def in_job(self) -> bool:
-        """Whether the job that runs has used the loop."""
-        return self._earlier is not None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -53,6 +50,7 @@ class Coroutines:
         """
         loop = self._loop()
         if self._earlier is None:
+            self.in_job = True
             self._earlier = asyncio.all_tasks(loop)
         task = self._task = self._begin(coroutine)
         self._alarm.interrupt = self._interrupt
@@ -66,7 +64,7 @@ class Coroutines:
 
     def end_job(self) -> str:
         """Cancels the tasks that the job left. Says which of them would not end; empty when all did."""
-        earlier, self._earlier, self._task = self._earlier, None, None
+        earlier, self._earlier, self._task, self.in_job = self._earlier, None, None, False
         if earlier is None:
             return ""
         loop = self._loop()

@@ -117,7 +117,11 @@ class Inlet:
 
         Frames before it belong to jobs that the host took back.
         """
+        messages = self.messages
         while (token := self._next_token()) is not None:
+            if messages and isinstance(first := messages[0], RunJob) and first.sequence == token:
+                messages.popleft()
+                return first
             if (job := self._job_of(token)) is not None:
                 return job
         return None

@@ -171,12 +171,15 @@ def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, voice
         outcome = work.run(message)
         output.end(message.sequence)
         voices.set(inlet, 0)
-        if work.left_tasks:
-            inlet.send(Dirty(work.left_tasks))
+        attempt = work.attempt
+        left = "" if attempt is None else attempt.left_tasks
+        if left:
+            inlet.send(Dirty(left))
         if not inlet.send(outcome):
             return
-        work.send_webhooks(outcome)
-        if work.left_tasks:
+        if attempt is not None:
+            attempt.send_webhooks(outcome)
+        if left:
             return
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rq.job import Job, Retry, _current_job
 
-from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
+from farm.context import ENTRYPOINT, CurrentJob, cancelled_early, enter_job, enter_later, running_job, running_jobs
 from farm.packed import unpack_hash
 from farm_worker.pool import own_process, plain_job
 from farm_worker.pool.attempt import Attempt, Begun
@@ -48,7 +48,8 @@ class Work:
         self._settle = settle
         self._records = PlainRecords(equipment.connection)
         self._may_be_plain = equipment.job_class is Job and equipment.serializer is None
-        self._attempt: Attempt | FollowUp | None = None
+        self.attempt: Attempt | FollowUp | None = None
+        """Who ran the last job; None if it was a plain one."""
         self._watch: Watch | None = None
         self._payload = b""
         """Both of a plain job that was looked at: as it was before."""
@@ -58,55 +59,45 @@ class Work:
         """What the job calls; None until that is known."""
         self._fields: list[bytes] | None = None
         """The hash of the job, where more than Redis packed belongs to it."""
-        self._ahead: deque[tuple[int, PlainRecord | None]] = deque()
+        self.ahead: deque[tuple[int, PlainRecord | None]] = deque()
         """What was read already of jobs that come next, with their sequences."""
 
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
-        self._attempt, self._decoded, self._modules = None, None, len(sys.modules)
+        self.attempt, self._decoded, self._modules = None, None, len(sys.modules)
         if message.follow_up:
-            self._attempt = FollowUp(self._equipment, message)
-            return self._attempt.run()
+            self.attempt = FollowUp(self._equipment, message)
+            return self.attempt.run()
         self._fields = unpack_hash(message.packed) if message.is_large else None
         if self._fields is not None and not add_payload(self._fields, message.job_id, self._equipment):
             return Outcome(message.sequence, "unbegun", 0.0, b"")
         record = self._read(message) if self._may_be_plain and plain_job.may_be_plain() else None
         if record is not None and (outcome := self._run_plainly(message, record)) is not None:
             return outcome
-        self._attempt = Attempt(self._equipment, message, self._hash(message), self._settle, self._modules)
-        return self._attempt.run()
+        self.attempt = Attempt(self._equipment, message, self._hash(message), self._settle, self._modules)
+        return self.attempt.run()
 
     def look_ahead(self, messages: Iterable[Message]) -> None:
-        """Reads the records of jobs that come next, unless that was done: several in a row cost less than each alone.
+        """Reads the records of jobs that come next, once none is `ahead`: several in a row cost less than each alone.
 
         `messages`: what the process was sent and has not begun.
         """
-        if self._ahead or not self._may_be_plain:
+        if not self._may_be_plain:
             return
         for message in islice(messages, MOST_AHEAD):
             if isinstance(message, RunJob) and not (message.is_large or message.follow_up):
                 if len(message.packed) > LARGEST_AHEAD:
                     break
-                self._ahead.append((message.sequence, self._records.read(unpack_hash(message.packed))))
-
-    @property
-    def left_tasks(self) -> str:
-        """What the last job left on the event loop that could not be ended; empty if nothing."""
-        return "" if self._attempt is None else self._attempt.left_tasks
+                self.ahead.append((message.sequence, self._records.read(unpack_hash(message.packed))))
 
     def package(self) -> str:
         """The top-level package of the last job's function. Empty if it is not known."""
-        if self._attempt is not None:
-            return self._attempt.package()
+        if self.attempt is not None:
+            return self.attempt.package()
         return "" if self._decoded is None else package_in(self._decoded[0])
 
-    def send_webhooks(self, outcome: Outcome) -> None:
-        """Sends the last job's webhooks. Plain jobs have none."""
-        if self._attempt is not None:
-            self._attempt.send_webhooks(outcome)
-
     def _read(self, message: RunJob) -> PlainRecord | None:
-        ahead = self._ahead
+        ahead = self.ahead
         while ahead and ahead[0][0] < message.sequence:  # of one that the host took back
             ahead.popleft()
         if ahead and ahead[0][0] == message.sequence:
@@ -128,7 +119,9 @@ class Work:
             partial(self._tell_progress, sequence),
             record.fence,
         )
-        enter_job(sequence, current)
+        running_jobs[sequence] = current
+        if cancelled_early:  # else there is no more to it
+            enter_job(sequence, current)
         context, alarm, value, error = copy_context(), equipment.alarm, None, None
         equipment.variable.set(message.job_id)
         begun = time.monotonic()
@@ -159,8 +152,8 @@ class Work:
         read(job)
         assert self._watch is not None
         begun_job = Begun(job, current, context, started_at, seconds, self._watch, self._payload)
-        self._attempt = Attempt(equipment, message, self._hash(message), self._settle, 0)
-        return self._attempt.take_over(begun_job, value, error)
+        self.attempt = Attempt(equipment, message, self._hash(message), self._settle, 0)
+        return self.attempt.take_over(begun_job, value, error)
 
     def _call(self, data: bytes, job: Job, current: CurrentJob) -> Any:
         """What the job's function returns; `_NOT_PLAIN` if the job is of another kind. Runs in the job's context."""
