@@ -262,13 +262,17 @@ class Execution:
         if self.contact.lost:
             self.keep_outcomes()
             await self.contact.wait()
-        self.pool.hearing.hear()
-        self._deal_held()
+        if len(self._outcomes) < MAX_BATCH:
+            self.pool.hearing.hear()
         await self._back.give_waiting(self._dealing.dealt())
         who, finish = self._who, self._outcomes.next_batch()
+        if finish is None:
+            self._deal_held()
         start = self._next_start(ended=finish is not None)
         if who is None or (finish is None and start is None):
             return False
+        if finish is not None:  # Redis works on that while what it sent is dealt
+            asyncio.get_running_loop().call_soon(self._deal_held)
         try:
             exchange = await self._store.exchange(who, finish, start, self.inbox)
         except HostFenced:
@@ -341,7 +345,6 @@ class Execution:
             self._outcomes.answered()
         self.starts.answered(exchange)
         self._hold(exchange.started)
-        self._deal_held()
 
     def _hold(self, started: Sequence[StartedJob]) -> None:
         self._dealing.hold(started)
