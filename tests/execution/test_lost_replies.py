@@ -82,19 +82,24 @@ async def host_of(url: str) -> Host:
     return Host(settings, url, await Hooks.start(settings, environment), Stopping(), environment, {}, None)
 
 
-async def until_ended(host: Host, client: redis.Redis, faults: Faults) -> None:
+async def until_ended(host: Host, client: redis.Redis, faults: Faults) -> list[Job]:
+    """The jobs: they come once there is a host for them, as without one they would be deferred."""
     running = asyncio.create_task(host.run())
 
     def on(predicate: Any, description: str) -> Any:
         return asyncio.to_thread(wait_until, lambda: running.done() or predicate(), description, 40)
 
     await on(lambda: client.hget(KEYS.host("one"), "state") == b"available", "the host is available")
+    client.set(RQ_KEYS.suspended, 1)
+    prepared = [Queue.prepare_data("system_jobs.count_and_pause", (0.0,)) for _ in range(JOBS)]
+    jobs = Queue("default", connection=client).enqueue_many(prepared)
     faults.armed = True
     client.delete(RQ_KEYS.suspended)
     await on(lambda: client.hget(KEYS.counts("default"), "finished") == b"%d" % JOBS, "all jobs are done")
     faults.armed = False
     host.stopping.request("the test is over")
     await running
+    return jobs
 
 
 @pytest.mark.parametrize("share", [pytest.param(0.05, marks=pytest.mark.slow), 0.2])
@@ -104,21 +109,18 @@ def test_each_job_runs_once_and_is_recorded_once(
     faults = Faults(share)
     monkeypatch.setattr(farm_worker.host, "connect_async", faults.connect)
     monkeypatch.setattr("farm.coordinator.coordinator.connect_async", faults.connect)
-    redis_client.set(RQ_KEYS.suspended, 1)
-    queue = Queue("default", connection=redis_client)
-    jobs = queue.enqueue_many([Queue.prepare_data("system_jobs.count_and_pause", (0.0,)) for _ in range(JOBS)])
 
-    async def scenario() -> None:
+    async def scenario() -> list[Job]:
         settings = load(environ={})
         coordinator = Coordinator(redis_url, KEYS, RQ_KEYS, settings.lease, settings.admission, "leader")
         leading = asyncio.create_task(coordinator.run())
         try:
-            await until_ended(await host_of(redis_url), redis_client, faults)
+            return await until_ended(await host_of(redis_url), redis_client, faults)
         finally:
             coordinator.stop()
             await leading
 
-    asyncio.run(scenario())
+    jobs = asyncio.run(scenario())
 
     effects = redis_client.hgetall("test:effects")
     assert faults.lost > 3
