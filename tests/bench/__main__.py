@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from tests.bench import pages, report
-from tests.bench.machine import header, settings
+from tests.bench.machine import header, nanoseconds_of_memory, settings
 from tests.bench.run import run
 from tests.bench.systems import SYSTEMS, chosen
 from tests.bench.workload import QUICK, Record, Scale
@@ -50,9 +51,14 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     rounds = given.rounds or (1 if given.quick else 3)
     facts: dict[str, Any] = {"header": header(systems), "settings": settings(systems), "records": []}
     facts["header"]["run"] = f"{rounds} round(s), interleaved{', quick: small numbers' if given.quick else ''}"
+    memory: list[float] = []
     for record in run([WORKLOADS[name] for name in names], systems, rounds, scale):
         facts["records"].append(dataclasses.asdict(record))
         facts["header"]["busy"] = f"load average {os.getloadavg()[0]:.1f} at the end of the run"
+        memory.append(nanoseconds_of_memory())
+        facts["header"]["memory"] = (
+            f"an object in no cache of its core took {median(memory):.0f} ns ({min(memory):.0f}–{max(memory):.0f})"
+        )
         pages.keep_facts(OUTPUT, facts)  # a run takes long: what was measured survives its end
     return facts
 

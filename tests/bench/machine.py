@@ -3,13 +3,20 @@
 import importlib.metadata
 import os
 import platform
+import random
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
+from statistics import median
 
 from farm.redis_server.binary import find_binary
 from tests.bench.systems import PINS, System, Unavailable, describe
+
+_OBJECTS = 1 << 17
+"""Floats, 4 MB with what points to them: more than a core's own caches hold, less than the one that cores share."""
 
 
 def header(systems: Sequence[System]) -> dict[str, str]:
@@ -27,6 +34,22 @@ def header(systems: Sequence[System]) -> dict[str, str]:
         "settings are the defaults but for --threshold 1, as what enqueues and Redis run on the same CPUs",
         "peers": ", ".join(" ".join(PINS[name]) for name in names) or "none",
     }
+
+
+def nanoseconds_of_memory() -> float:
+    """How long it takes to reach an object that is in no cache of its core.
+
+    Neighbours on a shared machine take the cache that cores share, which slows down whatever touches much memory: all
+    job systems, and those most that do much beside little Python.
+    """
+    objects = [float(number) for number in range(_OBJECTS)]
+    read_all = itemgetter(*random.Random(0).sample(range(_OBJECTS), _OBJECTS))
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        read_all(objects)
+        seconds.append(time.perf_counter() - began)
+    return 1e9 * median(seconds) / _OBJECTS
 
 
 def settings(systems: Sequence[System]) -> dict[str, Mapping[str, str]]:
