@@ -33,6 +33,10 @@ def test_a_process_of_a_sole_host_holds_more_of_short_jobs_and_nothing_behind_lo
     assert (depth(expected) == 1) == is_long(expected)
 
 
+def test_of_very_short_jobs_those_that_ended_and_were_not_told_leave_room_for_as_many_that_run() -> None:
+    assert prefetch(0.00001, 2, is_sole=True) == prefetch(0.00001, 2) == 2 * 2 * (MAX_DEPTH - 1)
+
+
 def test_what_a_process_holds_begins_before_it_is_recalled() -> None:
     assert max(FRAME_SECONDS, SOLE_FRAME_SECONDS) < RECALL_SECONDS
 

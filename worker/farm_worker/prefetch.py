@@ -35,9 +35,15 @@ def is_long(expected: float | None) -> bool:
 
 
 def prefetch(expected: float | None, processes: int, *, is_sole: bool = False) -> int:
-    """How many jobs a host may hold beyond one for each process: those in frames, and in the inbox if it has one."""
-    waiting = depth(expected, is_sole=is_sole) - 1
-    return waiting * processes * (1 if is_sole else 2)
+    """How many jobs a host may hold beyond one for each process: those in frames, and as many that are elsewhere.
+
+    In the inbox, that is; of a sole host those that ended, and of which Redis was not told yet, where they are many.
+    """
+    if expected is None or is_long(expected):
+        return 0
+    in_frames = depth(expected, is_sole=is_sole) - 1
+    most = _jobs_in(SOLE_FRAME_SECONDS, expected) if is_sole else 2 * in_frames
+    return min(most, 2 * in_frames) * processes
 
 
 def _jobs_in(seconds: float, expected: float) -> int:
