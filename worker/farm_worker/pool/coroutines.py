@@ -26,10 +26,10 @@ class Coroutines:
         self._alarm = alarm
         self._runner: asyncio.Runner | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._earlier: set[asyncio.Task[Any]] | None = None
-        """Tasks that were there before the job that runs. None: it has run no coroutine."""
         self.in_job = False
         """Whether the job that runs has used the loop."""
+        self._earlier: set[asyncio.Task[Any]] = set()
+        """Tasks that were there before it did."""
         self._stubborn: set[asyncio.Task[Any]] = set()
         """Tasks that were cancelled and would not end."""
 
@@ -49,9 +49,9 @@ class Coroutines:
         Call `end_job` when the job is over.
         """
         loop = self._loop()
-        if self._earlier is None:
-            self.in_job = True
+        if not self.in_job:
             self._earlier = asyncio.all_tasks(loop)
+            self.in_job = True
         task = self._task = self._begin(coroutine)
         self._alarm.interrupt = self._interrupt
         try:
@@ -64,8 +64,9 @@ class Coroutines:
 
     def end_job(self) -> str:
         """Cancels the tasks that the job left. Says which of them would not end; empty when all did."""
-        earlier, self._earlier, self._task, self.in_job = self._earlier, None, None, False
-        if earlier is None:
+        in_job, earlier = self.in_job, self._earlier
+        self.in_job, self._earlier, self._task = False, set(), None
+        if not in_job:
             return ""
         loop = self._loop()
         return self._end_tasks(loop, asyncio.all_tasks(loop) - earlier)
