@@ -188,7 +188,7 @@ class CurrentJob:
 running_jobs: dict[int, CurrentJob] = {}
 """The jobs that run in this process, by the sequence number that the host gave them."""
 
-cancelled_early: dict[int, str] = {}
+_cancelled_early: dict[int, str] = {}
 """Jobs that were asked to end before they were under way here: sequence → reason."""
 MAX_CANCELLED_EARLY = 100
 
@@ -196,18 +196,18 @@ MAX_CANCELLED_EARLY = 100
 def enter_job(sequence: int, job: CurrentJob) -> None:
     """Called by the process when a job begins. It deletes it from `running_jobs` at the end."""
     running_jobs[sequence] = job
-    if cancelled_early and (reason := cancelled_early.pop(sequence, None)) is not None:
+    if _cancelled_early and (reason := _cancelled_early.pop(sequence, None)) is not None:
         job.cancel(reason)
 
 
 def cancel_job(sequence: int, reason: str) -> None:
     """Asks a job of this process to end, also one that is about to begin. From any thread."""
-    while len(cancelled_early) >= MAX_CANCELLED_EARLY:
-        cancelled_early.pop(next(iter(cancelled_early)), None)
-    cancelled_early[sequence] = reason  # first: the job may begin right here
+    while len(_cancelled_early) >= MAX_CANCELLED_EARLY:
+        _cancelled_early.pop(next(iter(_cancelled_early)), None)
+    _cancelled_early[sequence] = reason  # first: the job may begin right here
     job = running_jobs.get(sequence)
     if job is not None:
-        cancelled_early.pop(sequence, None)
+        _cancelled_early.pop(sequence, None)
         job.cancel(reason)
 
 

@@ -175,5 +175,5 @@ def test_a_request_that_comes_before_the_job_began_is_not_lost() -> None:
 def test_requests_for_jobs_that_never_come_are_not_kept_for_ever() -> None:
     for sequence in range(1000):
         context.cancel_job(sequence, "nobody")
-    assert len(context.cancelled_early) <= context.MAX_CANCELLED_EARLY
-    context.cancelled_early.clear()
+    assert len(context._cancelled_early) <= context.MAX_CANCELLED_EARLY
+    context._cancelled_early.clear()

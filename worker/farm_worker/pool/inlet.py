@@ -119,6 +119,7 @@ class Inlet:
         """
         messages = self.messages
         while (token := self._next_token()) is not None:
+            # As `_job_of` begins: mostly that is all, and between two jobs its call is dear.
             if messages and isinstance(first := messages[0], RunJob) and first.sequence == token:
                 messages.popleft()
                 return first

@@ -18,7 +18,7 @@ from typing import Any
 
 from rq.job import Job, Retry, _current_job
 
-from farm.context import ENTRYPOINT, CurrentJob, cancelled_early, enter_job, enter_later, running_job, running_jobs
+from farm.context import ENTRYPOINT, CurrentJob, enter_job, enter_later, running_job, running_jobs
 from farm.packed import unpack_hash
 from farm_worker.pool import own_process, plain_job
 from farm_worker.pool.attempt import Attempt, Begun
@@ -119,9 +119,7 @@ class Work:
             partial(self._tell_progress, sequence),
             record.fence,
         )
-        running_jobs[sequence] = current
-        if cancelled_early:  # else there is no more to it
-            enter_job(sequence, current)
+        enter_job(sequence, current)
         context, alarm, value, error = copy_context(), equipment.alarm, None, None
         equipment.variable.set(message.job_id)
         begun = time.monotonic()
