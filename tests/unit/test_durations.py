@@ -49,6 +49,13 @@ def test_a_job_that_took_somewhat_longer_than_others_hardly_counts() -> None:
     assert (durations.expected(0.0) or 0.0) < 0.0075
 
 
+def test_a_job_that_others_may_wait_behind_moves_what_is_expected_by_a_tenth_however_long_it_took() -> None:
+    durations = Durations()
+    observe(durations, 100, 0.005)
+    observe(durations, 1, 0.045)
+    assert 0.005 < (durations.expected(0.0) or 0.0) < 0.0056
+
+
 def test_a_job_that_still_runs_counts_too() -> None:
     durations = Durations()
     observe(durations, 1, SHORT)
