@@ -343,6 +343,7 @@ class TestWhatAJobSees:
         self, child: ChildHarness, queue: Queue, tmp_path: Path, function: str
     ) -> None:
         assert value(child.run(enqueue(queue, function, str(tmp_path)))) == "parent"
+        assert (tmp_path / "fork").exists()
         assert value(child.run(enqueue(queue, "process_id"))) == child.process.pid
 
 

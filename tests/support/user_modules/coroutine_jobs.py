@@ -45,11 +45,11 @@ async def block_until(path, folder):
 
 
 def _begin(folder):
-    """Notes the job and its process, in order. Returns how often this job has begun."""
+    """Notes the job and its process, in order, then counts its run. Returns how often this job has begun."""
     job = get_current_job()
     path = os.path.join(folder, job.id)
-    with open(path, "a") as file:
-        file.write("x")
     job.connection.hset("test:pids", job.id, os.getpid())
     job.connection.rpush("test:notes", job.id)
+    with open(path, "a") as file:
+        file.write("x")
     return os.path.getsize(path)

@@ -126,17 +126,20 @@ def save_meta(value):
 
 
 def fork_and_return(folder):
-    """Both processes come out of here; only one of them is the worker."""
-    if os.fork() == 0:
-        Path(folder, "fork").touch()
-    return "parent"
+    """Both processes come out of here, the worker when the other one is gone."""
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+        return "parent"
+    Path(folder, "fork").touch()
+    return "fork"
 
 
 def fork_and_exit(folder):
-    if os.fork() == 0:
-        Path(folder, "fork").touch()
-        sys.exit(3)
-    return "parent"
+    if pid := os.fork():
+        os.waitpid(pid, 0)
+        return "parent"
+    Path(folder, "fork").touch()
+    sys.exit(3)
 
 
 def append(path, text):
