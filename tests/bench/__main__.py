@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench import pages, report
-from tests.bench.machine import header, nanoseconds_of_memory, settings
+from tests.bench.machine import StolenTime, header, nanoseconds_of_memory, settings
 from tests.bench.run import run
 from tests.bench.systems import SYSTEMS, chosen
 from tests.bench.workload import QUICK, Record, Scale
@@ -52,9 +52,15 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     facts: dict[str, Any] = {"header": header(systems), "settings": settings(systems), "records": []}
     facts["header"]["run"] = f"{rounds} round(s), interleaved{', quick: small numbers' if given.quick else ''}"
     memory: list[float] = []
+    stolen: list[float] = []
+    stolen_time = StolenTime()
     for record in run([WORKLOADS[name] for name in names], systems, rounds, scale):
         facts["records"].append(dataclasses.asdict(record))
-        facts["header"]["busy"] = f"load average {os.getloadavg()[0]:.1f} at the end of the run"
+        stolen.append(100 * stolen_time.share())
+        facts["header"]["busy"] = (
+            f"load average {os.getloadavg()[0]:.1f} at the end of the run; neighbours took {median(stolen):.0f} % "
+            f"of the CPU time asked for ({min(stolen):.0f}–{max(stolen):.0f})"
+        )
         memory.append(nanoseconds_of_memory())
         facts["header"]["memory"] = (
             f"an object in no cache of its core took {median(memory):.0f} ns ({min(memory):.0f}–{max(memory):.0f})"

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
+
 from farm.redis_server.binary import find_binary
 from tests.bench.systems import PINS, System, Unavailable, describe
 
@@ -51,6 +53,26 @@ def nanoseconds_of_memory() -> float:
         read_all(objects)
         seconds.append(time.perf_counter() - began)
     return 1e9 * median(seconds) / _OBJECTS
+
+
+class StolenTime:
+    """How much of the CPU time that was asked for a shared machine gave to neighbours. Nothing where no system says."""
+
+    def __init__(self) -> None:
+        self._before = self._seconds()
+
+    def share(self) -> float:
+        """Of 1, since it was last asked."""
+        before, self._before = self._before, self._seconds()
+        used, stolen = (now - then for now, then in zip(self._before, before, strict=True))
+        return stolen / (used + stolen) if stolen > 0 else 0.0
+
+    @staticmethod
+    def _seconds() -> tuple[float, float]:
+        """What was used, what was stolen."""
+        times = psutil.cpu_times()
+        stolen = getattr(times, "steal", 0.0)
+        return sum(times) - times.idle - getattr(times, "iowait", 0.0) - stolen, stolen
 
 
 @cache
