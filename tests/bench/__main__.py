@@ -3,15 +3,14 @@
 import argparse
 import dataclasses
 import json
-import os
 import signal
 import sys
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.bench import pages, report
-from tests.bench.machine import StolenTime, header, nanoseconds_of_memory, settings
+from tests.bench.machine import after, header, settings
+from tests.bench.neighbours import Patience
 from tests.bench.run import run
 from tests.bench.systems import SYSTEMS, chosen
 from tests.bench.workload import QUICK, Record, Scale
@@ -51,20 +50,11 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     rounds = given.rounds or (1 if given.quick else 3)
     facts: dict[str, Any] = {"header": header(systems), "settings": settings(systems), "records": []}
     facts["header"]["run"] = f"{rounds} round(s), interleaved{', quick: small numbers' if given.quick else ''}"
-    memory: list[float] = []
-    stolen: list[float] = []
-    stolen_time = StolenTime()
-    for record in run([WORKLOADS[name] for name in names], systems, rounds, scale):
+    records: list[Record] = []
+    for record in run([WORKLOADS[name] for name in names], systems, rounds, scale, Patience(60 * given.patience)):
+        records.append(record)
         facts["records"].append(dataclasses.asdict(record))
-        stolen.append(100 * stolen_time.share())
-        facts["header"]["busy"] = (
-            f"load average {os.getloadavg()[0]:.1f} at the end of the run; neighbours took {median(stolen):.0f} % "
-            f"of the CPU time asked for ({min(stolen):.0f}–{max(stolen):.0f})"
-        )
-        memory.append(nanoseconds_of_memory())
-        facts["header"]["memory"] = (
-            f"an object in no cache of its core took {median(memory):.0f} ns ({min(memory):.0f}–{max(memory):.0f})"
-        )
+        facts["header"] |= after(records)
         pages.keep_facts(OUTPUT, facts)  # a run takes long: what was measured survives its end
     return facts
 
@@ -72,6 +62,12 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=0, help="3, or 1 with --quick")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0,
+        help="minutes that may be spent, in sum, to wait for neighbours on a shared machine and to repeat turns; 0",
+    )
     parser.add_argument("--quick", action="store_true", help="small numbers; drain and latency if nothing else is said")
     parser.add_argument("--workloads", type=str.split, default=[], help=f'of "{" ".join(WORKLOADS)}"; all')
     parser.add_argument(

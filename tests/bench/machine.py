@@ -3,24 +3,16 @@
 import importlib.metadata
 import os
 import platform
-import random
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-import psutil
 
 from farm.redis_server.binary import find_binary
+from tests.bench.neighbours import Neighbours
 from tests.bench.systems import PINS, System, Unavailable, describe
-
-_OBJECTS = 1 << 17
-"""Floats, 4 MB with what points to them: more than a core's own caches hold, less than the one that cores share."""
+from tests.bench.workload import Record
 
 
 def header(systems: Sequence[System]) -> dict[str, str]:
@@ -40,45 +32,20 @@ def header(systems: Sequence[System]) -> dict[str, str]:
     }
 
 
-def nanoseconds_of_memory() -> float:
-    """How long it takes to reach an object that is in no cache of its core.
-
-    Neighbours on a shared machine take the cache that cores share, which slows down whatever touches much memory: all
-    job systems, and those most that do much beside little Python.
-    """
-    objects, read_all = _objects_and_reader()
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        read_all(objects)
-        seconds.append(time.perf_counter() - began)
-    return 1e9 * median(seconds) / _OBJECTS
+def after(records: Sequence[Record]) -> dict[str, str]:
+    """What the header says of the turns so far."""
+    loud = sum(not Neighbours(record.stolen, record.nanoseconds).are_quiet for record in records)
+    stolen = _spread([100 * record.stolen for record in records])
+    nanoseconds = _spread([record.nanoseconds for record in records])
+    return {
+        "busy": f"load average {os.getloadavg()[0]:.1f} at the end of the run",
+        "others": f"neighbours took {stolen} % of the CPU time asked for; an object in no cache of its core took "
+        f"{nanoseconds} ns; in {loud} of {len(records)} turns they were not quiet",
+    }
 
 
-class StolenTime:
-    """How much of the CPU time that was asked for a shared machine gave to neighbours. Nothing where no system says."""
-
-    def __init__(self) -> None:
-        self._before = self._seconds()
-
-    def share(self) -> float:
-        """Of 1, since it was last asked."""
-        before, self._before = self._before, self._seconds()
-        used, stolen = (now - then for now, then in zip(self._before, before, strict=True))
-        return stolen / (used + stolen) if stolen > 0 else 0.0
-
-    @staticmethod
-    def _seconds() -> tuple[float, float]:
-        """What was used, what was stolen."""
-        times = psutil.cpu_times()
-        stolen = getattr(times, "steal", 0.0)
-        return sum(times) - times.idle - getattr(times, "iowait", 0.0) - stolen, stolen
-
-
-@cache
-def _objects_and_reader() -> tuple[list[float], "itemgetter[Any]"]:
-    objects = [float(number) for number in range(_OBJECTS)]
-    return objects, itemgetter(*random.Random(0).sample(range(_OBJECTS), _OBJECTS))
+def _spread(numbers: Sequence[float]) -> str:
+    return f"{median(numbers):.0f} ({min(numbers):.0f}–{max(numbers):.0f})"
 
 
 def settings(systems: Sequence[System]) -> dict[str, Mapping[str, str]]:

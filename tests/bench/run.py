@@ -3,7 +3,10 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
+from tests.bench.neighbours import Patience
 from tests.bench.stage import TurnFailed
 from tests.bench.systems import System, Unavailable, describe
 from tests.bench.workload import Record, Scale, Workload
@@ -14,18 +17,28 @@ def turns(workload: Workload, systems: Sequence[System]) -> list[tuple[System, s
     return [(system, mode) for system in systems if workload.takes_part(system) for mode in _modes(workload, system)]
 
 
-def run(workloads: Sequence[Workload], systems: Sequence[System], rounds: int, scale: Scale) -> Iterator[Record]:
+def run(
+    workloads: Sequence[Workload],
+    systems: Sequence[System],
+    rounds: int,
+    scale: Scale,
+    patience: Patience | None = None,
+) -> Iterator[Record]:
     """A record for each turn. A system that fails is recorded as such and stops nobody."""
+    patience = patience or Patience(0)
     for number in range(1, rounds + 1):
         for workload in workloads:
             listed = turns(workload, systems)
             shift = (number - 1) % max(1, len(listed))  # nobody is always the first, or after the same one
             for system, mode in listed[shift:] + listed[:shift]:
                 began = time.monotonic()
-                record = _turn(workload, system, mode, number, scale)
+                record, neighbours = patience.measure(partial(_turn, workload, system, mode, number, scale))
+                record = replace(record, stolen=neighbours.stolen, nanoseconds=neighbours.nanoseconds)
                 said = record.error or " ".join(f"{key}={value:.4g}" for key, value in record.figures.items())
                 where = f"[{number}/{rounds}] {workload.name}: {system.name} ({mode})"
-                print(f"{where}: {said}  [{time.monotonic() - began:.1f} s]", file=sys.stderr, flush=True)
+                seconds = time.monotonic() - began
+                noise = f"{100 * neighbours.stolen:.1f} % stolen, {neighbours.nanoseconds:.0f} ns"
+                print(f"{where}: {said}  [{seconds:.1f} s; {noise}]", file=sys.stderr, flush=True)
                 yield record
 
 

@@ -83,3 +83,7 @@ class Record:
     round: int
     figures: Figures = field(default_factory=dict)
     error: str = ""
+    stolen: float = 0.0
+    """CPU time that went to neighbours, of 1 that was asked for."""
+    nanoseconds: float = 0.0
+    """How long memory took."""

@@ -1,0 +1,84 @@
+"""What neighbours on a shared machine take from a turn of the benchmark, and turns that they disturbed."""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import psutil
+import pytest
+
+from tests.bench import neighbours
+from tests.bench.neighbours import Neighbours, Patience, nanoseconds_of_memory, watched
+
+QUIET = Neighbours(0.01, 50.0)
+LOUD = Neighbours(0.3, 50.0)
+LOUDER = Neighbours(0.01, 5000.0)
+
+
+class LinuxTimes(NamedTuple):
+    user: float
+    system: float
+    idle: float
+    steal: float
+
+
+class MacTimes(NamedTuple):
+    user: float
+    system: float
+    idle: float
+
+
+T = TypeVar("T")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, *seen: Neighbours) -> Callable[[], int]:
+    """A turn that returns how often it was measured. In these its neighbours are as given; all looks see quiet ones."""
+    moods = iter(seen)
+    count = 0
+
+    def turn() -> int:
+        nonlocal count
+        count += 1
+        return count
+
+    monkeypatch.setattr(
+        neighbours, "watched", lambda measured: (measured(), next(moods) if measured is turn else QUIET)
+    )
+    monkeypatch.setattr(neighbours, "CHECK_SECONDS", 0)
+    return turn
+
+
+def test_the_time_that_memory_takes_is_one_of_a_machine() -> None:
+    assert 1 < nanoseconds_of_memory() < 100_000
+
+
+def test_cpu_time_that_neighbours_took_is_a_share_of_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([LinuxTimes(100, 50, 900, steal=5), LinuxTimes(120, 60, 1000, steal=15)])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(readings))
+
+    result, seen = watched(lambda: "result")
+
+    assert result == "result"
+    assert seen.stolen == pytest.approx(10 / 40)
+
+
+def test_where_no_system_tells_of_neighbours_they_took_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([MacTimes(100, 50, 900), MacTimes(120, 60, 1000)])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(readings))
+
+    assert watched(lambda: None)[1].stolen == 0
+
+
+def test_a_turn_beside_quiet_neighbours_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Patience(600).measure(scripted(monkeypatch, QUIET)) == (1, QUIET)
+
+
+def test_a_turn_that_neighbours_disturbed_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Patience(600).measure(scripted(monkeypatch, LOUD, QUIET)) == (2, QUIET)
+
+
+def test_of_turns_that_were_all_disturbed_the_least_disturbed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Patience(600).measure(scripted(monkeypatch, LOUDER, LOUD, LOUDER)) == (2, LOUD)
+
+
+def test_without_patience_the_first_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Patience(0).measure(scripted(monkeypatch, LOUD)) == (1, LOUD)
