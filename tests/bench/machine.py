@@ -34,13 +34,15 @@ def header(systems: Sequence[System]) -> dict[str, str]:
 
 def after(records: Sequence[Record]) -> dict[str, str]:
     """What the header says of the turns so far."""
-    loud = sum(not Neighbours(record.stolen, record.nanoseconds).are_quiet for record in records)
-    stolen = _spread([100 * record.stolen for record in records])
-    nanoseconds = _spread([record.nanoseconds for record in records])
+    turns = [Neighbours(record.stolen, record.slowed, record.nanoseconds) for record in records]
+    stolen = _spread([100 * each.stolen for each in turns])
+    slowed = _spread([100 * each.slowed for each in turns])
+    nanoseconds = _spread([each.nanoseconds for each in turns])
     return {
         "busy": f"load average {os.getloadavg()[0]:.1f} at the end of the run",
-        "others": f"neighbours took {stolen} % of the CPU time asked for; an object in no cache of its core took "
-        f"{nanoseconds} ns; in {loud} of {len(records)} turns they were not quiet",
+        "others": f"neighbours took {stolen} % of the CPU time asked for and slowed CPUs for {slowed} % of the time; "
+        f"an object in no cache of its core took {nanoseconds} ns; "
+        f"in {sum(each.are_quiet for each in turns)} of {len(turns)} turns they were quiet",
     }
 
 

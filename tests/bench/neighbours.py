@@ -1,10 +1,11 @@
 """What neighbours on a shared machine take from a turn, and waiting for those that let it be measured.
 
-They take CPU time, and the cache that cores share. The latter slows down whatever touches much memory: all job systems,
-and those most that do much beside little Python.
+They take CPU time; half of a CPU's speed, by what they run on its other thread; and the cache that cores share, which
+slows down whatever touches much memory: all job systems, and those most that do much beside little Python.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,21 +16,35 @@ from typing import Any, TypeVar
 
 import psutil
 
+from tests.bench.peers.arithmetic import work
+
 Result = TypeVar("Result")
 
 MOST_STOLEN = 0.02
 """Of the CPU time asked for: with more than that a turn had fewer CPUs than the machine says."""
 
+MOST_SLOWED = 0.2
+"""Of the time."""
+
 MOST_NANOSECONDS = 120.0
 """For an object in no cache of its core."""
 
-MOST_TRIES = 3
+MOST_TRIES = 6
 """Of one turn."""
 
-CHECK_SECONDS = 0.5
-"""So long a look lasts, at work: neighbours take nothing from who asks for nothing."""
+LONG_SECONDS = 40.0
+"""A turn of more than that is not repeated: neighbours are hardly ever quiet for as long."""
+
+CHECK_SECONDS = 1.0
+"""So long a look lasts."""
 
 PAUSE_SECONDS = 2.0
+
+SAMPLE_SECONDS = 0.02
+"""From one sample of a CPU's speed to the next. A sample takes some 0.1 ms."""
+
+SLOWED = 1.4
+"""A sample that took so many times what the quickest did."""
 
 _OBJECTS = 1 << 17
 """Floats, 4 MB with what points to them: more than a core's own caches hold, less than the one that cores share."""
@@ -39,19 +54,21 @@ _OBJECTS = 1 << 17
 class Neighbours:
     """What they took during a turn."""
 
-    stolen: float
+    stolen: float = 0.0
     """CPU time, of 1 that this machine asked for; 0 where no system says."""
-    nanoseconds: float
+    slowed: float = 0.0
+    """For how much of the time, of 1, a CPU was slower than it can be."""
+    nanoseconds: float = 0.0
     """How long an object took that is in no cache of its core: the mean of before and after."""
 
     @property
     def are_quiet(self) -> bool:
-        return self.stolen <= MOST_STOLEN and self.nanoseconds <= MOST_NANOSECONDS
+        return self.noise <= 1
 
     @property
     def noise(self) -> float:
-        """For comparison: 1 at one of the limits."""
-        return max(self.stolen / MOST_STOLEN, self.nanoseconds / MOST_NANOSECONDS)
+        """For comparison: 1 at the first limit."""
+        return max(self.stolen / MOST_STOLEN, self.slowed / MOST_SLOWED, self.nanoseconds / MOST_NANOSECONDS)
 
 
 class Patience:
@@ -67,9 +84,11 @@ class Patience:
     def measure(self, turn: Callable[[], Result]) -> tuple[Result, Neighbours]:
         """The result of a turn that they let be measured, or else of the one that they disturbed least."""
         self._wait()
+        began = time.monotonic()
         result, neighbours = watched(turn)
+        is_long = time.monotonic() - began > LONG_SECONDS
         for _ in range(1, MOST_TRIES):
-            if neighbours.are_quiet or self._left <= 0:
+            if neighbours.are_quiet or is_long or self._left <= 0:
                 break
             self._wait()
             began = time.monotonic()
@@ -87,12 +106,57 @@ class Patience:
 def watched(turn: Callable[[], Result]) -> tuple[Result, Neighbours]:
     """What it returned, and what neighbours took meanwhile."""
     before, used, stolen = nanoseconds_of_memory(), *_cpu_seconds()
-    result = turn()
+    with SpeedSamples() as samples:
+        result = turn()
     used, stolen = (now - then for now, then in zip(_cpu_seconds(), (used, stolen), strict=True))
-    return result, Neighbours(stolen / (used + stolen) if stolen > 0 else 0.0, (before + nanoseconds_of_memory()) / 2)
+    share = stolen / (used + stolen) if stolen > 0 else 0.0
+    return result, Neighbours(share, samples.slowed, (before + nanoseconds_of_memory()) / 2)
+
+
+class SpeedSamples:
+    """How fast CPUs are, again and again while others work on them."""
+
+    quickest = float("inf")
+    """CPU seconds of the quickest sample of this run."""
+
+    def __init__(self) -> None:
+        self._seconds: list[float] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="speed-samples", daemon=True)
+
+    def __enter__(self) -> "SpeedSamples":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def __len__(self) -> int:
+        return len(self._seconds)
+
+    @property
+    def slowed(self) -> float:
+        """The share of samples, of 1, that took longer than they can."""
+        quickest = SpeedSamples.quickest = min(SpeedSamples.quickest, *self._seconds)
+        return sum(seconds > SLOWED * quickest for seconds in self._seconds) / len(self._seconds)
+
+    def _run(self) -> None:
+        while True:
+            self._seconds.append(_seconds_of_work())
+            if self._over.wait(SAMPLE_SECONDS):
+                return
+
+
+def _seconds_of_work() -> float:
+    work(1)  # warms what is measured
+    began = time.thread_time()
+    work(10)
+    return time.thread_time() - began
 
 
 def _work() -> None:
+    """Neighbours take nothing from who asks for nothing."""
     until = time.monotonic() + CHECK_SECONDS
     while time.monotonic() < until:
         nanoseconds_of_memory()

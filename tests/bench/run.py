@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 from tests.bench.neighbours import Patience
@@ -33,11 +33,13 @@ def run(
             for system, mode in listed[shift:] + listed[:shift]:
                 began = time.monotonic()
                 record, neighbours = patience.measure(partial(_turn, workload, system, mode, number, scale))
-                record = replace(record, stolen=neighbours.stolen, nanoseconds=neighbours.nanoseconds)
+                record = replace(record, **asdict(neighbours))
                 said = record.error or " ".join(f"{key}={value:.4g}" for key, value in record.figures.items())
                 where = f"[{number}/{rounds}] {workload.name}: {system.name} ({mode})"
                 seconds = time.monotonic() - began
-                noise = f"{100 * neighbours.stolen:.1f} % stolen, {neighbours.nanoseconds:.0f} ns"
+                noise = (
+                    f"stolen {neighbours.stolen:.3f}, slowed {neighbours.slowed:.2f}, {neighbours.nanoseconds:.0f} ns"
+                )
                 print(f"{where}: {said}  [{seconds:.1f} s; {noise}]", file=sys.stderr, flush=True)
                 yield record
 

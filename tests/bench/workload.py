@@ -85,5 +85,7 @@ class Record:
     error: str = ""
     stolen: float = 0.0
     """CPU time that went to neighbours, of 1 that was asked for."""
+    slowed: float = 0.0
+    """For how much of the time a CPU was slower than it can be."""
     nanoseconds: float = 0.0
     """How long memory took."""

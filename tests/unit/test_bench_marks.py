@@ -8,7 +8,6 @@ from tests.bench.run import run, turns
 from tests.bench.stage import TurnFailed
 from tests.bench.systems import FARM, SYSTEMS, System, chosen, is_this_project
 from tests.bench.workload import Figures, Scale, Workload
-from tests.bench.workloads.rates import steady
 
 OTHER = System("other", "no_such_adapter")
 
@@ -36,18 +35,6 @@ def test_all_are_done_when_each_has_marked_itself(tmp_path: Path) -> None:
 
     assert answers == [False, False, True]
     assert not marks.all_done(0, 2), "others were asked for before"
-
-
-def test_the_steady_part_is_that_between_the_first_and_the_last_tenth_to_end(tmp_path: Path) -> None:
-    marks = Marks.create(tmp_path / "marks", 25)
-    in_their_order = [*range(24, 4, -1)]
-    for index in in_their_order:
-        marks.write(index, 1)
-
-    seconds, jobs = steady(marks, 5, 20)
-
-    assert jobs == in_their_order[2:-2]
-    assert seconds == (marks.row(jobs[-1])[1] - marks.row(in_their_order[1])[1]) / 1e9 > 0
 
 
 def test_peers_are_chosen_by_the_beginnings_of_their_names() -> None:

@@ -1,5 +1,7 @@
 """What neighbours on a shared machine take from a turn of the benchmark, and turns that they disturbed."""
 
+import math
+import threading
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
@@ -7,11 +9,11 @@ import psutil
 import pytest
 
 from tests.bench import neighbours
-from tests.bench.neighbours import Neighbours, Patience, nanoseconds_of_memory, watched
+from tests.bench.neighbours import Neighbours, Patience, SpeedSamples, nanoseconds_of_memory, watched
 
-QUIET = Neighbours(0.01, 50.0)
-LOUD = Neighbours(0.3, 50.0)
-LOUDER = Neighbours(0.01, 5000.0)
+QUIET = Neighbours(stolen=0.01, nanoseconds=50.0)
+LOUD = Neighbours(stolen=0.3)
+LOUDER = Neighbours(nanoseconds=5000.0)
 
 
 class LinuxTimes(NamedTuple):
@@ -77,7 +79,31 @@ def test_a_turn_that_neighbours_disturbed_is_measured_again(monkeypatch: pytest.
 
 
 def test_of_turns_that_were_all_disturbed_the_least_disturbed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Patience(600).measure(scripted(monkeypatch, LOUDER, LOUD, LOUDER)) == (2, LOUD)
+    assert Patience(600).measure(scripted(monkeypatch, *[LOUDER, LOUD, LOUDER] * 2)) == (2, LOUD)
+
+
+def test_a_cpu_is_slowed_in_samples_that_take_longer_than_the_quickest(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter([1.0, 1.3, 1.5, 2.0])
+    over = threading.Event()
+
+    def sample() -> float:
+        seconds = next(taken, None)
+        if seconds is None:
+            over.set()
+        return seconds or 1.0
+
+    monkeypatch.setattr(neighbours, "_seconds_of_work", sample)
+    monkeypatch.setattr(neighbours, "SAMPLE_SECONDS", 0)
+    monkeypatch.setattr(SpeedSamples, "quickest", math.inf)
+    with SpeedSamples() as samples:
+        assert over.wait(10)
+
+    assert round(samples.slowed * len(samples)) == 2
+
+
+def test_a_turn_that_takes_long_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "LONG_SECONDS", -1)
+    assert Patience(600).measure(scripted(monkeypatch, LOUD)) == (1, LOUD)
 
 
 def test_without_patience_the_first_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
