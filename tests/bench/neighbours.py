@@ -39,12 +39,16 @@ CHECK_SECONDS = 1.0
 """So long a look lasts."""
 
 PAUSE_SECONDS = 2.0
+"""From one look to the next."""
+
+MOST_WAIT_SECONDS = 30.0
+"""Before one measurement."""
 
 SAMPLE_SECONDS = 0.02
 """From one sample of a CPU's speed to the next. A sample takes some 0.1 ms."""
 
-SLOWED = 1.4
-"""A sample that took so many times what the quickest did."""
+SLOWED = 1.6
+"""A sample that took so many times what the quickest did: who was just woken on a busy CPU takes up to 1.5 times."""
 
 _OBJECTS = 1 << 17
 """Floats, 4 MB with what points to them: more than a core's own caches hold, less than the one that cores share."""
@@ -98,7 +102,8 @@ class Patience:
 
     def _wait(self) -> None:
         began = time.monotonic()
-        while time.monotonic() - began < self._left and not watched(_work)[1].are_quiet:
+        most = min(self._left, MOST_WAIT_SECONDS)
+        while time.monotonic() - began < most and not watched(_work)[1].are_quiet:
             time.sleep(PAUSE_SECONDS)
         self._left -= time.monotonic() - began
 

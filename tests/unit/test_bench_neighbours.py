@@ -83,7 +83,7 @@ def test_of_turns_that_were_all_disturbed_the_least_disturbed_counts(monkeypatch
 
 
 def test_a_cpu_is_slowed_in_samples_that_take_longer_than_the_quickest(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = iter([1.0, 1.3, 1.5, 2.0])
+    taken = iter([1.0, 1.5, 1.7, 2.0])
     over = threading.Event()
 
     def sample() -> float:

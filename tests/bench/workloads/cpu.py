@@ -16,9 +16,9 @@ from tests.bench.workloads.windows import WINDOW_SECONDS, Run, Window, at_full_s
 JOB_SECONDS = 0.005
 SAMPLES = 200
 
-ENOUGH_WINDOWS = 20
+ENOUGH_WINDOWS = 10
 
-MOST_DRAINS = 4
+MOST_DRAINS = 8
 """One after the other on the same workers, until so many windows count."""
 
 
