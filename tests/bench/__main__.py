@@ -10,7 +10,6 @@ from typing import Any
 
 from tests.bench import pages, report
 from tests.bench.machine import after, header, settings
-from tests.bench.neighbours import Patience
 from tests.bench.run import run
 from tests.bench.systems import SYSTEMS, chosen
 from tests.bench.workload import QUICK, Record, Scale
@@ -51,7 +50,7 @@ def _measure(given: argparse.Namespace) -> dict[str, Any]:
     facts: dict[str, Any] = {"header": header(systems), "settings": settings(systems), "records": []}
     facts["header"]["run"] = f"{rounds} round(s), interleaved{', quick: small numbers' if given.quick else ''}"
     records: list[Record] = []
-    for record in run([WORKLOADS[name] for name in names], systems, rounds, scale, Patience(60 * given.patience)):
+    for record in run([WORKLOADS[name] for name in names], systems, rounds, scale, given.tries):
         records.append(record)
         facts["records"].append(dataclasses.asdict(record))
         facts["header"] |= after(records)
@@ -63,10 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=0, help="3, or 1 with --quick")
     parser.add_argument(
-        "--patience",
-        type=float,
-        default=0,
-        help="minutes that may be spent, in sum, to wait for neighbours on a shared machine and to repeat turns; 0",
+        "--tries", type=int, default=1, help="of a turn that neighbours on a shared machine disturb, at most; 1"
     )
     parser.add_argument("--quick", action="store_true", help="small numbers; drain and latency if nothing else is said")
     parser.add_argument("--workloads", type=str.split, default=[], help=f'of "{" ".join(WORKLOADS)}"; all')

@@ -23,14 +23,11 @@ Result = TypeVar("Result")
 MOST_STOLEN = 0.02
 """Of the CPU time asked for: with more than that a turn had fewer CPUs than the machine says."""
 
-MOST_SLOWED = 0.2
-"""Of the time."""
+MOST_SLOWED = 0.6
+"""Of the time. Where cores have two threads a busy machine is never without neighbours on them."""
 
 MOST_NANOSECONDS = 120.0
 """For an object in no cache of its core."""
-
-MOST_TRIES = 6
-"""Of one turn."""
 
 LONG_SECONDS = 40.0
 """A turn of more than that is not repeated: neighbours are hardly ever quiet for as long."""
@@ -42,7 +39,7 @@ PAUSE_SECONDS = 2.0
 """From one look to the next."""
 
 MOST_WAIT_SECONDS = 30.0
-"""Before one measurement."""
+"""Before one try."""
 
 SAMPLE_SECONDS = 0.02
 """From one sample of a CPU's speed to the next. A sample takes some 0.1 ms."""
@@ -75,37 +72,27 @@ class Neighbours:
         return max(self.stolen / MOST_STOLEN, self.slowed / MOST_SLOWED, self.nanoseconds / MOST_NANOSECONDS)
 
 
-class Patience:
-    """Repeats turns that neighbours disturbed, and waits before turns until they are quiet, while there is time left.
+def undisturbed(turn: Callable[[], Result], tries: int) -> tuple[Result, Neighbours]:
+    """The result of a turn that they let be measured, or of the one of `tries` that they disturbed least.
 
-    Whether a turn counts is decided by what the machine says of its neighbours, never by what the turn measured.
+    Whether a turn counts is decided by what the machine says of its neighbours, never by what the turn measured. With
+    more than one try each begins when they are quiet, or after half a minute.
     """
-
-    def __init__(self, seconds: float) -> None:
-        """`seconds`: that may be spent so, in sum."""
-        self._left = seconds
-
-    def measure(self, turn: Callable[[], Result]) -> tuple[Result, Neighbours]:
-        """The result of a turn that they let be measured, or else of the one that they disturbed least."""
-        self._wait()
+    measured = []
+    for _ in range(tries):
+        if tries > 1:
+            _wait_until_quiet()
         began = time.monotonic()
-        result, neighbours = watched(turn)
-        is_long = time.monotonic() - began > LONG_SECONDS
-        for _ in range(1, MOST_TRIES):
-            if neighbours.are_quiet or is_long or self._left <= 0:
-                break
-            self._wait()
-            began = time.monotonic()
-            result, neighbours = min((result, neighbours), watched(turn), key=lambda measured: measured[1].noise)
-            self._left -= time.monotonic() - began
-        return result, neighbours
+        measured.append(watched(turn))
+        if measured[-1][1].are_quiet or time.monotonic() - began > LONG_SECONDS:
+            break
+    return min(measured, key=lambda each: each[1].noise)
 
-    def _wait(self) -> None:
-        began = time.monotonic()
-        most = min(self._left, MOST_WAIT_SECONDS)
-        while time.monotonic() - began < most and not watched(_work)[1].are_quiet:
-            time.sleep(PAUSE_SECONDS)
-        self._left -= time.monotonic() - began
+
+def _wait_until_quiet() -> None:
+    until = time.monotonic() + MOST_WAIT_SECONDS
+    while time.monotonic() < until and not watched(_work)[1].are_quiet:
+        time.sleep(PAUSE_SECONDS)
 
 
 def watched(turn: Callable[[], Result]) -> tuple[Result, Neighbours]:

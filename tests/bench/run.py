@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 
-from tests.bench.neighbours import Patience
+from tests.bench.neighbours import undisturbed
 from tests.bench.stage import TurnFailed
 from tests.bench.systems import System, Unavailable, describe
 from tests.bench.workload import Record, Scale, Workload
@@ -22,17 +22,16 @@ def run(
     systems: Sequence[System],
     rounds: int,
     scale: Scale,
-    patience: Patience | None = None,
+    tries: int = 1,
 ) -> Iterator[Record]:
     """A record for each turn. A system that fails is recorded as such and stops nobody."""
-    patience = patience or Patience(0)
     for number in range(1, rounds + 1):
         for workload in workloads:
             listed = turns(workload, systems)
             shift = (number - 1) % max(1, len(listed))  # nobody is always the first, or after the same one
             for system, mode in listed[shift:] + listed[:shift]:
                 began = time.monotonic()
-                record, neighbours = patience.measure(partial(_turn, workload, system, mode, number, scale))
+                record, neighbours = undisturbed(partial(_turn, workload, system, mode, number, scale), tries)
                 record = replace(record, **asdict(neighbours))
                 said = record.error or " ".join(f"{key}={value:.4g}" for key, value in record.figures.items())
                 where = f"[{number}/{rounds}] {workload.name}: {system.name} ({mode})"

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.bench import neighbours
-from tests.bench.neighbours import Neighbours, Patience, SpeedSamples, nanoseconds_of_memory, watched
+from tests.bench.neighbours import Neighbours, SpeedSamples, nanoseconds_of_memory, undisturbed, watched
 
 QUIET = Neighbours(stolen=0.01, nanoseconds=50.0)
 LOUD = Neighbours(stolen=0.3)
@@ -71,15 +71,15 @@ def test_where_no_system_tells_of_neighbours_they_took_nothing(monkeypatch: pyte
 
 
 def test_a_turn_beside_quiet_neighbours_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Patience(600).measure(scripted(monkeypatch, QUIET)) == (1, QUIET)
+    assert undisturbed(scripted(monkeypatch, QUIET), 3) == (1, QUIET)
 
 
 def test_a_turn_that_neighbours_disturbed_is_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Patience(600).measure(scripted(monkeypatch, LOUD, QUIET)) == (2, QUIET)
+    assert undisturbed(scripted(monkeypatch, LOUD, QUIET), 3) == (2, QUIET)
 
 
 def test_of_turns_that_were_all_disturbed_the_least_disturbed_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Patience(600).measure(scripted(monkeypatch, *[LOUDER, LOUD, LOUDER] * 2)) == (2, LOUD)
+    assert undisturbed(scripted(monkeypatch, LOUDER, LOUD, LOUDER), 3) == (2, LOUD)
 
 
 def test_a_cpu_is_slowed_in_samples_that_take_longer_than_the_quickest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,8 +103,8 @@ def test_a_cpu_is_slowed_in_samples_that_take_longer_than_the_quickest(monkeypat
 
 def test_a_turn_that_takes_long_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "LONG_SECONDS", -1)
-    assert Patience(600).measure(scripted(monkeypatch, LOUD)) == (1, LOUD)
+    assert undisturbed(scripted(monkeypatch, LOUD), 3) == (1, LOUD)
 
 
-def test_without_patience_the_first_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Patience(0).measure(scripted(monkeypatch, LOUD)) == (1, LOUD)
+def test_with_one_try_the_first_turn_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert undisturbed(scripted(monkeypatch, LOUD), 1) == (1, LOUD)
