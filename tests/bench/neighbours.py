@@ -38,7 +38,7 @@ CHECK_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
 """From one look to the next."""
 
-MOST_WAIT_SECONDS = 30.0
+MOST_WAIT_SECONDS = 10.0
 """Before one try."""
 
 SAMPLE_SECONDS = 0.02
@@ -76,7 +76,7 @@ def undisturbed(turn: Callable[[], Result], tries: int) -> tuple[Result, Neighbo
     """The result of a turn that they let be measured, or of the one of `tries` that they disturbed least.
 
     Whether a turn counts is decided by what the machine says of its neighbours, never by what the turn measured. With
-    more than one try each begins when they are quiet, or after half a minute.
+    more than one try each begins when they are quiet, or after ten seconds.
     """
     measured = []
     for _ in range(tries):
