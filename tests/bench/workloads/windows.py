@@ -4,7 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WINDOW_SECONDS = 0.1
+LEAST_SECONDS = 0.1
+"""Of a window."""
+
+JOBS = 10
+"""On average, in a window of slow workers: one without any tells nothing of the machine."""
 
 FULL_SPEED = 1.12
 """Times what the quickest jobs took: a CPU of a shared machine has two speeds, which are further apart."""
@@ -23,6 +27,7 @@ class Run:
 class Window:
     """What ran in it; of jobs that began before or ended after it, a part."""
 
+    seconds: float
     jobs: float = 0.0
     cpu: float = 0.0
     """Seconds of theirs."""
@@ -36,17 +41,22 @@ def steady_windows(runs: Sequence[Run]) -> list[Window]:
     """
     ends = sorted(run.done for run in runs)
     edge = max(1, len(runs) // 10)
-    start = ends[edge - 1]
-    windows = [Window() for _ in range(int((ends[-edge - 1] - start) / WINDOW_SECONDS))]
+    start, end = ends[edge - 1], ends[-edge - 1]
+    length = max(LEAST_SECONDS, JOBS * (end - start) / max(1, len(runs) - 2 * edge))
+    windows = [Window(length) for _ in range(int((end - start) / length))]
     for run in runs:
-        _lay(run, (run.begun - start) / WINDOW_SECONDS, (run.done - start) / WINDOW_SECONDS, windows)
+        _lay(run, (run.begun - start) / length, (run.done - start) / length, windows)
     return windows
 
 
-def at_full_speed(windows: Sequence[Window], runs: Sequence[Run]) -> list[Window]:
-    """Those in which jobs took hardly more than the quickest of these runs, or none was there to tell."""
-    limit = FULL_SPEED * sorted(run.cpu for run in runs)[len(runs) // 50]
-    return [window for window in windows if window.cpu <= limit * window.jobs]
+def quickest(runs: Sequence[Run]) -> float:
+    """CPU seconds of the quickest of these jobs, but for one in fifty."""
+    return sorted(run.cpu for run in runs)[len(runs) // 50]
+
+
+def at_full_speed(windows: Sequence[Window], least: float) -> list[Window]:
+    """Those in which jobs took hardly more CPU seconds than the `least`, or none was there to tell."""
+    return [window for window in windows if window.cpu <= FULL_SPEED * least * window.jobs]
 
 
 def _lay(run: Run, begun: float, done: float, windows: Sequence[Window]) -> None:
