@@ -41,8 +41,8 @@ PAUSE_SECONDS = 2.0
 MOST_WAIT_SECONDS = 10.0
 """Before one try."""
 
-SAMPLE_SECONDS = 0.02
-"""From one sample of a CPU's speed to the next. A sample takes some 0.1 ms."""
+SAMPLE_SECONDS = 0.1
+"""From one sample of a CPU's speed to the next. One takes some 0.1 ms, which must not show in what is measured."""
 
 SLOWED = 1.6
 """A sample that took so many times what the quickest did: who was just woken on a busy CPU takes up to 1.5 times."""
