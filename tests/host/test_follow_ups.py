@@ -5,7 +5,7 @@ from rq.command import send_stop_job_command
 from rq.job import Job
 
 from farm.keys import Keys
-from tests.support.farm import SHORT_TIMES, Farm
+from tests.support.farm import SHORT_TIMES, START_SECONDS, Farm
 from tests.support.waiting import wait_until
 
 KEYS = Keys()
@@ -17,10 +17,10 @@ def calls(farm: Farm) -> list[str]:
 
 
 def stopped(farm: Farm, callback: str, timeout: int | None = None) -> Job:
-    """A job that ran and was stopped."""
+    """A job that ran and was stopped. Its host may be starting."""
     on_stopped = Callback(f"followed_jobs.{callback}", timeout=timeout)
     job = farm.queue().enqueue("followed_jobs.wait", 600, on_stopped=on_stopped)
-    wait_until(lambda: farm.redis.get("test:runs"), "it runs")
+    wait_until(lambda: farm.redis.get("test:runs"), "it runs", START_SECONDS)
     send_stop_job_command(farm.redis, job.id)
     farm.wait_for(job, status="stopped")
     return job

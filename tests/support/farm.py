@@ -158,7 +158,7 @@ class Farm:
                 pipeline.hget(RQ_KEYS.job(job.id), "status")
             return [(status or b"").decode() for status in pipeline.execute()]
 
-    def wait_for(self, *jobs: Job, status: str = "finished", timeout: float = 30.0) -> Job:
+    def wait_for(self, *jobs: Job, status: str = "finished", timeout: float = 20.0) -> Job:
         """Waits until all have this status. Returns the last one, read anew."""
         ended = {"finished", "failed", "stopped", "canceled"}
 
@@ -212,7 +212,7 @@ class Farm:
         decoded = [{key.decode(): value.decode() for key, value in entry.items()} for entry in entries]
         return [entry for entry in decoded if entry["event"] == name]
 
-    def pid_of(self, job: Job, timeout: float = 20.0) -> int:
+    def pid_of(self, job: Job, timeout: float = 15.0) -> int:
         """The process that runs `wait_for_go`, once it does."""
         return int(wait_until(lambda: self.redis.hget("test:pids", job.id), f"job {job.id} runs", timeout))
 

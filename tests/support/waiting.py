@@ -9,7 +9,7 @@ T = TypeVar("T")
 CHECK_INTERVAL_SECONDS = 0.01
 
 
-def wait_until(predicate: Callable[[], T], description: str, timeout: float = 20.0) -> T:
+def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10.0) -> T:
     """Returns the first true value of `predicate`. Fails the test with `description` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
