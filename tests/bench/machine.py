@@ -7,10 +7,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 
 from farm.redis_server.binary import find_binary
+from tests.bench.figures import Spread
 from tests.bench.neighbours import Neighbours
+from tests.bench.report import cell
 from tests.bench.systems import PINS, System, Unavailable, describe
 from tests.bench.workload import Record
 
@@ -35,19 +36,15 @@ def header(systems: Sequence[System]) -> dict[str, str]:
 def after(records: Sequence[Record]) -> dict[str, str]:
     """What the header says of the turns so far."""
     turns = [Neighbours(record.stolen, record.slowed, record.nanoseconds) for record in records]
-    stolen = _spread([100 * each.stolen for each in turns])
-    slowed = _spread([100 * each.slowed for each in turns])
-    nanoseconds = _spread([each.nanoseconds for each in turns])
+    stolen = cell(Spread.of(100 * each.stolen for each in turns), 0)
+    slowed = cell(Spread.of(100 * each.slowed for each in turns), 0)
+    nanoseconds = cell(Spread.of(each.nanoseconds for each in turns), 0)
     return {
         "busy": f"load average {os.getloadavg()[0]:.1f} at the end of the run",
         "others": f"neighbours took {stolen} % of the CPU time asked for and slowed CPUs for {slowed} % of the time; "
         f"an object in no cache of its core took {nanoseconds} ns; "
         f"in {sum(each.are_quiet for each in turns)} of {len(turns)} turns they were quiet",
     }
-
-
-def _spread(numbers: Sequence[float]) -> str:
-    return f"{median(numbers):.0f} ({min(numbers):.0f}–{max(numbers):.0f})"
 
 
 def settings(systems: Sequence[System]) -> dict[str, Mapping[str, str]]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import psutil
 
-from tests.bench.peers.arithmetic import work
+from tests.bench.peers.arithmetic import cpu_seconds_of, work
 
 Result = TypeVar("Result")
 
@@ -142,9 +142,7 @@ class SpeedSamples:
 
 def _seconds_of_work() -> float:
     work(1)  # warms what is measured
-    began = time.thread_time()
-    work(10)
-    return time.thread_time() - began
+    return cpu_seconds_of(10)
 
 
 def _work() -> None:

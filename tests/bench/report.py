@@ -33,8 +33,8 @@ def table(workload: Workload, records: Iterable[Record]) -> Table:
     rows = [
         (
             _label(system, mode),
-            *(_cell(spread_of(group, each.key), each.digits) for each in figures),
-            *(NOTHING if system == OURS else _cell(ratios(ours[0], group, each.key), 2) for each in rated),
+            *(cell(spread_of(group, each.key), each.digits) for each in figures),
+            *(NOTHING if system == OURS else cell(ratios(ours[0], group, each.key), 2) for each in rated),
         )
         for (system, mode), group in sorted(groups.items(), key=lambda item: item[0][0] != OURS)
     ]
@@ -74,7 +74,8 @@ def page(
     return "\n".join(lines) + "\n"
 
 
-def _cell(spread: Spread | None, digits: int) -> str:
+def cell(spread: Spread | None, digits: int) -> str:
+    """The middle, and the extremes if they differ."""
     if spread is None:
         return NOTHING
     median, least, greatest = (f"{value:,.{digits}f}" for value in (spread.median, spread.least, spread.greatest))

@@ -1,5 +1,7 @@
 """Work for a CPU: the same for whoever does it."""
 
+import time
+
 ROUNDS = 100
 
 
@@ -10,3 +12,10 @@ def work(repetitions: int) -> int:
         for number in range(ROUNDS):
             total = (total * 31 + number) & 0xFFFFFFFF
     return total
+
+
+def cpu_seconds_of(repetitions: int) -> float:
+    """What so much of it takes, here and now."""
+    began = time.thread_time()
+    work(repetitions)
+    return time.thread_time() - began

@@ -1,12 +1,11 @@
 """Jobs that compute for 5 ms: how much of two CPUs is left for them."""
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 from tests.bench.peers.adapter import PROCESSES
-from tests.bench.peers.arithmetic import work
+from tests.bench.peers.arithmetic import cpu_seconds_of
 from tests.bench.peers.marks import Marks
 from tests.bench.stage import stage
 from tests.bench.systems import System, has_processes
@@ -76,14 +75,8 @@ def _runs(marks: Marks, first: int, count: int) -> list[Run]:
 def _repetitions() -> int:
     """How much work takes about 5 ms of CPU time at full speed: the same for all systems and rounds."""
     with ProcessPoolExecutor(PROCESSES) as pool:
-        seconds = sorted(pool.map(_cpu_seconds_of, [1000] * SAMPLES))
+        seconds = sorted(pool.map(cpu_seconds_of, [1000] * SAMPLES))
     return max(1, round(1000 * JOB_SECONDS / seconds[SAMPLES // 50]))
-
-
-def _cpu_seconds_of(repetitions: int) -> float:
-    began = time.thread_time()
-    work(repetitions)
-    return time.thread_time() - began
 
 
 WORKLOAD = Workload(
