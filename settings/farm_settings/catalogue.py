@@ -35,10 +35,11 @@ _NAMES = {("redis", "url"): "redis_url"}
 
 _VARIABLES = {
     "rq_prefix": ("RQ_KEY_PREFIX",),
+    "exit_when_idle": ("FARM_EXIT_WHEN_IDLE", "FARM_MAX_IDLE_TIME"),
     "job_class": ("FARM_JOB_CLASS", "RQ_JOB_CLASS"),
     "queue_class": ("FARM_QUEUE_CLASS", "RQ_QUEUE_CLASS"),
 }
-"""Settings that RQ's own variables also reach. RQ reads its prefix from nowhere else, so neither do we."""
+"""Settings that RQ's own variables or names also reach. RQ reads its prefix from nowhere else, so neither do we."""
 
 
 @dataclass(frozen=True, slots=True)

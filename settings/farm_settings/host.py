@@ -34,6 +34,8 @@ class HostSettings(Section):
     standby_coordinator: Boolean = Field(default=True, description="start a coordinator here when none leads")
     burst: Boolean = Field(default=False, description="end when all queues are empty")
     max_jobs: CountOrOff = Field(default=None, description="end after so many jobs")
-    max_idle_time: DurationOrOff = Field(default=None, description="end after so long without a job")
+    exit_when_idle: DurationOrOff = Field(
+        default=None, description="end once nothing ran here and nothing waited in the queues for so long"
+    )
     pid_file: File = Field(default=None, description="file to write the process id to")
     dequeue_strategy: DequeueStrategy = Field(default="default", description="order in which the queues are asked")

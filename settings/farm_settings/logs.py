@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from farm_settings.section import Section
-from farm_settings.values import LogFormat, LogJobs, LogLevel
+from farm_settings.values import Boolean, LogFormat, LogJobs, LogLevel
 
 
 class LogSettings(Section):
@@ -15,3 +15,4 @@ class LogSettings(Section):
         default="limited",
         description="starts and ends of jobs: up to 20 lines a second and the rest counted, all, or failures only",
     )
+    log_load: Boolean = Field(default=False, description="a line with load, CPU, memory and slots at each heartbeat")

@@ -20,6 +20,7 @@ LEVEL_SYNONYMS = {"warn": "warning", "fatal": "critical"}
 
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-z]*)")
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
+LABEL = re.compile(r"[A-Za-z0-9_.=-]+")
 PREFIX = re.compile(r"[A-Za-z0-9_.:{}-]+")
 DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _APP = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")

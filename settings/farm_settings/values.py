@@ -9,6 +9,7 @@ from pydantic import BeforeValidator
 
 from farm_settings.parsers import (
     DOTTED,
+    LABEL,
     NAME,
     PREFIX,
     at_least_one,
@@ -152,7 +153,9 @@ Queues = Annotated[
     Kind("one or more names of queues with commas between, as in high,default", "NAMES"),
 ]
 Labels = Annotated[
-    tuple[str, ...], BeforeValidator(items(",", parse_text)), Kind("words with commas between, as in gpu,eu", "WORDS")
+    tuple[str, ...],
+    BeforeValidator(items(",", matching(LABEL))),
+    Kind("words of letters, digits and _ . - = only, with commas between, as in gpu,eu", "WORDS"),
 ]
 ImportPath = Annotated[
     tuple[str, ...],

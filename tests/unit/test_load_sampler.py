@@ -210,3 +210,72 @@ def test_a_sampler_on_this_machine_gives_shares():
     assert 0 < facts.load <= 1
     assert 0 < facts.own_load <= 1
     assert 0 < facts.memory < facts.memory_total
+
+
+def test_what_the_host_uses_for_its_start_is_no_load(fake):
+    one = fake()
+    write(one.root, {"proc/77/stat": process_stat(0), "proc/77/task/77/children": ""})
+    one.sampler.sample([77], starting=True)
+    one.passes(1, busy=[1, 1, 1, 0.2], used=3)
+    write(one.root, {"proc/77/stat": process_stat(3 * TICKS)})
+
+    facts = one.sampler.sample([77], starting=True)
+
+    assert facts.measured
+    assert (facts.load, facts.cpu) == (pytest.approx(0.05), pytest.approx(0.05)), "what others use is there at once"
+    assert (facts.own_load, facts.others_load) == (0.0, pytest.approx(0.05))
+
+
+def test_after_the_start_what_the_host_uses_is_load(fake):
+    one = fake()
+    write(one.root, {"proc/77/stat": process_stat(0), "proc/77/task/77/children": ""})
+    one.sampler.sample([77], starting=True)
+    one.passes(0.5, busy=[1] * 4, used=4)
+    write(one.root, {"proc/77/stat": process_stat(2 * TICKS)})
+    assert one.sampler.sample([77], starting=True).load == 0.0
+    one.passes(0.5, busy=[1] * 4, used=4)
+    write(one.root, {"proc/77/stat": process_stat(4 * TICKS)})
+    assert one.sampler.sample([77]).load == pytest.approx(0.5)
+
+
+def test_without_a_count_of_the_quota_s_time_the_host_s_own_use_of_it_is_the_load(fake):
+    one = fake(cpu__max="100000 100000")
+    (one.root / "sys/fs/cgroup/app/cpu.stat").unlink()
+    write(one.root, {"proc/77/stat": process_stat(0), "proc/77/task/77/children": ""})
+    one.sampler._limits_read_at -= 100
+    one.sampler.sample([77])
+    (one.root / "sys/fs/cgroup/app/cpu.stat").unlink(missing_ok=True)
+    one.now += 1
+    write(one.root, {"proc/stat": stat([TICKS // 2, 0, 0, 0]), "proc/77/stat": process_stat(TICKS // 2)})
+    facts = one.sampler.sample([77])
+    assert (facts.load, facts.load_source) == (pytest.approx(0.5), "cgroup")
+    assert facts.others_load == pytest.approx(0.0)
+
+
+def test_memory_left_is_the_least_that_any_limit_leaves(tmp_path):
+    files = {
+        "sys/fs/cgroup/a/memory.max": 8 * GIB,
+        "sys/fs/cgroup/a/memory.current": 6 * GIB,
+        "sys/fs/cgroup/a/b/memory.max": 2 * GIB,
+        "sys/fs/cgroup/a/b/memory.current": GIB,
+    }
+    sampler = Sampler(write(tmp_path, machine() | version_2("/a/b") | files), memory_threshold=0.9)
+    facts = sampler.sample([])
+    sampler.close()
+    assert (facts.memory, facts.memory_total) == (6 * GIB, 8 * GIB), "this one is nearer to its line"
+    assert facts.memory_left == int(1.8 * GIB) - GIB, "but that one has less left"
+    assert facts.sources["memory_total"] == f"{tmp_path}/sys/fs/cgroup/a/memory.max"
+
+
+def test_memory_that_cannot_be_read_is_tried_with_each_sample(fake):
+    one = fake()
+    one.sample()
+    meminfo = (one.root / "proc/meminfo").read_text()
+    (one.root / "proc/meminfo").write_text("nonsense\n")
+    one.passes(1)
+    for _ in range(3):
+        with pytest.raises(SamplingFailed, match="memory"):
+            one.sample()
+        one.passes(0.1)
+    (one.root / "proc/meminfo").write_text(meminfo)
+    assert one.sample().memory == 4 * GIB

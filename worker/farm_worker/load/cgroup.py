@@ -39,6 +39,8 @@ class Quota:
 
     cpus: float
     level: PurePosixPath
+    file: Path
+    """Where it is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class MemoryLimit:
     usage: Path
     statistics: Path
     cache_field: str
+    file: Path
+    """Where the limit is set."""
 
     def used(self) -> int:
         """The working set: what is used without the page cache that can be dropped. Raises OSError or ValueError."""
@@ -68,18 +72,28 @@ class Cgroup:
     usage: Controller | None = None
     cpuset: Controller | None = None
     memory: Controller | None = None
+    unified: Controller | None = None
+    """Version 2, also where the controllers are of version 1: it tells of pressure."""
 
     def quota(self) -> Quota | None:
         """The least CPU quota on the way up, None without any."""
         if self.cpu is None:
             return None
         quota_of = _quota_1 if self.cpu.version == 1 else _quota_2
-        found = [Quota(cpus, level) for level in self.cpu.levels() if (cpus := quota_of(self.cpu, level)) is not None]
+        name = "cpu.cfs_quota_us" if self.cpu.version == 1 else "cpu.max"
+        found = [
+            Quota(cpus, level, self.cpu.file(level, name))
+            for level in self.cpu.levels()
+            if (cpus := quota_of(self.cpu, level)) is not None
+        ]
         return min(found, key=lambda quota: quota.cpus, default=None)
 
     def usage_file(self, quota: Quota | None) -> Path | None:
-        """The file that counts CPU time where the quota is set, else in our own cgroup; None without one."""
-        if self.usage is None:
+        """The file that counts CPU time where the quota is set, else in our own cgroup; None without one.
+
+        With version 1 time may be counted in another cgroup than the one that is limited: that says nothing.
+        """
+        if self.usage is None or self.cpu is None or (quota is not None and self.usage.own != self.cpu.own):
             return None
         name = "cpuacct.usage" if self.usage.version == 1 else "cpu.stat"
         levels = [self.usage.own] if quota is None else [quota.level, self.usage.own]
@@ -125,6 +139,7 @@ def find(root: Path) -> Cgroup:
         usage=controllers.get("cpuacct") if cpu and cpu.version == 1 else unified,
         cpuset=controllers.get("cpuset", unified),
         memory=controllers.get("memory", unified),
+        unified=unified,
     )
 
 
@@ -193,21 +208,23 @@ def _quota_2(controller: Controller, level: PurePosixPath) -> float | None:
 
 
 def _memory_limit_1(controller: Controller, level: PurePosixPath) -> MemoryLimit | None:
-    limit = _number(controller.file(level, "memory.limit_in_bytes"))
+    file = controller.file(level, "memory.limit_in_bytes")
+    limit = _number(file)
     if not limit or not 0 < limit < NO_LIMIT:
         return None
     usage, statistics = (controller.file(level, name) for name in ("memory.usage_in_bytes", "memory.stat"))
-    return MemoryLimit(limit, usage, statistics, "total_inactive_file")
+    return MemoryLimit(limit, usage, statistics, "total_inactive_file", file)
 
 
 def _memory_limit_2(controller: Controller, level: PurePosixPath) -> MemoryLimit | None:
     # over memory.high the kernel slows everything down, so it is a limit as good as memory.max
-    limits = [_number(controller.file(level, name)) for name in ("memory.max", "memory.high")]
-    limit = min((limit for limit in limits if limit), default=None)
-    if limit is None:
+    files = [controller.file(level, name) for name in ("memory.max", "memory.high")]
+    limits = [(limit, file) for file in files if (limit := _number(file))]
+    if not limits:
         return None
+    limit, file = min(limits)
     usage, statistics = (controller.file(level, name) for name in ("memory.current", "memory.stat"))
-    return MemoryLimit(limit, usage, statistics, "inactive_file")
+    return MemoryLimit(limit, usage, statistics, "inactive_file", file)
 
 
 def _number(file: Path) -> int | None:

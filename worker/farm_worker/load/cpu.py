@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 
 from farm_worker.load import cgroup as cgroups
-from farm_worker.load.files import KeptFile, read
+from farm_worker.load.files import KeptFile, read, read_if_there
 
 _USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ, _STEAL = 0, 1, 2, 5, 6, 7
 _BUSY_COLUMNS = (_USER, _NICE, _SYSTEM, _IRQ, _SOFTIRQ, _STEAL)
@@ -42,6 +42,12 @@ def cpu_ids(cgroup: cgroups.Cgroup, root: Path) -> frozenset[int]:
     if affinity and in_set:
         return affinity & in_set or affinity
     return affinity or in_set or frozenset(range(psutil.cpu_count() or 1))
+
+
+def machine_cpus(root: Path) -> int:
+    """CPUs of the machine, whether we may use them or not, by `/proc/stat`, else by psutil. Never 0."""
+    lines = read_if_there(root / "proc/stat").splitlines()
+    return sum(line.startswith("cpu") and not line.startswith("cpu ") for line in lines) or psutil.cpu_count() or 1
 
 
 def read_busy(file: KeptFile, ids: frozenset[int]) -> Busy:

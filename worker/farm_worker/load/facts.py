@@ -1,5 +1,6 @@
 """What one sample says about this host and its machine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -23,6 +24,16 @@ class Facts:
     memory_total: int
     """What `memory` counts against: the limit of the cgroup, or the machine's memory."""
     measured: bool = True
+    load_source: str = "machine"
+    """Which of the two decides the load: `cgroup` or `machine`."""
+    memory_left: int = 0
+    """Bytes until the line from where on the host takes nothing."""
+    pressure_cpu: float | None = None
+    """The part of the last 10 s in which something waited for it; None where the kernel does not tell."""
+    pressure_memory: float | None = None
+    pressure_io: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Number → where it was read."""
     slots: int = 0
     busy: int = 0
     jobs: int = 0

@@ -16,11 +16,37 @@ class Memory:
     used: int
     total: int
 
+    @property
+    def share(self) -> float:
+        return self.used / self.total
+
+    def left(self, line: float) -> int:
+        """Bytes until this share of the total is in use, never below 0."""
+        return max(int(line * self.total) - self.used, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySources:
+    """Where the use that counts was read, and what it counts against."""
+
+    used: str
+    total: str
+
 
 def read_memory(limits: Iterable[MemoryLimit], machine: KeptFile) -> Memory:
     """The use that is nearest to its limit; without limits the machine's. Raises OSError, ValueError, psutil.Error."""
-    uses = [Memory(limit.used(), limit.limit) for limit in limits]
-    return max(uses, key=lambda memory: memory.used / memory.total) if uses else read_machine(machine)
+    return read_uses(limits, machine)[0][0]
+
+
+def read_uses(limits: Iterable[MemoryLimit], machine: KeptFile) -> list[tuple[Memory, MemorySources]]:
+    """Each use that counts against a limit, the nearest to its limit first; never empty. Raises as `read_memory`."""
+    uses = [
+        (Memory(limit.used(), limit.limit), MemorySources(f"{limit.usage}, {limit.statistics}", str(limit.file)))
+        for limit in limits
+    ]
+    if not uses:
+        uses = [(read_machine(machine), MemorySources(str(machine.path), str(machine.path)))]
+    return sorted(uses, key=lambda use: use[0].share, reverse=True)
 
 
 def read_machine(file: KeptFile) -> Memory:
