@@ -1,75 +1,68 @@
 """What a job has used so far, measured inside its process."""
 
-import math
-import resource
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 
-_MAXIMUM_UNIT = 1 if sys.platform == "darwin" else 1024
-"""What `ru_maxrss` counts in, in bytes."""
+from farm.account import Account, resident
 
-
-RESOLUTION_SECONDS = 0.005
-"""To ask the kernel for CPU times costs more than all else that a short job needs: jobs that follow each other this
-closely begin to count from the same answer."""
-
-CHILDREN_RESOLUTION_SECONDS = 0.02
-"""The same for the CPU times of children, which cost more to ask for, and which few jobs have."""
+DATE_LENGTH = 27
+"""Of a date as RQ writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a job has used from its start until now."""
+    """What a job has used from its start until now. See docs/usage.md for jobs that run side by side."""
 
     cpu_seconds: float
-    """User and system time of the process, to 5 ms, and of the children that it waited for, to 20 ms."""
+    """User and system time of the process, to 10 ms, and of the children that it waited for."""
     wall_seconds: float
     memory: int
     """Bytes that the process holds in memory now, with what it shares with other processes."""
     peak: int
-    """The most bytes that it ever held, in its jobs before this one too."""
+    """The most bytes that it held since the job began; where the kernel can't tell that (not Linux), ever."""
+    user_seconds: float = 0.0
+    """The parts of `cpu_seconds`."""
+    system_seconds: float = 0.0
+    children_seconds: float = 0.0
+    wait_seconds: float | None = None
+    """From when the job was enqueued, by the clock of who did it, to its start. None: the job does not say."""
 
 
 class Meter:
     """Measures from its creation on; CPU times from up to their resolution before it."""
 
-    __slots__ = ("_children", "_own", "_wall")
+    __slots__ = ("_account", "_begun", "_wall")
 
-    def __init__(self) -> None:
-        global _own, _own_at, _children, _children_at
-        self._wall = now = time.monotonic()
-        if now - _own_at > RESOLUTION_SECONDS:
-            _own, _own_at = time.process_time(), now
-            if now - _children_at > CHILDREN_RESOLUTION_SECONDS:
-                _children, _children_at = _children_seconds(), now
-        self._own, self._children = _own, _children
+    def __init__(self, account: Account) -> None:
+        """`account`: where the job has begun already."""
+        self._account = account
+        self._begun = account.shares
+        self._wall = time.monotonic()
 
-    def read(self) -> Usage:
-        """What was used since."""
+    def read(self, enqueued_at: bytes = b"") -> Usage:
+        """What was used since. `enqueued_at`: as RQ writes it."""
+        now, account, begun = time.monotonic(), self._account, self._begun
+        account.read(now)
+        user, system, children = (max(0.0, last - first) for last, first in zip(account.shares, begun, strict=True))
+        wall = now - self._wall
+        enqueued = unix_seconds(enqueued_at)
+        memory = resident()
         return Usage(
-            cpu_seconds=time.process_time() - self._own + _children_seconds() - self._children,
-            wall_seconds=time.monotonic() - self._wall,
-            memory=_resident(),
-            peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXIMUM_UNIT,
+            cpu_seconds=user + system + children,
+            wall_seconds=wall,
+            memory=memory,
+            peak=max(memory, account.peak),
+            user_seconds=user,
+            system_seconds=system,
+            children_seconds=children,
+            wait_seconds=None if enqueued is None else max(0.0, time.time() - wall - enqueued),
         )
 
 
-_own = _children = 0.0
-_own_at = _children_at = -math.inf
-"""When these were read last, in monotonic seconds."""
-
-
-def _children_seconds() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime
-
-
-def _resident() -> int:
+def unix_seconds(date: bytes) -> float | None:
+    """A date as RQ writes it; None for what is none."""
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:  # not Linux
-        import psutil  # noqa: PLC0415 - costs memory in each process, and Linux needs none of it
-
-        return int(psutil.Process().memory_info().rss)
+        return datetime.fromisoformat(date.decode()).timestamp()
+    except ValueError:
+        return None

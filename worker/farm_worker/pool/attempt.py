@@ -96,8 +96,9 @@ class Attempt:
             job = self._restore()
         except BaseException as error:  # noqa: BLE001 - unpickling `meta` runs the user's code
             return self._fail_plainly(error)
+        process, enqueued_at = self._equipment.process, self._record.get(b"enqueued_at", b"")
         current = CurrentJob(
-            job, message.queue, message.attempt, self._equipment.process, self._tell_progress, self._fence
+            job, message.queue, message.attempt, process, self._tell_progress, self._fence, enqueued_at
         )
         self._current = current
         enter_job(message.sequence, current)

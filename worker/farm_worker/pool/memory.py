@@ -45,6 +45,8 @@ class _Tree:
     exact_at: float | None = None
     cost: float = 0.0
     samples: int = 0
+    resident: int = 0
+    """Bytes, as of the last sample."""
 
     def close(self) -> None:
         self.size.close()
@@ -67,6 +69,16 @@ class MemorySampler:
         samples = {pid: self._sample_tree(pid) for pid in pids}
         return {pid: used for pid, used in samples.items() if used}
 
+    def resident(self, pid: int) -> int:
+        """Bytes of a tree that was just sampled, with what its processes share. 0: it has ended."""
+        tree = self._trees.get(pid)
+        return 0 if tree is None else tree.resident
+
+    def descendants(self, pid: int) -> Sequence[int]:
+        """The pids of what the root of a sampled tree has started, and these, as known."""
+        tree = self._trees.get(pid)
+        return () if tree is None else tree.descendants
+
     def _sample_tree(self, pid: int) -> int:
         tree = self._trees.get(pid)
         if tree is None:
@@ -78,6 +90,7 @@ class MemorySampler:
             return 0
         resident += sum(self._resident(member) for member in descendants)
         tree.samples += 1
+        tree.resident = resident
         if self._has_proc and self._is_exact_due(tree, resident):
             _measure(tree, [pid, *descendants], resident)
         return max(0, resident - tree.shared)
@@ -100,14 +113,7 @@ class MemorySampler:
         return 0
 
     def _resident(self, pid: int) -> int:
-        if not self._has_proc:
-            with suppress(psutil.Error, OSError):
-                resident: int = psutil.Process(pid).memory_info().rss
-                return resident
-            return 0
-        with suppress(OSError, ValueError, IndexError):
-            return int(read(f"/proc/{pid}/statm").split()[1]) * _PAGE
-        return 0
+        return resident(pid, has_proc=self._has_proc)
 
     def _descendants(self, root: int, tree: _Tree) -> Sequence[int]:
         now = time.monotonic()
@@ -118,6 +124,17 @@ class MemorySampler:
             tree.known_children = children
         tree.descendants, tree.searched_at = descendants_of(root), now
         return tree.descendants
+
+
+def resident(pid: int, *, has_proc: bool = True) -> int:
+    """Bytes that one process holds, with what it shares. 0: it has ended. `has_proc`: see where Linux tells it."""
+    with suppress(OSError, ValueError, IndexError):
+        if has_proc:
+            return int(read(f"/proc/{pid}/statm").split()[1]) * _PAGE
+    with suppress(psutil.Error, OSError):
+        found: int = psutil.Process(pid).memory_info().rss
+        return found
+    return 0
 
 
 def _measure(tree: _Tree, members: Iterable[int], resident: int) -> None:

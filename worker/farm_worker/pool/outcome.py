@@ -1,6 +1,24 @@
 """How a job ended, as its process tells its host."""
 
+import time
+
 import msgspec
+
+from farm.account import RESOLUTION_SECONDS, Account, Cpu
+
+
+class Used(msgspec.Struct, array_like=True):
+    """What was used by the jobs of a process that ended since it told of that last, this one with them.
+
+    To measure each of them alone would cost more than short jobs do.
+    """
+
+    user: float
+    """Seconds of CPU time, as `system`; `children`: both of those that jobs waited for."""
+    system: float
+    children: float
+    memory: int
+    """Bytes that one job added to its process."""
 
 
 class Outcome(msgspec.Struct, tag="outcome", array_like=True):
@@ -21,6 +39,8 @@ class Outcome(msgspec.Struct, tag="outcome", array_like=True):
     """Where the job goes next: `` nowhere, `back` or `front` of its queue, `scheduled`."""
     repeat: bool = False
     """True when it goes again because it repeats (it finished), False when it is retried."""
+    used: Used | None = None
+    """None: it is told with a later one. So it is mostly, where short jobs follow each other."""
 
 
 class Finished(Outcome, tag="finished", array_like=True):
@@ -38,3 +58,12 @@ class Finished(Outcome, tag="finished", array_like=True):
     """When it was created and enqueued, see `farm.ending.pack_ending`."""
     result: bytes = b""
     """RQ's `return_value`."""
+
+
+def used(account: Account, begun: Cpu, seconds: float, *, is_last: bool = False) -> Used | None:
+    """What a job's outcome is to say of it, as the job is over. `begun`: what `account.begin` returned.
+
+    `is_last`: it is not known yet that another one follows.
+    """
+    spent = account.end(begun, time.monotonic(), is_long=seconds >= RESOLUTION_SECONDS, is_last=is_last)
+    return None if spent is None else Used(*spent.cpu, spent.memory)

@@ -26,7 +26,7 @@ SHARED_FIELDS = frozenset(
         *("success_callback_timeout", "failure_callback_timeout", "stopped_callback_timeout"),
         *("enqueue_at_front", "enqueue_at_front_on_retry", "allow_dependency_failures", "number_of_retries"),
         *("retries_left", "repeats_left", "rate_limit_key", "rate_limit_concurrency"),
-        *("farm_on_lost", "farm_crashes", "farm_losses", "farm_drains"),
+        *("farm_on_lost", "farm_crashes", "farm_losses", "farm_drains", "farm_requires", "farm_memory_mb"),
     )
 )
 """What many jobs have in common: short, and read as values that nobody can change in place. Jobs with any other field
