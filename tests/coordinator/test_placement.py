@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.coordinator.placement import LEAST_COST, cost_of_a_job, plan, takes_jobs
+from farm.coordinator.forecast import LEAST_COST, cost_of_a_job
+from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.waiting import dealt_blind
 from farm.store.survey import HostView
 from tests.support.host_views import IDLE, host_view
 
@@ -23,41 +25,41 @@ def names(hosts: list[HostView], order: list[int]) -> str:
 def test_the_host_with_the_most_headroom_comes_first() -> None:
     hosts = [host("a", load=0.6), host("b", load=0.1)]
 
-    assert names(hosts, plan(hosts, {"default": 3})) == "bba"
+    assert names(hosts, plan(hosts, dealt_blind({"default": 3})).order) == "bba"
 
 
 def test_equal_hosts_take_turns() -> None:
     hosts = [host("a"), host("b")]
 
-    assert names(hosts, plan(hosts, {"default": 4})) == "abab"
+    assert names(hosts, plan(hosts, dealt_blind({"default": 4})).order) == "abab"
 
 
 def test_hosts_of_one_machine_share_what_is_added() -> None:
     hosts = [host("a", boot_id="m"), host("b", boot_id="m"), host("c", boot_id="other")]
 
-    assert Counter(names(hosts, plan(hosts, {"default": 6}))) == {"c": 3, "a": 2, "b": 1}
+    assert Counter(names(hosts, plan(hosts, dealt_blind({"default": 6})).order)) == {"c": 3, "a": 2, "b": 1}
 
 
 def test_what_was_placed_since_the_last_beat_counts() -> None:
     hosts = [host("a", held=2, assigned=0), host("b", load=0.3)]
 
-    assert names(hosts, plan(hosts, {"default": 1})) == "b"
+    assert names(hosts, plan(hosts, dealt_blind({"default": 1})).order) == "b"
 
 
 def test_a_free_slot_comes_before_a_place_in_an_inbox() -> None:
     hosts = [host("a", slots=1, capacity=4), host("b", slots=1, capacity=4, load=0.7)]
 
-    assert names(hosts, plan(hosts, {"default": 2})) == "ab"
+    assert names(hosts, plan(hosts, dealt_blind({"default": 2})).order) == "ab"
 
 
 def test_a_host_gets_only_jobs_of_its_own_queues() -> None:
     hosts = [host("a", queues=("high",)), host("b", queues=("low", "high"))]
 
-    assert names(hosts, plan(hosts, {"low": 2, "high": 0, "other": 5})) == "bb"
+    assert names(hosts, plan(hosts, dealt_blind({"low": 2, "high": 0, "other": 5})).order) == "bb"
 
 
 def test_a_broken_queue_is_not_planned_for() -> None:
-    assert plan([IDLE], {"default": -1}) == []
+    assert plan([IDLE], dealt_blind({"default": -1})).order == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ host_views = st.builds(
 def test_a_plan_fits_and_leaves_nothing_that_would_fit(
     hosts: list[HostView], waiting: dict[str, int], at_most: int
 ) -> None:
-    order = plan(hosts, waiting, at_most)
+    order = plan(hosts, dealt_blind(waiting), at_most=at_most).order
 
     given_to = Counter(order)
     assert len(order) <= at_most

@@ -48,7 +48,7 @@ def test_a_placer_tells_of_each_contact() -> None:
     contacts: list[int] = []
 
     async def scenario() -> None:
-        placer = Placer(SimpleNamespace(begin=lambda: None), 3.0)  # type: ignore[arg-type]
+        placer = Placer(SimpleNamespace(begin=lambda: None, fronts=None), 3.0)  # type: ignore[arg-type]
         looks = 0
 
         async def look(_: object) -> SimpleNamespace:

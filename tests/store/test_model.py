@@ -13,6 +13,7 @@ from rq import Queue
 from rq.job import Job, JobStatus
 
 from farm.coordinator.placement import plan
+from farm.coordinator.waiting import dealt_blind
 from farm.ending import Ending
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
@@ -144,7 +145,7 @@ class Farm(RuleBasedStateMachine):
     def place(self) -> None:
         survey = self.wait(self.placement.survey())
         able = [host for host in survey.hosts if host.room > 0]
-        order = plan(able, survey.waiting)
+        order = plan(able, dealt_blind(survey.waiting)).order
         if order:
             self.wait(self.placement.place(self.leader, able, order, LONG))
         for who in self.who.values():

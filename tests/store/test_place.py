@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farm.coordinator.placement import plan
+from farm.coordinator.waiting import dealt_blind
 from farm.store.leadership import NotLeader
 from farm.store.placement import PlacementStore
 from tests.support.coordinated import (
@@ -31,7 +32,7 @@ def place(url: str, order: list[int] | None = None, value: str = "1:token:plante
     async def work(client):
         store = PlacementStore(client, KEYS, RQ_KEYS)
         survey = await store.survey()
-        chosen = plan(survey.hosts, survey.waiting) if order is None else order
+        chosen = plan(survey.hosts, dealt_blind(survey.waiting)).order if order is None else order
         return await store.place(leader(client, value), survey.hosts, chosen, SUSPECT_AFTER)
 
     return call(url, work)

@@ -12,6 +12,7 @@ from rq.job import Dependency
 from rq.utils import parse_timeout
 
 from farm.client.calls import InvalidCall, check_job_id
+from farm.requirements import check_memory_mb, check_requires
 
 Seconds = float | str
 """Seconds, rounded up to whole ones, or RQ's text: `"90s"`, `"5m"`, `"1h"`, `"2d"`."""
@@ -54,6 +55,10 @@ class QueueOptions(TypedDict, total=False):
     """Text for people; default the call."""
     on_lost: Literal["rerun", "fail"]
     """What happens when host or process is lost while it runs; default as its host is set."""
+    requires: Sequence[str]
+    """Labels that the host that runs it must have; default what its queue requires."""
+    memory_mb: int
+    """Megabytes that must be free on the host that runs it; default what its queue requires."""
     unique: bool
     """Refuse the job while one of the same `job_id` exists."""
     delay: float | timedelta
@@ -79,6 +84,9 @@ class Options:
     job_id: str | None = None
     description: str | None = None
     on_lost: str | None = None
+    requires: tuple[str, ...] = ()
+    """Sorted."""
+    memory_mb: int | None = None
     unique: bool = False
     delay: timedelta | None = None
     at: datetime | None = None
@@ -86,7 +94,12 @@ class Options:
     @property
     def fields(self) -> dict[str, str]:
         """Our own fields of the job's hash."""
-        return {} if self.on_lost is None else {"farm_on_lost": self.on_lost}
+        given = {
+            "farm_on_lost": self.on_lost,
+            "farm_requires": ",".join(self.requires),
+            "farm_memory_mb": None if self.memory_mb is None else str(self.memory_mb),
+        }
+        return {name: value for name, value in given.items() if value}
 
     @property
     def scheduled(self) -> bool:
@@ -127,6 +140,7 @@ def check_options(given: QueueOptions) -> Options:
     for name in ("timeout", "result_ttl", "failure_ttl", "ttl"):
         if known.get(name) is not None:
             known[name] = _whole_seconds(name, known[name])
+    _check_requirements(known)
     if isinstance(known.get("retry"), int):
         known["retry"] = _retry(given["retry"])
     if known.get("depends_on") is not None:
@@ -153,6 +167,18 @@ def _check_together(options: Options) -> None:
         raise InvalidCall("depends_on does not go together with delay, at or unique: RQ knows no such job")
     if options.unique and options.job_id is None:
         raise InvalidCall("unique=True needs a job_id: it refuses a second job of the same id")
+
+
+def _check_requirements(known: dict[str, Any]) -> None:
+    try:
+        if known.get("requires") is None:
+            known.pop("requires", None)
+        else:
+            known["requires"] = check_requires(known["requires"])
+        if known.get("memory_mb") is not None:
+            known["memory_mb"] = check_memory_mb(known["memory_mb"])
+    except ValueError as error:
+        raise InvalidCall(str(error)) from error
 
 
 def _whole_seconds(name: str, value: Any) -> int:

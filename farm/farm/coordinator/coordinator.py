@@ -3,8 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
+from farm.coordinator.aside_recorder import AsideRecorder
+from farm.coordinator.cost_reader import CostReader
 from farm.coordinator.deferrer import Deferrer
 from farm.coordinator.freeze import Freeze
 from farm.coordinator.leadership import CAMPAIGN_INTERVAL_SECONDS, Leadership
@@ -18,9 +21,11 @@ from farm.coordinator.upkeep import Upkeep
 from farm.coordinator.waking import Waking
 from farm.keys import Keys, RqKeys
 from farm.service_manager import Report
+from farm.store.aside import AsideStore
 from farm.store.connection import connect_async, drop_idle_connections
 from farm.store.deferral import DeferralStore
 from farm.store.events import announce
+from farm.store.function_usage import read_usage_async
 from farm.store.leadership import REDIS_TROUBLE, LeaderScripts, LeadershipStore, NotLeader, Standing
 from farm.store.line import Line
 from farm.store.memory import memory_use
@@ -128,10 +133,14 @@ class Coordinator:
 
     def _duties(self) -> list[Duty]:
         client, keys, rq_keys, lease = self._client, self._keys, self._rq_keys, self._lease
+        aside = AsideRecorder(AsideStore(client, keys), self._placer, lease.suspect_after)
         return [
+            aside,
+            CostReader(partial(read_usage_async, client, keys), self._placer),
             Deferrer(
                 DeferralStore(client, keys, rq_keys),
                 self._placer,
+                aside,
                 lease.suspect_after,
                 self._admission.max_deferral,
                 self._admission.max_deferral_action,

@@ -3,6 +3,7 @@
 import logging
 import time
 
+from farm.coordinator.aside_recorder import AsideRecorder
 from farm.coordinator.deferral import NO_HOST, describe_hosts, is_deferred, why_nothing_can_be_placed
 from farm.coordinator.placer import Placer
 from farm.store.deferral import DeferralStore
@@ -21,11 +22,13 @@ class Deferrer:
         self,
         store: DeferralStore,
         placer: Placer,
+        aside: AsideRecorder,
         suspect_after: float,
         max_deferral: float | None,
         max_deferral_action: str,
     ) -> None:
         self._store = store
+        self._aside = aside
         self._placer = placer
         self._suspect_after = suspect_after
         self._max_deferral = max_deferral
@@ -44,6 +47,8 @@ class Deferrer:
             reason = await self._why_nothing_can_be_placed(queue, survey, live)
             if reason is None:
                 await self._allow(leader, queue, survey.waiting.get(queue, 0))
+                if self._max_deferral is not None and self._placer.dealing.fronts.aside(queue):
+                    await self._limit(leader, queue, survey.now, self._max_deferral)
             else:
                 await self._block(leader, queue, reason, live, survey.now)
 
@@ -75,6 +80,7 @@ class Deferrer:
         if queue not in self._deferred:
             return
         if await self._store.undefer(leader, queue, "a host takes jobs again" if waiting > 0 else "nothing waits"):
+            self._aside.index_anew(queue)
             LOG.info("queue %s is not deferred any more; jobs that wait: %d", queue, max(waiting, 0))
         self._deferred.discard(queue)
         self._exceeded.discard(queue)

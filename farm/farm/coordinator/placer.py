@@ -2,19 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from farm.coordinator.placement import plan, takes_jobs
+from farm.coordinator.dealing import NOTHING, Dealing
+from farm.coordinator.needs import needs_of_queues
+from farm.coordinator.placement import takes_jobs
 from farm.coordinator.pulse import seconds_to_pulse
 from farm.coordinator.reservation import helps_itself, reservations, sole_hosts
-from farm.coordinator.turns import Turns
 from farm.coordinator.waking import Waking
 from farm.store.leadership import LeaderScripts
 from farm.store.placement import MAX_PLAN, Placed, PlacementStore
 from farm.store.survey import UNREADABLE, HostView, Survey
 
 SAFETY_POLL_SECONDS = 1.0
+RESTLESS_POLL_SECONDS = 0.05
+"""While jobs that fit nowhere stand in a queue, one that comes behind them rings nowhere."""
 PACE_SECONDS = 0.002
 SLOWEST_PACE_SECONDS = 0.05
 """Time between two rounds under load: more jobs share the cost of one. Only while hosts have work ahead meanwhile, and
@@ -39,6 +42,8 @@ class Round:
     """Empty queues for whose jobs there is room."""
     lacks_room: bool = True
     """Whether a host that gets room is news: jobs wait for it, or would if they came now."""
+    is_restless: bool = False
+    """Jobs that fit nowhere stand in a queue for whose jobs there is room: nothing tells of one that comes behind."""
 
 
 class Placer:
@@ -46,6 +51,7 @@ class Placer:
 
     def __init__(self, store: PlacementStore, suspect_after: float) -> None:
         self._store = store
+        self.dealing = Dealing(store, suspect_after)
         self._suspect_after = suspect_after
         self.queues: tuple[str, ...] = ()
         """Queues seen by the last look."""
@@ -54,7 +60,6 @@ class Placer:
         self._placed_at: dict[str, float] = {}
         self._filled_at: float | None = None
         """When the round before began, if it gave hosts all that they took: what is placed next was used up since."""
-        self._turns = Turns()
         self._look: asyncio.Future[Survey] | None = None
         """The next one, if somebody waits for it."""
         self._reserved: dict[str, tuple[str, str] | None] = {}
@@ -85,12 +90,13 @@ class Placer:
         """Goes on until cancelled, and calls `on_contact` after each look. Raises what `run_once` raises."""
         self._reserved_at, self._sole = float("-inf"), None  # it may be another Redis by now
         self._store.begin()
+        self.dealing.begin()
         while True:
             started = time.monotonic()
             outcome = await self.run_once(leader)
             on_contact()
             if not (await self._rest(outcome, started, waking) or outcome.more):
-                seconds = seconds_to_pulse(SAFETY_POLL_SECONDS)
+                seconds = RESTLESS_POLL_SECONDS if outcome.is_restless else seconds_to_pulse(SAFETY_POLL_SECONDS)
                 await waking.sleep(outcome.watch, seconds, for_room=outcome.lacks_room)
 
     async def _rest(self, outcome: Round, started: float, waking: Waking) -> bool:
@@ -107,19 +113,19 @@ class Placer:
         survey = await self._store.survey()
         self._tell_look(survey)
         self.queues = tuple(survey.waiting)
-        sole = sole_hosts(survey.live_hosts(self._suspect_after))
+        needs = needs_of_queues(survey.hosts)
+        sole = sole_hosts(survey.live_hosts(self._suspect_after), needs)
         waiting = self._waiting_for_us(survey, sole)
         hosts = [host for host in survey.hosts if takes_jobs(host, survey.now, self._suspect_after)]
-        order = [] if survey.suspended else plan(hosts, waiting)
-        placed = Placed({}, {}, ())
-        if order:
-            placed = await self._place(leader, hosts, order)
+        placed = NOTHING
+        if not survey.suspended:
+            placed = await self.dealing.deal(leader, survey, needs, waiting, hosts)
             self._placed_at.update(dict.fromkeys(placed.from_queue, time.monotonic()))
         self.unreadable = frozenset(queue for queue, length in survey.waiting.items() if length == UNREADABLE)
-        outcome = _round(waiting, hosts, placed, full_plan=len(order) == MAX_PLAN)
+        outcome = self._round(waiting, hosts, placed)
         if survey.suspended:
             return outcome
-        taking = await self._reserve(leader, survey, placed, sole)
+        taking = await self._reserve(leader, survey, placed, sole, needs)
         watch = outcome.watch - taking
         served = _queues_of(survey.hosts) & waiting.keys()
         return replace(outcome, watch=watch, lacks_room=outcome.backlog or not served <= watch | taking)
@@ -131,16 +137,26 @@ class Placer:
         self._helped = frozenset(host.name for host in helped)
         # What is new is placed as far as there is room: a host that nothing ended on since has not asked for it.
         theirs = {queue for host in helped if host.name in before for queue in host.queues}
+        theirs -= survey.particular | self.dealing.fronts.queues  # it leaves those to us
         return {queue: length for queue, length in survey.waiting.items() if queue not in theirs}
 
     async def _reserve(
-        self, leader: LeaderScripts, survey: Survey, placed: Placed, sole: Sequence[HostView]
+        self,
+        leader: LeaderScripts,
+        survey: Survey,
+        placed: Placed,
+        sole: Sequence[HostView],
+        dealt_one_by_one: Collection[str],
     ) -> frozenset[str]:
         """Reserves empty queues. Returns those whose hosts take the next job: nobody else has to wait for it."""
         hosts = {host.name: host for host in survey.live_hosts(self._suspect_after)}
         for name, number in placed.on_host.items():
             hosts[name] = replace(hosts[name], held=hosts[name].held + number)
-        empty = [queue for queue, length in survey.waiting.items() if length == placed.from_queue.get(queue, 0)]
+        empty = [
+            queue
+            for queue, length in survey.waiting.items()
+            if length == placed.from_queue.get(queue, 0) and queue not in dealt_one_by_one
+        ]
         before = {queue: host[0] for queue, host in self._reserved.items() if host is not None}
         chosen = reservations(list(hosts.values()), empty, before)
         wanted = {queue: hosts[name] for queue, name in chosen.items()}
@@ -165,20 +181,20 @@ class Placer:
         host = self._reserved.get(queue, ("", ""))
         return host is not None and (host[0] not in hosts or hosts[host[0]].identity != host[1])
 
-    async def _place(self, leader: LeaderScripts, hosts: Sequence[HostView], order: Sequence[int]) -> Placed:
-        """One call, but for hosts that change the order of their queues with each job."""
-        chosen = sorted(set(order))  # of a large farm few get something
-        position = {index: number for number, index in enumerate(chosen)}
-        hosts, order = [hosts[index] for index in chosen], [position[index] for index in order]
-        if all(host.dequeue_strategy in {"", "default"} for host in hosts):
-            return await self._store.place(leader, hosts, order, self._suspect_after)
-        placed = Placed({}, {}, ())
-        for index in order:
-            host = self._turns.facing(hosts[index])
-            one = await self._store.place(leader, [host], [0], self._suspect_after)
-            self._turns.note(host.name, one)
-            placed = placed.with_more(one)
-        return placed
+    def _round(self, waiting: Mapping[str, int], hosts: Sequence[HostView], placed: Placed) -> Round:
+        """Jobs that fit nowhere now count neither as left nor as waiting for room: what they wait for is not that."""
+        dealing = self.dealing
+        left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in waiting.items()}
+        aside = {queue: len(dealing.fronts.aside(queue)) for queue in waiting}
+        with_room = [host for host in hosts if host.room > placed.on_host.get(host.name, 0)]
+        return Round(
+            placed=placed.total,
+            more=(dealing.is_full and placed.total == MAX_PLAN) or (dealing.looks_again and bool(with_room)),
+            backlog=any(length > aside[queue] for queue, length in left.items()),
+            ahead=sum(max(0, host.held + placed.on_host.get(host.name, 0) - host.slots) for host in hosts),
+            watch=_empty_queues(with_room, left),
+            is_restless=dealing.fronts.is_restless or any(aside.get(queue) for queue in _queues_of(with_room)),
+        )
 
 
 def pace(outcome: Round, seconds: float | None) -> float:
@@ -187,18 +203,6 @@ def pace(outcome: Round, seconds: float | None) -> float:
         return PACE_SECONDS
     use_up = outcome.ahead * SHARE_USED_UP * seconds / outcome.placed
     return min(max(use_up, PACE_SECONDS), SLOWEST_PACE_SECONDS)
-
-
-def _round(waiting: Mapping[str, int], hosts: Sequence[HostView], placed: Placed, full_plan: bool) -> Round:
-    left = {queue: length - placed.from_queue.get(queue, 0) for queue, length in waiting.items()}
-    with_room = [host for host in hosts if host.room > placed.on_host.get(host.name, 0)]
-    return Round(
-        placed=placed.total,
-        more=full_plan and placed.total == MAX_PLAN,
-        backlog=any(length > 0 for length in left.values()),
-        ahead=sum(max(0, host.held + placed.on_host.get(host.name, 0) - host.slots) for host in hosts),
-        watch=_empty_queues(with_room, left),
-    )
 
 
 def _empty_queues(hosts: Sequence[HostView], left: Mapping[str, int]) -> frozenset[str]:

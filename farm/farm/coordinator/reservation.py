@@ -5,7 +5,7 @@ the host that would get it anyway waits for it. And all jobs of queues that no o
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from farm.store.survey import HostView
 
@@ -21,14 +21,16 @@ def may_take(host: HostView) -> bool:
     return host.state == "available" and host.held < host.slots and host.room > 0 and host.dequeue_strategy == "default"
 
 
-def sole_hosts(hosts: Iterable[HostView]) -> list[HostView]:
-    """Those of live hosts that are alone with each of their queues. One with an order of its own is not among them."""
+def sole_hosts(hosts: Iterable[HostView], dealt_one_by_one: Collection[str] = ()) -> list[HostView]:
+    """Those of live hosts that are alone with each of their queues. One with an order of its own is not among them, nor
+    one with a queue that is `dealt_one_by_one`."""
     hosts = list(hosts)
     serving = Counter(queue for host in hosts for queue in set(host.queues))
     return [
         host
         for host in hosts
-        if host.dequeue_strategy == "default" and all(serving[queue] == 1 for queue in host.queues)
+        if host.dequeue_strategy == "default"
+        and all(serving[queue] == 1 and queue not in dealt_one_by_one for queue in host.queues)
     ]
 
 

@@ -22,6 +22,11 @@ DRAINS_TOLD = 3
 RECEIPTS = 64
 """How many finish batches Redis remembers: a repeat after a lost reply gets the same answers."""
 
+DECLINE_SECONDS = 10
+"""A job that a host declined is not offered to it again for so long."""
+
+DECLINE_REASON_CHARACTERS = 200
+
 START_PAYLOAD_BYTES = 1 << 20
 """A start batch ends after this many bytes of payload, so that one reply stays quick."""
 
@@ -149,6 +154,38 @@ class ExecutionStore:
             raise who.fenced()
         return int(answer[1])
 
+    async def decline(self, who: Registration, declined: Sequence[tuple[bytes, str, str]]) -> int:
+        """Gives back leases, `(job id, token, reason)` each, as jobs that are not for this host. Returns how many."""
+        keys, rq_keys = self._keys, self._rq_keys
+        answer = await self._scripts.run(
+            "decline",
+            [
+                keys.identities,
+                keys.running(who.host, who.identity),
+                keys.bell,
+                rq_keys.worker_executions(who.host),
+                keys.quarantine,
+                keys.quarantine_reasons,
+                keys.events,
+            ],
+            [
+                who.host,
+                who.identity,
+                iso_now(),
+                rq_keys.prefix,
+                self._counts_prefix,
+                DECLINE_SECONDS,
+                *(
+                    part
+                    for job_id, token, reason in declined
+                    for part in (job_id, token, reason[:DECLINE_REASON_CHARACTERS])
+                ),
+            ],
+        )
+        if answer[0] == b"fenced":
+            raise who.fenced()
+        return int(answer[1])
+
     def _finish_keys(self, who: Registration) -> list[str]:
         keys, rq_keys = self._keys, self._rq_keys
         return [
@@ -200,6 +237,7 @@ class ExecutionStore:
             keys.events,
             keys.sole,
             keys.host(who.host),
+            keys.bell,
         ]
         return names + queue_keys(keys, self._rq_keys, self._queues) if batch.from_queues else names
 

@@ -1,17 +1,19 @@
 """A host's own life in Redis: register, beat, leave, and the records by which RQ's tools see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import redis.asyncio
 
+from farm.aside import from_field
 from farm.errors import HostFenced
 from farm.keys import Keys, RqKeys
 from farm.records import Lease, iso_now, new_identity_suffix
 from farm.store.connection import REFUSED, drop_idle_connections
 from farm.store.events import announce
+from farm.store.function_usage import UsageNotes
 from farm.store.scripts import AsyncScripts
 
 HOST_HASH_TTL_SECONDS = 60
@@ -82,6 +84,7 @@ class HostStore:
         self._keys = keys
         self._rq_keys = rq_keys
         self._host_timeout = host_timeout
+        self.usage_notes = UsageNotes(client, keys)
         self._suffix = new_identity_suffix()
         """Of the next identity. Kept until a registration is known: one whose reply was lost can be repeated."""
 
@@ -327,10 +330,18 @@ class HostStore:
             held.update((job_id, bool(one)) for (job_id, _), one in zip(page, answer[1:], strict=True))
         return held
 
-    async def unfinished(self, who: Registration, queues: Sequence[str]) -> int:
-        """How many jobs wait in `queues` or are this host's, as of one moment: none is between the two."""
+    async def unfinished(self, who: Registration, queues: Sequence[str], labels: Collection[str] = ()) -> int:
+        """How many jobs wait in `queues` or are this host's, as of one moment: none is between the two.
+
+        Those that were passed over, and require labels that this host has not, are left out. `labels`: of the host.
+        """
         held = [self._keys.inbox(who.host, who.identity), self._keys.running(who.host, who.identity)]
-        return int(await self._scripts.run("unfinished", [*held, *map(self._rq_keys.queue, queues)], []))
+        number = int(await self._scripts.run("unfinished", [*held, *map(self._rq_keys.queue, queues)], []))
+        if number == 0:
+            return 0
+        aside: Any = await self._client.hmget(self._keys.aside, list(queues))
+        groups = (group for text in aside for group in from_field(text))
+        return max(0, number - sum(group.count for group in groups if not set(group.requires).issubset(labels)))
 
     async def suspended(self) -> bool:
         """Whether `rq suspend` holds."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import redis
 
+from farm.aside import AsideGroup, from_field
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
 from farm.store.snapshot import Deferral, FarmSnapshot, HostView, Leader, QueueView, host_view
@@ -31,6 +32,7 @@ class _Overview:
     suspended: bool
     quarantined: int
     recovering: int
+    aside: Mapping[bytes, bytes]
     truncated: bool
 
 
@@ -46,7 +48,7 @@ def snapshot(
         leader=overview.leader,
         suspended=overview.suspended,
         hosts=hosts,
-        queues=_read_queues(client, keys, rq_keys, names[:MAX_QUEUES], (hosts, leases)),
+        queues=_read_queues(client, keys, rq_keys, names[:MAX_QUEUES], (hosts, leases, overview.aside)),
         quarantined=overview.quarantined,
         recovering=overview.recovering,
         truncated=overview.truncated or more or len(names) > MAX_QUEUES,
@@ -63,7 +65,8 @@ def _read_overview(client: redis.Redis, keys: Keys, rq_keys: RqKeys) -> _Overvie
         pipeline.exists(rq_keys.suspended)
         pipeline.zcard(keys.quarantine)
         pipeline.zcard(keys.lost)
-        time, beats, host_count, queues, leader, suspended, quarantined, recovering = _execute(pipeline)
+        pipeline.hgetall(keys.aside)
+        time, beats, host_count, queues, leader, suspended, quarantined, recovering, aside = _execute(pipeline)
     cursor, queue_keys = queues if queues is not None else (0, [])
     return _Overview(
         at=time[0] + time[1] / 1e6,
@@ -73,6 +76,7 @@ def _read_overview(client: redis.Redis, keys: Keys, rq_keys: RqKeys) -> _Overvie
         suspended=bool(suspended),
         quarantined=quarantined or 0,
         recovering=recovering or 0,
+        aside=aside or {},
         truncated=(host_count or 0) > MAX_HOSTS or int(cursor) != 0,
     )
 
@@ -148,9 +152,9 @@ def _read_queues(
     keys: Keys,
     rq_keys: RqKeys,
     names: Sequence[str],
-    known: tuple[Sequence[HostView], Mapping[bytes, Lease]],
+    known: tuple[Sequence[HostView], Mapping[bytes, Lease], Mapping[bytes, bytes]],
 ) -> tuple[QueueView, ...]:
-    hosts, leases = known
+    hosts, leases, aside = known
     reads: tuple[Callable[[Any, str], object], ...] = (
         lambda pipeline, name: pipeline.llen(rq_keys.queue(name)),
         lambda pipeline, name: pipeline.zcard(rq_keys.dependent(name)),
@@ -175,12 +179,18 @@ def _read_queues(
         elsewhere = sum(execution not in leases for execution in answer[5] or ())
         serving = tuple(host.name for host in hosts if host.standing == "live" and name in host.queues)
         others = len(set(answer[8] or ()) - own_workers)
-        views.append(_queue_view(name, answer, running[name] + elsewhere, (serving, others), rq_keys))
+        groups = from_field(aside.get(name.encode()))
+        views.append(_queue_view(name, answer, running[name] + elsewhere, (serving, others), groups, rq_keys))
     return tuple(views)
 
 
 def _queue_view(
-    name: str, answer: Sequence[Any], running: int, served: tuple[tuple[str, ...], int], rq_keys: RqKeys
+    name: str,
+    answer: Sequence[Any],
+    running: int,
+    served: tuple[tuple[str, ...], int],
+    aside: tuple[AsideGroup, ...],
+    rq_keys: RqKeys,
 ) -> QueueView:
     queued, dependent, scheduled, finished, failed, executions, deferral, counts, _ = answer
     read = {
@@ -195,7 +205,7 @@ def _queue_view(
     return QueueView(
         name=name,
         queued=queued,
-        deferred=min(_integer(mark.get("count", "")), queued or 0),
+        deferred=min(max(_integer(mark.get("count", "")), sum(group.count for group in aside)), queued or 0),
         deferral=Deferral(_seconds(mark.get("since", "")), mark.get("reason", ""), mark.get("hosts", ""))
         if mark
         else None,
@@ -207,6 +217,7 @@ def _queue_view(
         counts={_text(field): _integer(_text(value)) for field, value in (counts or {}).items()},
         hosts=served[0],
         other_workers=served[1],
+        aside=aside,
         unreadable=tuple(key for key, value in read.items() if value is None),
     )
 

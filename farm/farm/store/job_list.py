@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import redis
 
+from farm.aside import group_of
 from farm.keys import Keys, RqKeys
 from farm.store.inspect import snapshot
 from farm.store.job_places import Found, Places
@@ -162,6 +163,9 @@ _FIELDS = (
     "ended_at",
     "dependency_ids",
     "rate_limit_key",
+    "farm_requires",
+    "farm_memory_mb",
+    "farm_declined",
 )
 
 
@@ -226,7 +230,7 @@ def _status(
     if found.place == "line":
         if recorded not in ("queued", ""):
             return None, None  # canceled, or twice in line: it is passed over when its turn comes
-        return _in_line(found, farm, queue) if recorded else ("queued", UNREADABLE)
+        return _in_line(found, fields, farm, queue) if recorded else ("queued", UNREADABLE)
     if found.place == "failed":
         return (recorded, None) if recorded in ("failed", "stopped") else (None, None)  # type: ignore[return-value]
     if recorded != found.place:
@@ -234,7 +238,9 @@ def _status(
     return found.place, _waits_for(found, fields)
 
 
-def _in_line(found: Found, farm: FarmSnapshot, queue: QueueView | None) -> tuple[ListedStatus, str | None]:
+def _in_line(
+    found: Found, fields: dict[str, str], farm: FarmSnapshot, queue: QueueView | None
+) -> tuple[ListedStatus, str | None]:
     if found.host is not None:
         return "queued", found.reason or f"placed on {found.host}"
     if queue is not None and queue.deferral is not None:
@@ -242,6 +248,10 @@ def _in_line(found: Found, farm: FarmSnapshot, queue: QueueView | None) -> tuple
     others = queue is not None and queue.other_workers > 0
     if not others and not any(host.standing != "lost" and found.queue in host.queues for host in farm.hosts):
         return "deferred", "no host"
+    needs = ("farm_requires", "farm_memory_mb", "farm_declined")
+    group = group_of(queue.aside if queue else (), *(fields.get(name, "") for name in needs))
+    if group is not None:
+        return "deferred", group.reason
     if farm.suspended:
         return "queued", "RQ is suspended"
     if farm.leader is None and not others:

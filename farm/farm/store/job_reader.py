@@ -12,12 +12,13 @@ from typing import Any
 
 import redis
 
+from farm.aside import from_field, group_of
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
 from farm.store import evidence
 from farm.store.direct import Direct
-from farm.store.job_status import JobStatus, Outcome, Progress
-from farm.store.raw_fields import job_ids, moment, number, shown, text, traceback_of, unpacked
+from farm.store.job_status import Decline, JobStatus, Outcome, Progress
+from farm.store.raw_fields import declines, job_ids, moment, number, shown, text, traceback_of, unpacked
 from farm.store.reading import read_together
 
 Connection = redis.Redis
@@ -54,6 +55,9 @@ _FIELDS = (
     "farm_losses",
     "farm_evidence",
     "farm_progress",
+    "farm_requires",
+    "farm_memory_mb",
+    "farm_declined",
 )
 
 
@@ -89,11 +93,12 @@ class JobReader:
         )
         if quarantined is None and not any(fields or ()):
             return None
-        facts = _facts(fields)
+        now = float(clock[0]) if clock else 0.0
+        facts = _facts(fields) | {"declined": _declines(fields, now)}
         if quarantined is not None:
             facts |= {"status": "quarantined", "quarantine_reason": text(reason) or UNREADABLE}
         elif facts["status"] == "queued":
-            facts |= self._in_line(job_id, facts, now=float(clock[0]) if clock else 0.0)
+            facts |= self._in_line(job_id, facts, now)
         elif facts["status"] == "started":
             facts |= self._lease(job_id, facts["host"])
         elif facts["status"] == "scheduled":
@@ -149,7 +154,7 @@ class JobReader:
 
     def _in_line(self, job_id: str, facts: dict[str, Any], now: float) -> dict[str, Any]:
         queue = facts["queue"]
-        position, length, deferral, since, identities, alive, workers = self._read(
+        position, length, deferral, since, identities, alive, workers, aside, needs = self._read(
             ("LPOS", self._rq_keys.queue(queue), job_id, "MAXLEN", LINE_SEARCHED),
             ("LLEN", self._rq_keys.queue(queue)),
             ("HMGET", self._keys.deferral(queue), "since", "reason"),
@@ -157,6 +162,8 @@ class JobReader:
             ("HGETALL", self._keys.identities),
             ("ZRANGEBYSCORE", self._keys.hosts, now - self._host_timeout, "+inf"),
             ("SMEMBERS", self._rq_keys.queue_workers(queue)),
+            ("HGET", self._keys.aside, queue),
+            ("HMGET", self._rq_keys.job(job_id), "farm_requires", "farm_memory_mb", "farm_declined"),
         )
         if position is None and (length or 0) <= LINE_SEARCHED:
             return {"host": self._inbox_of(job_id, identities or {})}
@@ -168,6 +175,12 @@ class JobReader:
         if self._nobody_serves(queue, [text(host) for host in alive or ()], workers or ()):
             since = facts["enqueued_at"]
             return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": "no host"}
+        group = group_of(from_field(aside), *(text(field) for field in needs or (None,) * 3))
+        if group is not None:
+            since = moment(since) or _later(datetime.fromtimestamp(group.since, UTC), facts["enqueued_at"])
+            reasons = "; ".join(f"{decline.host}: {decline.reason}" for decline in facts["declined"])
+            reason = f"{group.reason} ({reasons})" if group.declined and reasons else group.reason
+            return waiting | {"status": "deferred", "deferred_since": since, "deferred_reason": reason}
         return waiting
 
     def _inbox_of(self, job_id: str, identities: dict[bytes, bytes]) -> str | None:
@@ -260,11 +273,24 @@ def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
         "on_lost": text(raw["farm_on_lost"]) or None,
         "crashes": number(raw["farm_crashes"]) or 0,
         "losses": number(raw["farm_losses"]) or 0,
+        "requires": tuple(filter(None, text(raw["farm_requires"]).split(","))),
+        "memory_mb": number(raw["farm_memory_mb"]),
         "evidence": evidence.parse(raw["farm_evidence"]),
         "progress": _progress(raw["farm_progress"]),
         **{name: moment(raw[name]) for name in times},
         **{name: number(raw[name]) for name in numbers},
     }
+
+
+def _declines(fields: Sequence[bytes | None] | None, now: float) -> tuple[Decline, ...]:
+    """Those that hold, in the order of the hosts' names."""
+    value = dict(zip(_FIELDS, fields or (), strict=False)).get("farm_declined")
+    found = [
+        Decline(who.rpartition("|")[0] or who, reason, over_at)
+        for who, (until, reason) in declines(value, now).items()
+        if (over_at := moment(until)) is not None
+    ]
+    return tuple(sorted(found, key=lambda one: one.host))
 
 
 def _progress(value: bytes | None) -> Progress | None:

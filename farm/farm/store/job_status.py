@@ -26,6 +26,19 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Decline:
+    """A host said of a job: not me. While it holds, the job is offered to others."""
+
+    host: str
+    reason: str
+    until: datetime
+    """By Redis's clock."""
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.reason}, until {self.until.isoformat(timespec='seconds')}"
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """Where a job is. Times are aware UTC; what does not apply is None.
 
@@ -59,6 +72,12 @@ class JobStatus:
     retries_left: int | None = None
     depends_on: tuple[str, ...] = ()
     on_lost: str | None = None
+    requires: tuple[str, ...] = ()
+    """Labels that it requires of its host, beside what its queue says."""
+    memory_mb: int | None = None
+    """Megabytes that it requires of its host, beside what its queue says."""
+    declined: tuple[Decline, ...] = ()
+    """Hosts that declined it a short while ago."""
     crashes: int = 0
     """How many processes ended under it."""
     losses: int = 0

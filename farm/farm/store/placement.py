@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import redis.asyncio
 
 from farm.keys import Keys, RqKeys
+from farm.store.front import FrontReader
 from farm.store.leadership import LeaderScripts
 from farm.store.line import Line
 from farm.store.survey import UNREADABLE, HostView, Survey, SurveyReader
@@ -23,6 +24,8 @@ class Placed:
     from_queue: dict[str, int]
     unreadable: tuple[str, ...]
     """Queues whose key is not a list."""
+    particular: frozenset[str] = frozenset()
+    """Queues that go on with a job that only some hosts may have."""
 
     @property
     def total(self) -> int:
@@ -35,6 +38,7 @@ class Placed:
             on_host=dict(Counter(self.on_host) + Counter(other.on_host)),
             from_queue=dict(Counter(self.from_queue) + Counter(other.from_queue)),
             unreadable=tuple({*self.unreadable, *other.unreadable}),
+            particular=self.particular | other.particular,
         )
 
 
@@ -42,7 +46,10 @@ class PlacementStore:
     """Looks at the farm, and places. A look after a placement asks the hosts that got something."""
 
     def __init__(self, client: redis.asyncio.Redis, keys: Keys, rq_keys: RqKeys, line: Line | None = None) -> None:
-        self._reader = SurveyReader(client, line or Line(client), keys, rq_keys)
+        line = line or Line(client)
+        self._reader = SurveyReader(client, line, keys, rq_keys)
+        self.fronts = FrontReader(client, rq_keys, line)
+        """For looks at single queues."""
         self._keys = keys
         self._rq_keys = rq_keys
         self._reserved_for: dict[str, str] = {}
@@ -71,18 +78,43 @@ class PlacementStore:
         for queue in queues:
             names += rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue)
         arguments: list[str | float] = [suspect_after, len(queues), len(hosts)]
-        arguments.append("".join(f"{index + 1}," for index in plan[:MAX_PLAN]))
+        arguments += "".join(f"{index + 1}," for index in plan[:MAX_PLAN]), rq_keys.prefix
         for host in hosts:
             name, identity = host.name, host.identity
             names += keys.host(name), keys.inbox(name, identity), keys.running(name, identity), keys.host_bell(name)
             arguments += name, identity, "".join(f"{numbers[queue]}," for queue in host.queues)
         self._reader.expect_jobs(hosts)
-        on_host, from_queue = await leader.run("place", names, arguments)
+        on_host, from_queue, particular = await leader.run("place", names, arguments)
         return Placed(
             on_host={host.name: count for host, count in zip(hosts, on_host, strict=True) if count},
             from_queue={queue: count for queue, count in zip(queues, from_queue, strict=True) if count > 0},
             unreadable=tuple(queue for queue, count in zip(queues, from_queue, strict=True) if count == UNREADABLE),
+            particular=frozenset(queue for queue, is_one in zip(queues, particular, strict=True) if is_one),
         )
+
+    async def assign(
+        self,
+        leader: LeaderScripts,
+        hosts: Sequence[HostView],
+        assigned: Sequence[tuple[str, bytes, int]],
+        suspect_after: float,
+    ) -> list[bool]:
+        """Places named jobs: queue, id, index into `hosts`. Returns which of them were placed. Raises NotLeader."""
+        queues = list(dict.fromkeys(queue for queue, _, _ in assigned))
+        chosen = list(dict.fromkeys(index for _, _, index in assigned))
+        keys, rq_keys = self._keys, self._rq_keys
+        names = [rq_keys.suspended, keys.hosts, keys.identities]
+        for queue in queues:
+            names += rq_keys.queue(queue), keys.deferral(queue), keys.deferred(queue)
+        arguments: list[str | bytes | float] = [suspect_after, len(queues), len(chosen)]
+        for host in (hosts[index] for index in chosen):
+            name, identity = host.name, host.identity
+            names += keys.host(name), keys.inbox(name, identity), keys.running(name, identity), keys.host_bell(name)
+            arguments += name, identity
+        for queue, job_id, index in assigned:
+            arguments += job_id, queues.index(queue) + 1, chosen.index(index) + 1
+        self._reader.expect_jobs([hosts[index] for index in chosen])
+        return [bool(placed) for placed in await leader.run("assign", names, arguments)]
 
     async def reserve(
         self, leader: LeaderScripts, changes: Mapping[str, HostView | None], sole: Collection[HostView]

@@ -73,6 +73,23 @@ def function_of(description: str) -> str:
     return description.partition("(")[0][:200]
 
 
+def declines(value: bytes | str | None, now: float) -> dict[str, tuple[float, str]]:
+    """`<host>|<identity>` → until when (Unix seconds) and why it declined a job, of those that hold at `now`.
+
+    `value`: the field `farm_declined`. What is no such record declines nothing.
+    """
+    try:
+        entries = json.loads(value) if value else {}
+    except ValueError:
+        return {}
+    found = {}
+    for who, said in entries.items() if isinstance(entries, dict) else ():
+        until = said.get("until") if isinstance(said, dict) else None
+        if isinstance(until, int | float) and until > now:
+            found[who] = (float(until), str(said.get("reason", "")))
+    return found
+
+
 def unpacked(value: bytes | None) -> bytes | None:
     """A return value as RQ's serializer wrote it."""
     try:

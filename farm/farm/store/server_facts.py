@@ -168,6 +168,7 @@ def _wrong_types(client: redis.Redis, keys: Keys, rq_keys: RqKeys, queues: Seque
         keys.room: "list",
         keys.reserved: "hash",
         keys.sole: "hash",
+        keys.aside: "hash",
         rq_keys.queues: "set",
         rq_keys.workers: "set",
     }
@@ -175,7 +176,12 @@ def _wrong_types(client: redis.Redis, keys: Keys, rq_keys: RqKeys, queues: Seque
         expected |= {rq_keys.queue(queue): "list", rq_keys.intermediate(queue): "list"}
         registries = (rq_keys.started, rq_keys.finished, rq_keys.failed, rq_keys.dependent, rq_keys.scheduled)
         expected |= {registry(queue): "zset" for registry in (*registries, rq_keys.canceled, rq_keys.ready)}
-        expected |= {keys.counts(queue): "hash", keys.deferral(queue): "hash", keys.deferred(queue): "zset"}
+        expected |= {
+            keys.usage(queue): "hash",
+            keys.counts(queue): "hash",
+            keys.deferral(queue): "hash",
+            keys.deferred(queue): "zset",
+        }
     with client.pipeline(transaction=False) as pipeline:
         for key in expected:
             pipeline.type(key)

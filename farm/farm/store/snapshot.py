@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from farm.aside import AsideGroup
+
 Standing = Literal["live", "suspect", "lost"]
 
 
@@ -93,7 +95,14 @@ class QueueView:
     """Live hosts that serve it."""
     other_workers: int
     """Registered workers of RQ that are no hosts."""
+    aside: tuple[AsideGroup, ...] = ()
+    """Jobs that fit no host now, and let those behind them pass."""
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that could start if a host had room for them, wherever they wait for that."""
+        return self.queued or 0
 
 
 @dataclass(frozen=True, slots=True)

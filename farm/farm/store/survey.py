@@ -53,6 +53,21 @@ class HostView:
     dequeue_strategy: str = ""
     """`default`: the first queue before the others; `round_robin`, `random`. Empty: of an older host, which takes
     nothing by itself."""
+    labels: frozenset[str] = frozenset()
+    cpu_count: float = 1.0
+    """CPUs that it may use; a quota may allow for parts of one."""
+    memory_left: int | None = None
+    """Bytes until its MEMORY_THRESHOLD when it last beat; None: not known."""
+    memory_total: int = 0
+    """Bytes; 0: not known."""
+    prefetch: int = 0
+    """Jobs that may wait in its inbox, part of the capacity; 0 while its jobs are long."""
+    others_load: float = 0.0
+    """The load that would remain without it."""
+    needs: str = ""
+    """What its app says that jobs of a queue need, as JSON; empty if it says nothing."""
+    load_source: str = ""
+    """What decides its load: `cgroup`, `machine`, or `app` for the app's own function. Empty: of an older host."""
 
     @property
     def room(self) -> int:
@@ -71,6 +86,8 @@ class Survey:
     """By name."""
     waiting: dict[str, int]
     """Length of each queue that RQ or a host knows; UNREADABLE for a key of the wrong type."""
+    particular: frozenset[str] = frozenset()
+    """Queues whose first job only some hosts may have."""
 
     def live_hosts(self, suspect_after: float) -> list[HostView]:
         """Those whose last beat is younger than that, in seconds."""
@@ -116,7 +133,7 @@ class SurveyReader:
         for _ in range(TRIES):
             began = time.monotonic()
             asked = [] if self._seen_at == EVER else [*(self._holders | self._takers)]
-            now, suspended, known_to_rq, members, told, held, lengths = await self._read(asked)
+            now, suspended, known_to_rq, members, told, held, lengths, particular = await self._read(asked)
             is_whole = self._seen_at == EVER
             if float(now) < float(self._seen_at) or not self._note(members, told, dict(zip(asked, held, strict=True))):
                 self._seen_at = EVER  # Redis's clock went back, or a host is gone
@@ -127,13 +144,15 @@ class SurveyReader:
                 break
             self._queues = queues
         hosts = tuple(host for host in self._hosts.values() if host.identity)
-        return Survey(float(now), bool(suspended), hosts, dict(zip(self._queues, lengths, strict=False)))
+        waiting = dict(zip(self._queues, lengths, strict=False))
+        firsts = frozenset(self._queues[number - 1] for number in particular if number <= len(self._queues))
+        return Survey(float(now), bool(suspended), hosts, waiting, firsts)
 
     async def _read(self, asked: Sequence[bytes]) -> Any:
         keys, rq_keys = self._keys, self._rq_keys
         names = [keys.hosts, keys.identities, rq_keys.suspended, rq_keys.queues]
         names += [rq_keys.queue(queue) for queue in self._queues]
-        return await self._scripts.run("survey", names, [keys.host(""), self._seen_at, *asked])
+        return await self._scripts.run("survey", names, [keys.host(""), self._seen_at, rq_keys.prefix, *asked])
 
     def _note(self, members: int, told: Iterable[Sequence[Any]], held: Mapping[bytes, int]) -> bool:
         """Brings what is remembered up to date. False if a host is remembered that is gone."""
@@ -159,9 +178,9 @@ class SurveyReader:
 def _host_view(record: Sequence[Any]) -> HostView:
     """A line of the script's answer."""
     name, beat_at, identity, held = record[:4]
-    state, load, threshold, slots, busy, assigned, capacity, queues, boot_id, reason, strategy = (
-        value.decode(errors="replace") for value in record[4:]
-    )
+    text = [value.decode(errors="replace") for value in record[4:]]
+    state, load, threshold, slots, busy, assigned, capacity, queues, boot_id, reason, strategy = text[:11]
+    labels, cpu_count, memory_left, memory_total, prefetch, others_load, load_source, needs = text[11:]
     return HostView(
         name=name.decode(errors="replace"),
         identity=identity.decode(errors="replace"),
@@ -178,6 +197,14 @@ def _host_view(record: Sequence[Any]) -> HostView:
         boot_id=boot_id,
         reason=reason,
         dequeue_strategy=strategy,
+        labels=frozenset(label for label in labels.split(",") if label),
+        cpu_count=_number(cpu_count) or 1.0,
+        memory_left=int(_number(memory_left)) if memory_left else None,
+        memory_total=int(_number(memory_total)),
+        prefetch=int(_number(prefetch)),
+        others_load=_number(others_load),
+        load_source=load_source,
+        needs=needs,
     )
 
 

@@ -14,6 +14,7 @@
 -- include announce
 -- include quarantine
 -- include give_back
+-- include end_own_lease
 local host, identity, rq_prefix = ARGV[1], ARGV[2], ARGV[5]
 if redis.call('HGET', KEYS[1], host) ~= identity then
   return { 'fenced' }
@@ -56,14 +57,8 @@ for _ = 1, tonumber(ARGV[3]) do
 end
 for i = #ARGV - 1, 9, -2 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local lease = redis.call('HGET', KEYS[3], id)
-  if lease and string.match(lease, '^[^|]*') == token then
-    local queue = string.match(lease, '^[^|]*|(.*)|[^|]*|[^|]*|[^|]*|[^|]*$')
-    redis.call('HDEL', KEYS[3], id)
-    redis.pcall('ZREM', rq_prefix .. ':wip:' .. queue, id .. ':' .. token)
-    redis.pcall('ZREM', rq_prefix .. ':executions:' .. id, token)
-    redis.call('DEL', rq_prefix .. ':execution:' .. id .. ':' .. token)
-    redis.pcall('SREM', KEYS[5], id .. ':' .. token)
+  local queue = end_own_lease(rq_prefix, KEYS[3], KEYS[5], id, token)
+  if queue then
     if back(id, 'started') and ARGV[7] == 'drained' then
       drained(id, queue)
     end

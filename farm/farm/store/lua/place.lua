@@ -3,30 +3,31 @@
 -- KEYS   1 coordinator  2 rq:suspended  3 hosts  4 identities, then 3 for each queue: its list, deferral, deferred index;
 --        then 4 for each host: its hash, inbox, running, bell
 -- ARGV   1 own value  2 SUSPECT_AFTER seconds  3 number of queues  4 number of hosts  5 the plan: numbers of hosts, from 1,
---        each with a comma after it, at most 500; then 3 for each host: name, identity, numbers of its queues in its
---        own order, each with a comma after it
--- RETURN nil to a caller that does not lead, else {placed on each host, placed from each queue}; -1 for a queue whose key
---        is not a list
+--        each with a comma after it, at most 500  6 RQ's prefix; then 3 for each host: name, identity, numbers of its
+--        queues in its own order, each with a comma after it; and, by name, the hashes of the jobs
+-- RETURN nil to a caller that does not lead, else {placed on each host, placed from each queue, 1 for each queue that goes
+--        on with a job that has to be looked at}; -1 placed from a queue whose key is not a list
 --
 -- GUARANTEE  An id moves in one step, and in the queue's order. A host gets nothing when its identity is not current, its
 --            beat is older than SUSPECT_AFTER, or it holds as many jobs as its published capacity. Nothing is placed
---            while RQ is suspended. State decides, so a repeat after a lost reply places on what room is left.
+--            while RQ is suspended. State decides, so a repeat after a lost reply places on what room is left. A job that only some
+--            hosts may have is not placed, nor is anything behind it, nor anything else on a host whose turn it was.
 -- From the first pop on, nothing may raise: keys that could be of a wrong type were read before, or are called protected.
 -- include leads
+-- include particular
 local queue_count, host_count = tonumber(ARGV[3]), tonumber(ARGV[4])
-local from_queue, on_host = {}, {}
+local from_queue, on_host, particular = {}, {}, {}
 for i = 1, queue_count do
-  from_queue[i] = 0
+  from_queue[i], particular[i] = 0, 0
 end
 for i = 1, host_count do
   on_host[i] = 0
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  return { on_host, from_queue }
+  return { on_host, from_queue, particular }
 end
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+-- include placing
 
 local function read_numbers(text)
   local numbers = {}
@@ -36,25 +37,10 @@ local function read_numbers(text)
   return numbers
 end
 
-local function host_key(i, which)
-  return KEYS[4 + 3 * queue_count + 4 * (i - 1) + which]
-end
-
-local function room_of(i)
-  local name, identity = ARGV[3 * i + 3], ARGV[3 * i + 4]
-  local beat = tonumber(redis.call('ZSCORE', KEYS[3], name))
-  if not beat or now - beat >= tonumber(ARGV[2]) or redis.call('HGET', KEYS[4], name) ~= identity then
-    return 0
-  end
-  local capacity = tonumber(redis.call('HGET', host_key(i, 1), 'capacity') or '') or 0
-  return capacity - redis.call('LLEN', host_key(i, 2)) - redis.call('HLEN', host_key(i, 3))
-end
-
 local plan = read_numbers(ARGV[5])
 local rooms, orders, inboxes = {}, {}, {}
 for i = 1, host_count do
-  local readable, room = pcall(room_of, i)
-  rooms[i], orders[i], inboxes[i] = readable and room or 0, read_numbers(ARGV[3 * i + 5]), {}
+  rooms[i], orders[i], inboxes[i] = room_of(i, ARGV[3 * i + 4], ARGV[3 * i + 5]), read_numbers(ARGV[3 * i + 6]), {}
 end
 
 -- The heads of the queues, read at first use; what was dealt is cut off at the end, in one command per queue.
@@ -69,6 +55,10 @@ local function next_of(queue)
     heads[queue] = head
   end
   local id = head[from_queue[queue] + 1]
+  if id and is_particular(ARGV[6], id) then
+    particular[queue] = 1
+    return nil
+  end
   if id then
     from_queue[queue] = from_queue[queue] + 1
   end
@@ -83,6 +73,8 @@ for _, host in ipairs(plan) do
         local inbox = inboxes[host]
         inbox[#inbox + 1] = id
         rooms[host] = rooms[host] - 1
+      end
+      if id or particular[queue] == 1 then
         break
       end
     end
@@ -103,9 +95,7 @@ for host = 1, host_count do
   on_host[host] = #inbox
   if #inbox > 0 then
     redis.call('RPUSH', host_key(host, 2), unpack(inbox))
-    redis.pcall('LPUSH', host_key(host, 4), '1')
-    redis.pcall('LTRIM', host_key(host, 4), 0, 0)
-    redis.pcall('EXPIRE', host_key(host, 4), 60)
+    wake_host(host)
   end
 end
-return { on_host, from_queue }
+return { on_host, from_queue, particular }

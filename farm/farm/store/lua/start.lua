@@ -2,7 +2,7 @@
 -- host serves, it goes on with the heads of these.
 --
 -- KEYS   1 identities  2 inbox  3 running  4 receipts  5 rq:suspended  6 quarantine  7 quarantine reasons  8 events
---        9 sole  10 host hash; then 3 for each queue of the host: its list, deferral, deferred index; and, by name, the
+--        9 sole  10 host hash  11 coordinator's bell; then 3 for each queue of the host: its list, deferral, deferred index; and, by name, the
 --        hashes of the jobs popped inside
 -- ARGV   1 host  2 identity  3 batch, 24 hex digits: 8 more make each job's token  4 how many at most
 --        5 bytes of payload after which the batch ends  6 RQ's prefix  7 prefix of the counts
@@ -16,11 +16,13 @@
 --            batch sent again returns the same jobs and starts no others. A job's fence token grows with each of its
 --            starts. Crashes and losses of a job that has ended since, and was enqueued anew, don't count. From queues it
 --            takes only for the identity that is sole, while that is available, after all that was placed before, in
---            the order of each queue and of the host's list, and no more than the host's published capacity.
+--            the order of each queue and of the host's list, and no more than the host's published capacity. What only some
+--            hosts may have it leaves to the coordinator, and rings.
 -- include quarantine
 -- include forget_crashes
 -- include clock
 -- include keep_receipt
+-- include ring
 local host, identity, batch = ARGV[1], ARGV[2], ARGV[3]
 local rq_prefix, counts_prefix, on_lost_from = ARGV[6], ARGV[7], 9
 local queues = tonumber(ARGV[8])
@@ -58,7 +60,7 @@ end
 local function start_waiting(most)
   local taken = 0
   for i = 1, queues do
-    local key = 8 + 3 * i
+    local key = 9 + 3 * i
     local waiting = redis.pcall('LLEN', KEYS[key])
     if type(waiting) == 'number' and waiting > 0 then
       local got = 0
@@ -67,6 +69,9 @@ local function start_waiting(most)
         taken = taken + got
       end
       if got < waiting then
+        if was_left then
+          ring(KEYS[11])
+        end
         return 1
       end
     end

@@ -4,7 +4,8 @@
 --
 -- ids_of(receipt) → the ids that this batch started, if it was run before; `receipt` is what was kept under its name.
 -- repeated(running, ids) → the jobs that it started, as `started_jobs`.
--- begin(id): starts a job that was taken from where it waited. What cannot be started is dropped or quarantined.
+-- begin(id, by_itself): starts a job that was taken from where it waited. What cannot be started is dropped or
+--   quarantined. `by_itself`: nobody placed it here, so one that only some hosts may have is left; then it returns false.
 -- keep_started(running, receipts, name): writes the leases, and what a repeat of the batch is answered from.
 -- keep_ids(receipts, name): the second of these alone.
 -- started_jobs, started_bytes, dropped: what came of it.
@@ -134,18 +135,21 @@ local function refuse(id, hash)
   end
 end
 
-local function begin(id)
+local function begin(id, by_itself)
   local key = rq_prefix .. ':job:' .. id
   local hash, payload = read(key)
   if not hash then
     quarantine(places, id, 'the key of the job is not a hash', now, now_iso)
-    return
+    return true
+  end
+  if by_itself and (hash.farm_requires or hash.farm_memory_mb or hash.farm_declined) then
+    return false
   end
   local status, queue = hash.status, hash.origin
   -- `created`: somebody pushed the id of a job that was saved and never enqueued, as RQ lets one do.
   if status ~= 'queued' and status ~= 'created' or not hash.data or not queue or queue == '' then
     refuse(id, hash)
-    return
+    return true
   end
   local on_lost, runs = hash.farm_on_lost, '1'
   if on_lost ~= 'fail' and on_lost ~= 'rerun' then
@@ -171,6 +175,7 @@ local function begin(id)
   leases[#leases + 1] = lease
   started_jobs[number + 1] = described(id, lease, hash, payload)
   started_ids[number + 1] = id
+  return true
 end
 
 local function keep_ids(receipts, name)
