@@ -12,7 +12,7 @@ TRIES ?= 1
 unexport PYTHONDONTWRITEBYTECODE  # else each test process compiles all tests anew: ten seconds
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all rq-suite chaos check lint types imports layout bench clean
+.PHONY: help install demo test test-all rq-suite chaos check lint types imports layout bench simulate capacity-check clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,12 @@ layout: $(STAMP)
 bench: $(STAMP) ## the farm beside its peers; QUICK=1, ROUNDS=5, WORKLOADS="drain latency", PEERS="rq huey", TRIES=3, PUBLISH=1
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(if $(PUBLISH),--publish) --rounds $(ROUNDS) --tries $(TRIES) \
 		--workloads "$(WORKLOADS)" --peers "$(PEERS)"
+
+capacity-check: $(STAMP) ## whether a host sustains what `farm capacity` says: ROUNDS (3), PUBLISH=1
+	@$(BIN)/python -m tests.capacity_experiment $(if $(filter-out 0,$(ROUNDS)),--rounds $(ROUNDS)) $(if $(PUBLISH),--publish)
+
+simulate: $(STAMP) ## placement beside simpler policies on simulated machines; writes docs/placement.svg and its numbers
+	@$(BIN)/python -m tests.simulation --publish
 
 # In an environment of its own: it brings a package called `tests`, and needs six without saying so.
 $(VENV)/dashboard: $(STAMP)

@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from farm.context import current_process as current_process
     from farm.entry import entrypoint as entrypoint
     from farm.event import Event as Event
+    from farm.facts import HostFacts as HostFacts
+    from farm.facts import host_facts as host_facts
     from farm.host_handle import HostHandle as HostHandle
     from farm.host_handle import host as host
+    from farm.offered_job import OfferedJob as OfferedJob
     from farm.runner_client import RunnerClient as RunnerClient
     from farm.runner_client import runner as runner
     from farm.store.evidence import Evidence as Evidence
@@ -64,9 +67,11 @@ _HOMES = {
     "CurrentProcess": "farm.context",
     "Event": "farm.event",
     "Evidence": "farm.store.evidence",
+    "HostFacts": "farm.facts",
     "HostHandle": "farm.host_handle",
     "JobHandle": "farm.client",
     "JobStatus": "farm.client",
+    "OfferedJob": "farm.offered_job",
     "ProcessView": "farm.store.process_view",
     "RunnerView": "farm.store.process_view",
     "RunningJob": "farm.store.process_view",
@@ -76,6 +81,7 @@ _HOMES = {
     "current_process": "farm.context",
     "entrypoint": "farm.entry",
     "host": "farm.host_handle",
+    "host_facts": "farm.facts",
     "runner": "farm.runner_client",
     "__version__": "farm.version",
 }
@@ -91,6 +97,7 @@ __all__ = [
     "Event",
     "Evidence",
     "FarmError",
+    "HostFacts",
     "HostFenced",
     "HostHandle",
     "HostNotFound",
@@ -102,6 +109,7 @@ __all__ = [
     "JobNotFound",
     "JobStatus",
     "NameInUse",
+    "OfferedJob",
     "ProcessView",
     "RedisError",
     "RedisFull",
@@ -125,6 +133,7 @@ __all__ = [
     "current_process",
     "entrypoint",
     "host",
+    "host_facts",
     "runner",
 ]
 

@@ -3,7 +3,7 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeVar, Unpack, get_args, overload
 
 from farm.app_settings import AppSettings
 from farm.errors import AppError
+from farm.requirements import check_memory_mb, check_requires
 from farm.runner_declaration import Runner, checked_runner
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
@@ -54,6 +55,7 @@ class App:
         self.around_job_hooks: list[Callable[..., Any]] = []
         self.arguments_hook: Callable[..., Any] | None = None
         self.load_hook: Callable[..., Any] | None = None
+        self.accept_hook: Callable[..., Any] | None = None
         self.entrypoint_hook: Callable[..., Any] | None = None
         self.entrypoint_timeout: float | None = None
         """Seconds; None: what the job itself says, by RQ's default 180."""
@@ -62,10 +64,18 @@ class App:
         self.event_handlers: dict[HostEvent, list[Callable[..., Any]]] = {}
         self._origin = _origin(sys._getframe(1))  # noqa: SLF001 - the documented way to the caller's module
 
-    def queue(self, name: str, *, on_lost: OnLost | None = None) -> None:
-        """Options of one queue, also for jobs that plain rq puts into it.
+    def queue(
+        self,
+        name: str,
+        *,
+        on_lost: OnLost | None = None,
+        requires: Sequence[str] = (),
+        memory_mb: int | None = None,
+    ) -> None:
+        """Options of one queue, also for jobs that plain rq puts into it. What a job says of itself goes before.
 
-        `on_lost`: whether a job whose process or host was lost runs again (`rerun`) or fails. Raises AppError.
+        `on_lost`: whether a job whose process or host was lost runs again (`rerun`) or fails. `requires`: labels that a
+        host must have to get its jobs; `memory_mb`: megabytes that must be free there. Raises AppError.
         """
         if not isinstance(name, str) or not name.strip():
             raise AppError(f"app.queue({name!r}): a queue is named by a text that is not empty.")
@@ -73,7 +83,12 @@ class App:
             raise AppError(f"app.queue({name!r}): this queue was declared before; give all its options in one call.")
         if on_lost not in (None, *get_args(OnLost)):
             raise AppError(f"app.queue({name!r}, on_lost={on_lost!r}): on_lost is 'rerun' or 'fail'.")
-        given = {"on_lost": on_lost}
+        try:
+            labels = list(check_requires(requires))
+            megabytes = None if memory_mb is None else check_memory_mb(memory_mb)
+        except ValueError as error:
+            raise AppError(f"app.queue({name!r}): {error}.") from None
+        given = {"on_lost": on_lost, "requires": labels or None, "memory_mb": megabytes}
         self.queues[name] = {option: value for option, value in given.items() if value is not None}
 
     def preload(self, function: Hook) -> Hook:
@@ -183,12 +198,26 @@ class App:
     def load(self, function: Hook) -> Hook:
         """Lets `function` say the load of the host, 0 to 1, instead of the CPU measurement. May be `async`.
 
-        The argument has what was measured, as in `host.cpu`. It runs in a process of its own, about once a second.
+        The argument is a `farm.HostFacts`: what was measured, as in `host.cpu`. It runs in a process of its own, about
+        once a second; no beat waits for it.
         """
         _check_hook("load", function)
         if self.load_hook is not None:
             raise AppError(f"@app.load: {_name(self.load_hook)} is the load function already; there can be only one.")
         self.load_hook = function
+        return function
+
+    def accept(self, function: Hook) -> Hook:
+        """Lets `function` say of each job that came to this host whether it runs here. May be `async`.
+
+        Its argument is the job, a `farm.OfferedJob`; a second one, if it takes two, is what was measured of the host,
+        as in `load`. True accepts. A text declines with that reason, False without one: the job goes back to the head
+        of its queue, and is offered to other hosts. It runs in a process of its own, before the job gets one.
+        """
+        _check_hook("accept", function, most=2, least=1)
+        if self.accept_hook is not None:
+            raise AppError(f"@app.accept: {_name(self.accept_hook)} is declared already; there can be only one.")
+        self.accept_hook = function
         return function
 
     def _declare_entrypoint(self, function: Hook, timeout: float | None) -> Hook:
@@ -252,25 +281,33 @@ def _path(folder: str) -> list[str]:
     return [entry for entry in dict.fromkeys([folder, *default.split(os.pathsep)]) if entry]
 
 
-def _check_hook(kind: str, function: Callable[..., Any]) -> None:
+_COUNTS = {(0, 1): "no argument or one", (1, 2): "one argument or two"}
+
+
+def _check_hook(kind: str, function: Callable[..., Any], *, least: int = 0, most: int = 1) -> None:
     if not callable(function):
         raise AppError(f"@app.{kind} goes on a function, not on {function!r}; it takes no parentheses.")
     try:
-        takes_argument(function)
+        arguments_taken(function, least, most)
     except ValueError:
-        raise AppError(f"@app.{kind}: {_name(function)} must take no argument or one.") from None
+        raise AppError(f"@app.{kind}: {_name(function)} must take {_COUNTS[least, most]}.") from None
 
 
 def takes_argument(function: Callable[..., Any]) -> bool:
     """Whether a hook takes its one argument. Raises ValueError if it can be called neither with one nor without."""
+    return arguments_taken(function, 0, 1) == 1
+
+
+def arguments_taken(function: Callable[..., Any], least: int, most: int) -> int:
+    """How many of `most` arguments a hook takes. Raises ValueError if it can be called with none of these numbers."""
     signature = inspect.signature(function)
-    for arguments in ((None,), ()):
+    for number in range(most, least - 1, -1):
         try:
-            signature.bind(*arguments)
+            signature.bind(*[None] * number)
         except TypeError:
             continue
-        return bool(arguments)
-    raise ValueError(f"{_name(function)} takes more than one argument")
+        return number
+    raise ValueError(f"{_name(function)} cannot be called with {least} to {most} arguments")
 
 
 def _name(function: Callable[..., Any]) -> str:

@@ -27,7 +27,7 @@ class AppSettings(TypedDict, total=False):
     standby_coordinator: bool
     burst: bool
     max_jobs: int | None
-    max_idle_time: Seconds | None
+    exit_when_idle: Seconds | None
     pid_file: str | None
     dequeue_strategy: Literal["default", "random", "round_robin"]
 
@@ -75,3 +75,4 @@ class AppSettings(TypedDict, total=False):
     log_level: Literal["debug", "info", "warning", "error", "critical"]
     log_format: Literal["text", "json"]
     log_jobs: Literal["limited", "all", "failures"]
+    log_load: bool

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from farm.account import Account
 from farm.errors import JobCancelled
 from farm.progress_report import ProgressReport, Send
-from farm.usage import Meter, Usage
+from farm.usage import DATE_LENGTH, Meter, Usage
 
 ENTRYPOINT = "farm.entrypoint"
 """The function that jobs name to run the entry point of a host's app."""
@@ -34,20 +35,26 @@ class _Record(Protocol):
 class CurrentProcess:
     """The process that runs jobs. Hooks and jobs of one process share it."""
 
-    __slots__ = ("arguments", "copy", "host", "number", "pid", "runner", "runners", "userdata")
+    __slots__ = ("account", "arguments", "copy", "facts", "host", "number", "pid", "runner", "runners", "userdata")
 
-    def __init__(self, host: str, number: int, pid: int, runners: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, host: str, number: int, pid: int, runners: Mapping[str, str] | None = None, facts: str = ""
+    ) -> None:
         self.host = host
         """Name of the host."""
         self.number = number
         """Number of the process within its host, from 1."""
         self.pid = pid
+        self.account = Account()
+        """What its jobs use is measured by it."""
         self.userdata: dict[str, Any] = {}
         """Filled by preload and prewarm functions, read by jobs. Lives as long as the process."""
         self.arguments: Any = None
         """What the app's `arguments` function said of this process."""
         self.runners = runners or {}
         """Runners of this host: name → path of the socket that they answer on."""
+        self.facts = facts
+        """Where the host says how it is: `farm.host_facts()` reads it."""
         self.runner: str | None = None
         """Name of the runner that this process is a copy of. None in a process that runs jobs."""
         self.copy = 0
@@ -62,6 +69,7 @@ class CurrentJob:
 
     __slots__ = (
         "_cancel_reason",
+        "_enqueued_at",
         "_log_fields",
         "_meter",
         "_record",
@@ -83,6 +91,7 @@ class CurrentJob:
         process: CurrentProcess,
         send_progress: Send | None = None,
         fence: int = 0,
+        enqueued_at: bytes = b"",
     ) -> None:
         self._record = record
         self.queue = queue
@@ -100,7 +109,9 @@ class CurrentJob:
         self._report: ProgressReport | None = None
         self._cancel_reason: str | None = None
         self._log_fields: dict[str, Any] | None = None
-        self._meter = Meter()
+        self._enqueued_at = enqueued_at
+        """As RQ writes it, at the end of what may be longer."""
+        self._meter = Meter(process.account)
 
     @property
     def id(self) -> str:
@@ -132,7 +143,7 @@ class CurrentJob:
 
     def usage(self) -> Usage:
         """What the job has used so far."""
-        return self._meter.read()
+        return self._meter.read(self._enqueued_at[-DATE_LENGTH:])
 
     def progress(self, fraction: float | None = None, text: str = "") -> None:
         """Tells how far the job is: `fraction` from 0 to 1, `text` for people, or both.

@@ -84,6 +84,11 @@ class Keys:
         return f"{self.prefix}:sole"
 
     @property
+    def aside(self) -> str:
+        """hash, TTL: queue → its groups of jobs that fit nowhere now, in JSON (see `aside.AsideGroup`)."""
+        return f"{self.prefix}:aside"
+
+    @property
     def dependents(self) -> str:
         """zset, permanent: `<outcome>:<id>` → when: ended jobs that still have dependents to release, in pages."""
         return f"{self.prefix}:dependents"
@@ -123,7 +128,7 @@ class Keys:
         return f"{self.prefix}:host:{host}:{identity}:running"
 
     def receipts(self, host: str, identity: str) -> str:
-        """hash, TTL: answers to the last 64 finish batches, and to the last start batch (field `start`)."""
+        """hash, TTL: answers to the last 64 finish batches, and to the last start batch (field `start`); `usage`."""
         return f"{self.prefix}:host:{host}:{identity}:receipts"
 
     def deferral(self, queue: str) -> str:
@@ -137,6 +142,10 @@ class Keys:
     def counts(self, queue: str) -> str:
         """hash, permanent: how many jobs of the queue ended how."""
         return f"{self.prefix}:counts:{queue}"
+
+    def usage(self, queue: str) -> str:
+        """hash, TTL: function → what its jobs use, one JSON text; the thousand that were seen last."""
+        return f"{self.prefix}:usage:{queue}"
 
 
 @dataclass(frozen=True, slots=True)

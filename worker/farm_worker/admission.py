@@ -43,6 +43,8 @@ class AdmissionFacts:
     busy: int
     """Jobs running now."""
     prefetch: int = 0
+    pending: int = 0
+    """Processes that warm up now; `slots` counts those that are ready."""
     peak: int = 0
     """The greatest number running at once since the last decision; `busy` counts if it is greater."""
     user_load: bool = False
@@ -170,9 +172,17 @@ def _state(facts: AdmissionFacts, failure: str | None, *, is_full: bool) -> Stat
 
 
 def _held(previous: AdmissionState, facts: AdmissionFacts, state: State) -> int:
-    """While available: what runs. The last such number and all later ones count once the host is full."""
+    """While available: what runs. The last such number and all later ones count once the host is full.
+
+    A process that is replaced meanwhile does not make it less. If every process that was there before had a job when
+    the host got full, those that have just become ready or warm up count as well: a batch waits only for them.
+    """
     now = min(max(facts.busy, facts.peak), facts.slots)
-    return min(max(previous.held, now), facts.slots) if state == "full" else now
+    if state != "full":
+        return now
+    if previous.state != "full" and 0 < previous.running_limit <= now:
+        now = facts.slots + facts.pending
+    return max(previous.held, now)
 
 
 def _empty_since(previous: AdmissionState, facts: AdmissionFacts, state: State, now: float) -> float | None:

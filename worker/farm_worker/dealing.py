@@ -43,9 +43,11 @@ class Dealing:
         """Those that processes have."""
         return (one for process in self.processes for one in process.assignments)
 
-    def hold(self, started: Sequence[StartedJob]) -> None:
+    def hold(self, started: Sequence[StartedJob]) -> list[Assignment]:
         """They are to be dealt, after those that are held."""
-        self.held.add(map(self.assign, started))
+        assignments = [*map(self.assign, started)]
+        self.held.add(assignments)
+        return assignments
 
     def deal(self) -> None:
         """Gives processes what is held, as far as they have room."""

@@ -19,10 +19,12 @@ from farm_worker import prefetch
 from farm_worker.contact import Contact
 from farm_worker.dealing import Dealing
 from farm_worker.endings import from_outcome, from_process_end, interrupted_ending, spared
+from farm_worker.function_usage import FunctionUsages
 from farm_worker.hand_back import HandBack
 from farm_worker.job_log import JobLog
 from farm_worker.job_stops import JobStops
 from farm_worker.leases import Leases
+from farm_worker.offers import Offers
 from farm_worker.outcomes import MAX_BATCH, Outcomes
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.outcome import Outcome
@@ -58,8 +60,11 @@ class Execution:
         self._dealing = Dealing(lambda: self.pool, self.starts)
         self._held = self._dealing.held
         self.durations = self._dealing.durations
+        self.usages = FunctionUsages()
         self.is_short = self._dealing.is_short
         self._back = HandBack(store, self.contact, self.refused)
+        self.offers: Offers | None = None
+        """Where the app says which jobs this host runs."""
         self._failures = 0
         self._wake = asyncio.Event()
         self.stirred = asyncio.Event()
@@ -73,6 +78,18 @@ class Execution:
     def attach(self, pool: Pool) -> None:
         """The pool that runs the jobs. It calls `outcomes_arrived` and `process_ended`."""
         self._pool = pool
+        pool.tell_usage = self.usages.ended
+
+    def offer(self) -> Offers:
+        """From here on no process gets a job that the app was not asked about."""
+        self.offers = Offers(self, self._held, self._back, self._job_log)
+        return self.offers
+
+    def settled(self) -> None:
+        """The app said of jobs whether this host runs them."""
+        self._deal_held()
+        self.stirred.set()
+        self._wake.set()
 
     def begin(self, who: Registration) -> list[Ending]:
         """A new registration: what belonged to the one before is forgotten. Returns the outcomes that come too late."""
@@ -216,6 +233,8 @@ class Execution:
         if end.reason is Reason.HOST_LOST:
             return  # they belong to others now
         self._held.put_unbegun(unbegun)
+        if begun is not None and end.abnormal:
+            self.usages.broke_off(begun, time.monotonic())
         if begun is not None and end.reason is not Reason.LEASE_LOST:
             ending = from_process_end(begun, end, self._who.host if self._who else "")
             self._put_back(begun, ending, drained=end.reason is Reason.DRAINED)
@@ -347,7 +366,10 @@ class Execution:
         self._hold(exchange.started)
 
     def _hold(self, started: Sequence[StartedJob]) -> None:
-        self._dealing.hold(started)
+        assignments = self._dealing.hold(started)
+        if self.offers is not None:
+            self.offers.add(assignments)
+            return
         for job in started:
             self._job_log.started(job)
 

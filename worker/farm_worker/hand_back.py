@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import inf
 
 from farm.errors import HostFenced
@@ -53,36 +53,49 @@ class HandBack:
         """
         if not self._waiting:
             return
-        unbegun = [one for one in self._waiting if not one.drained]
+        unbegun = [one for one in self._waiting if not (one.drained or one.declined)]
+        declined = [one for one in self._waiting if one.declined and not one.drained]
         ended = sorted((one for one in self._waiting if one.drained), key=lambda one: one.dispatched_at)
         drained, self._waiting = split(ended, running)
-        self._under_way += len(drained)
+        self._under_way += len(drained) + len(declined)
         try:
             await self.give(unbegun)
         finally:
-            self._under_way -= len(drained)
+            self._under_way -= len(drained) + len(declined)
         await self.give(drained, counted_as="drained")
+        await self._decline(declined)
 
     async def give(self, assignments: Sequence[Assignment], *, with_inbox: bool = False, counted_as: str = "") -> bool:
         """Gives back leases, and all that is in the inbox if so asked, until Redis accepts. False: it never will."""
-        who = self._who
-        if who is None or not (assignments or with_inbox):
+        if not (assignments or with_inbox):
             return False
         leases = [(assignment.job_id, assignment.token) for assignment in assignments]
-        attempt, given = 0, None
-        self._under_way += len(leases)
+        inbox = WHOLE_INBOX if with_inbox else 0
+        return await self._tell(len(leases), lambda who: self._store.hand_back(who, leases, inbox, counted_as))
+
+    async def _decline(self, assignments: Sequence[Assignment]) -> None:
+        if assignments:
+            declined = [(one.job_id, one.token, one.declined) for one in assignments]
+            await self._tell(len(declined), lambda who: self._store.decline(who, declined))
+
+    async def _tell(self, leases: int, call: Callable[[Registration], Awaitable[int]]) -> bool:
+        """Calls the store until Redis accepts. False: it never will."""
+        who, attempt, given = self._who, 0, None
+        if who is None:
+            return False
+        self._under_way += leases
         try:
             await self._contact.wait()
             while given is None and self._who is who:
                 try:
-                    given = await self._store.hand_back(who, leases, WHOLE_INBOX if with_inbox else 0, counted_as)
+                    given = await call(who)
                 except REDIS_ERRORS as error:
                     await self._contact.ride_out(error, attempt)
                     attempt += 1
         except HostFenced:
             self._on_fenced(who)
         finally:
-            self._under_way -= len(leases)
+            self._under_way -= leases
         if given is not None:
             _logger.debug("handed back %d jobs", given)
         return given is not None

@@ -37,13 +37,22 @@ class Handlers:
     """One handlers process, replaced when it breaks, and the events that wait for it."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], *, host: str, events: Collection[str]
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        *,
+        host: str,
+        events: Collection[str],
+        facts: str = "",
     ) -> None:
-        """Starts the process of the host named `host`, if `events`, the names of those with a handler, has any."""
+        """Starts the process of the host named `host`, if `events`, the names of those with a handler, has any.
+
+        `facts`: path of the host's `FactsBoard`.
+        """
         self.dropped = 0
         """Events that nobody was told of, as too many waited."""
         self._initialize = first_message(
-            settings, environment, redis_url=settings.redis.url or "", host=host, process=0
+            settings, environment, redis_url=settings.redis.url or "", host=host, process=0, facts=facts
         )
         self._start_timeout = settings.pool.initialize_timeout
         self._environment = environment

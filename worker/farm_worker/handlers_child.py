@@ -16,6 +16,7 @@ from typing import Any
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.event import Event
+from farm.facts import read_from
 from farm_worker.pool.entry import enter
 from farm_worker.pool.failure import last_lines, summarize
 from farm_worker.pool.inlet import Inlet
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
     if entry is None:
         return 0
     use_path(entry.initialize.path)
+    read_from(entry.initialize.facts)
     try:
         app = import_app(entry.initialize.app or "")
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit

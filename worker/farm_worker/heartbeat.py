@@ -1,4 +1,4 @@
-"""The beat: measures, decides what the host takes, publishes it, and renews the lease. One loop, one concern.
+"""The beat: decides what the host takes, publishes it, and renews the lease. One loop, one concern.
 
 What comes back with a beat (who leads, what operators want) is handed to the host.
 """
@@ -6,30 +6,29 @@ What comes back with a beat (who leads, what operators want) is handed to the ho
 import asyncio
 import dataclasses
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from farm.errors import HostFenced
+from farm.facts import HostFacts
 from farm.store.connection import REDIS_ERRORS, REFUSED
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm_settings import Settings
 from farm_worker import prefetch
 from farm_worker.admission import AdmissionFacts, AdmissionState, decide
 from farm_worker.execution import Execution
+from farm_worker.facts_board import FactsBoard
 from farm_worker.hooks import Hooks
-from farm_worker.load.facts import Facts, SamplingFailed
-from farm_worker.load.sampler import Sampler
+from farm_worker.load.facts import Facts
+from farm_worker.load_log import LoadLog
+from farm_worker.load_watch import LoadWatch
 from farm_worker.observer import HostObserver
 from farm_worker.pool.expiry import clock
 from farm_worker.pool.progress import to_field
-from farm_worker.pool.protocol import LoadAnswer
 from farm_worker.process_list import ProcessList
 from farm_worker.published import HostRecord, rq_record
 from farm_worker.runners import Runners
-
-LEAST_SAMPLE_SECONDS = 0.4
-"""Samples over less time say little: a beat that is brought forward uses the last one."""
 
 LEAST_BEAT_SECONDS = 0.02
 """Beats that are brought forward keep this distance."""
@@ -40,8 +39,8 @@ PROMPT_BEAT_SECONDS = 0.01
 EXECUTION_RECORD_SECONDS = 15.0
 """RQ's execution records of running jobs are renewed this often: well within their 90 s."""
 
-SAMPLING_FAILURES_ALLOWED = 2
-"""A third failed sample in a row makes the host unhealthy: no frozen value is published for long."""
+USAGE_SECONDS = 5.0
+"""What jobs used is told this often."""
 
 _logger = logging.getLogger("farm.heartbeat")
 
@@ -49,16 +48,18 @@ _logger = logging.getLogger("farm.heartbeat")
 class Heartbeat:
     """Keeps one host alive in Redis and tells what it will take."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it tells, and to whom
         self,
         store: HostStore,
         settings: Settings,
         record: HostRecord,
         execution: Execution,
         hooks: Hooks | None,
+        board: FactsBoard,
         extra_pids: Callable[[], Sequence[int]],
         starved: Callable[[str], None],
     ) -> None:
+        self._hurry = asyncio.Event()
         self.draining = False
         """The host stops."""
         self.drained = False
@@ -70,7 +71,6 @@ class Heartbeat:
         """Told of each change of state, if the app has handlers."""
         self.runners: Runners | None = None
         """What the host cannot do without, if the app has any."""
-        self.facts: Facts | None = None
         self.renewed_at = 0.0
         """When the last beat that Redis accepted was sent, on `expiry.clock`."""
         self.tried_at = time.monotonic()
@@ -79,19 +79,16 @@ class Heartbeat:
         self._settings = settings
         self._record = record
         self._execution = execution
-        self._hooks = hooks
-        self._extra_pids = extra_pids
-        self._sampler = Sampler()
-        self._sampled_at = 0.0
-        self._sampling_failures = 0
-        self._sampling_error = ""
-        self._users_answer: LoadAnswer | None = None
-        self._asked_at = 0.0
+        self._board = board
+        self._watch = LoadWatch(settings, execution.pool, hooks, extra_pids, self.hurry)
+        self._log = LoadLog(each_beat=settings.logs.log_load)
         self._recorded_at: dict[bytes, float] = {}
+        self._noted_usage_at = time.monotonic()
         self._processes = ProcessList()
-        self._hurry = asyncio.Event()
         self._least_seconds = LEAST_BEAT_SECONDS
         self._record_after = settings.lease.heartbeat_interval
+        self._begun = False
+        self._known: HostFacts | None = None
         self._published_prefetch = 0
         self._most_prefetch = 0
         """That was wanted since the last beat."""
@@ -149,12 +146,15 @@ class Heartbeat:
             self._contact.regain()
             return answer
 
+    async def close(self) -> None:
+        """Measures no more. No beat follows."""
+        await self._watch.close()
+
     async def _beat(self, who: Registration) -> BeatAnswer:
         self._hurry.clear()
-        await self._measure()
         self._published_prefetch = self._prefetch_until_next()
-        await self._decide()
-        record = self._record.fields(who, self.state, self.load, self._facts(), self._published_prefetch)
+        self._known = await self._decide(who.host)
+        record = self._record.fields(who, self.state, self._known)
         record["idle_processes"] = min(self._execution.pool.idle_target, self._execution.pool.slots)
         asked_at = clock()
         answer = await self._publish(who, record)
@@ -164,6 +164,7 @@ class Heartbeat:
                 await self._write_rq_record(who)
             await self._record_executions(who)
             await self._keep_progress(who)
+            await self._keep_usage(who)
         except REFUSED as error:  # the lease is renewed: what only tells of the host may wait
             if not self._is_refused:
                 _logger.warning("Redis refuses what tells of this host and its jobs: %s", error)
@@ -186,32 +187,19 @@ class Heartbeat:
         record = rq_record(self._record, self._rq_state(), await self._store.own_address())
         await self._store.write_rq_record(who.host, self._record.queues, record)
 
-    async def _measure(self) -> None:
-        now = time.monotonic()
-        if now - self._sampled_at < LEAST_SAMPLE_SECONDS:
-            return
-        born = [process.pid for process in self._execution.pool.processes if process.pid]
-        pids = [os.getpid(), *born, *self._extra_pids()]
-        try:
-            self.facts = self._sampler.sample(pids)
-        except SamplingFailed as error:
-            self._sampling_failures += 1
-            self._sampling_error = str(error)
-            _logger.warning("%s", error)
-        else:
-            self._sampled_at = now
-            self._sampling_failures = 0
-
-    def _facts(self) -> Facts:
-        pool = self._execution.pool
-        facts = self.facts or Facts(0.0, 0.0, 0.0, 0.0, 1.0, 0, 0, measured=False)
-        return dataclasses.replace(facts, slots=pool.slots, busy=pool.busy, jobs=pool.running, idle=pool.idle)
-
-    async def _decide(self) -> None:
-        facts, pool = self._facts(), self._execution.pool
-        load, error = await self._load(facts)
-        before = self.state
-        self.load = load
+    async def _decide(self, host: str) -> HostFacts:
+        """What is known now, with what was decided of it."""
+        before, pool = self.state, self._execution.pool
+        self._watch.starting = not self._has_begun()
+        facts, load, error = await self._watch.look(lambda facts: self._host_facts(host, facts, facts.load))
+        offers = self._execution.offers
+        error = (
+            pool.unhealthy_reason
+            or (self.runners and self.runners.unhealthy_reason)
+            or (offers and offers.error)
+            or error
+            or None
+        )
         self.state = decide(
             before,
             AdmissionFacts(
@@ -223,10 +211,11 @@ class Heartbeat:
                 slots=pool.capable if pool.idle_target else pool.slots,
                 busy=pool.running,
                 prefetch=self._published_prefetch,
+                pending=min(pool.starting, pool.slots - pool.capable),
                 peak=self._execution.take_peak(),
-                user_load=self._users_load,
+                user_load=self._watch.is_users,
                 error=error,
-                warming=self._is_warming(facts),
+                warming=self._is_warming(),
                 draining=self.draining or self.drained,
                 resumable=not self.draining,
             ),
@@ -236,49 +225,41 @@ class Heartbeat:
         self.state = dataclasses.replace(self.state, capacity=min(self.state.capacity, self._execution.allowance))
         self._execution.running_limit = self.state.running_limit
         self._execution.accepting = self.state.state in ("available", "full")
-        self._tell_change(before)
+        self.load = self.state.load
+        known = self._host_facts(host, facts, self.load)
+        self._board.write(known)
+        self._tell_change(before, known)
+        return known
 
-    async def _load(self, facts: Facts) -> tuple[float, str | None]:
-        error = self._execution.pool.unhealthy_reason or (self.runners and self.runners.unhealthy_reason) or None
-        if self._sampling_failures > SAMPLING_FAILURES_ALLOWED:
-            error = error or self._sampling_error
-        if not self._users_load:
-            return facts.load, error
-        answer = await self._ask_user(facts)
-        return (0.0 if answer.value is None else answer.value), error or answer.error or None
+    def told(self) -> dict[str, Any]:
+        """What hooks that say something of this host are told of it: as of the last beat."""
+        return {} if self._known is None else dataclasses.asdict(self._known)
 
-    async def _ask_user(self, facts: Facts) -> LoadAnswer:
-        """The app's own load. A beat that is brought forward uses the last answer."""
-        assert self._hooks is not None
-        now = time.monotonic()
-        if self._users_answer is None or now - self._asked_at >= LEAST_SAMPLE_SECONDS:
-            timeout = self._settings.lease.heartbeat_interval
-            told = dataclasses.asdict(facts) | {"threshold": self._settings.admission.threshold}
-            self._users_answer = await self._hooks.load(told, timeout=timeout)
-            self._asked_at = now
-        return self._users_answer
+    def _host_facts(self, host: str, facts: Facts, load: float) -> HostFacts:
+        return self._record.host_facts(host, self.state, load, facts, self._published_prefetch)
 
-    @property
-    def _users_load(self) -> bool:
-        return self._hooks is not None and self._hooks.app.has_load
+    def _has_begun(self) -> bool:
+        """Whether what was to be started at first is there: from here on what this host uses is its load."""
+        pool = self._execution.pool
+        if not self._begun and not (self.runners is not None and self.runners.starting):
+            self._begun = pool.running > 0 or pool.capable >= min(pool.idle_target, pool.slots)
+        return self._begun
 
-    def _tell_change(self, before: AdmissionState) -> None:
+    def _tell_change(self, before: AdmissionState, facts: HostFacts) -> None:
         after = self.state
-        if after.state not in (before.state, "draining"):  # that the host says itself
-            _logger.info("%s%s", after.state, f": {after.reason}" if after.reason else f" (load {self.load:.3f})")
+        self._log.tell(before.state, facts, after.reason)
         if after.state != before.state and self.observer is not None:
             self.observer.state_changed(after)
         if after.starved and not before.starved:
             _logger.warning("%s", after.starved)
             self.starved(after.starved)
 
-    def _is_warming(self, facts: Facts) -> bool:
-        """Nothing can be said yet: no process was ready, no runner was initialized, or no load was measured."""
+    def _is_warming(self) -> bool:
+        """Nothing can be said yet: no process was ready, no runner was initialized, or no load is known."""
         if self.runners is not None and self.runners.starting:
             return True
         pool = self._execution.pool
-        decides = self._settings.admission.threshold < 1 and not self._users_load
-        return (pool.capable == 0 and pool.idle_target > 0) or (decides and not facts.measured)
+        return (pool.capable == 0 and pool.idle_target > 0) or self._watch.is_unknown
 
     def _prefetch(self) -> int:
         expected = self._execution.durations.expected(time.monotonic())
@@ -328,6 +309,21 @@ class Heartbeat:
         await self._store.keep_progress(who, [(job.job_id, job.token, to_field(progress)) for job, progress in news])
         for job, progress in news:
             job.kept_progress = progress
+
+    async def _keep_usage(self, who: Registration) -> None:
+        if time.monotonic() - self._noted_usage_at >= USAGE_SECONDS:
+            await self.note_usage(who)
+
+    async def note_usage(self, who: Registration) -> None:
+        """Tells what jobs used, as far as that is news: of a hundred functions at most. Raises redis-py's errors."""
+        usages, now = self._execution.usages, time.monotonic()
+        usages.observe_running(self._execution.running(), now)
+        note = usages.next_note()
+        if note is not None:
+            await self._store.usage_notes.note(who.host, who.identity, *note)
+            usages.noted()
+        if not usages.has_more:
+            self._noted_usage_at = now
 
     async def _pause(self, began: float) -> None:
         rest = began + self._settings.lease.heartbeat_interval - time.monotonic()

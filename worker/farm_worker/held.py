@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
@@ -51,7 +51,7 @@ class Held:
             given = pool.dispatch_many(short, depth) if short else 0
             for _ in range(given):
                 self._jobs.popleft()
-            if given < len(short) or not self._jobs:
+            if given < len(short) or not self._jobs or self._jobs[0].offered:
                 break
             if not pool.dispatch(self._jobs[0], 1 if self._jobs[0].is_long else depth):
                 if not (self._jobs[0].alone and pool.separates):
@@ -66,9 +66,11 @@ class Held:
         self._jobs = deque(one for one in self._jobs if one.job_id != job_id)
         return taken
 
-    def drop(self, token: str) -> None:
-        """Forgets the one under this lease."""
-        self._jobs = deque(one for one in self._jobs if one.token != token)
+    def drop(self, *tokens: str) -> None:
+        """Forgets those under these leases."""
+        if tokens:
+            dropped = set(tokens)
+            self._jobs = deque(one for one in self._jobs if one.token not in dropped)
 
     def take_all(self) -> list[Assignment]:
         """Takes out all."""
@@ -77,8 +79,20 @@ class Held:
         return taken
 
     def oldest(self) -> float:
-        """When the first was started, in monotonic seconds; `inf` if there is none."""
-        return self._jobs[0].dispatched_at if self._jobs else inf
+        """When the first was started, in monotonic seconds; `inf` if there is none, or the app is asked about it."""
+        return self._jobs[0].dispatched_at if self._jobs and not self._jobs[0].offered else inf
+
+    def offered(self, most: int) -> list[Assignment]:
+        """The first of those that the app is asked about. They stay here."""
+        return [*islice((one for one in self._jobs if one.offered), most)]
+
+    def settle(self, asked: Iterable[Assignment]) -> list[Assignment]:
+        """The app said what becomes of these, or can't be asked. Returns those that are still here, marked so."""
+        tokens = {one.token for one in asked}
+        settled = [one for one in self._jobs if one.offered and one.token in tokens]
+        for one in settled:
+            one.offered = False
+        return settled
 
     def take_older_than(self, moment: float) -> list[Assignment]:
         """Takes out those that were started before."""
@@ -90,4 +104,4 @@ class Held:
 
 def _is_short(assignment: Assignment) -> bool:
     """Whether it may wait behind others, wherever there is room."""
-    return not (assignment.alone or assignment.is_long)
+    return not (assignment.alone or assignment.is_long or assignment.offered)

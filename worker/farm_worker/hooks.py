@@ -1,26 +1,33 @@
-"""The host's handle on its hooks process, which tells what the app declares and runs the user's `load`.
+"""The host's handle on its hooks process, which tells what the app declares, and runs the user's `load` and `accept`.
 
 Neither a hang nor a crash of user code there reaches the host: a call has a time limit, and a process that missed it or
-died is replaced. For an app without a load function the process ends as soon as it has described the app.
+died is replaced. For an app with neither of them the process ends as soon as it has described the app.
 """
 
 import asyncio
+import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from farm.errors import AppError
 from farm_settings import Settings
 from farm_worker.initialization import first_message
 from farm_worker.part_process import PartProcess
 from farm_worker.patience import within
+from farm_worker.pool.offer_messages import AcceptAnswer, CallAccept, Offer
 from farm_worker.pool.protocol import CallLoad, DescribeApp, InitializeFailed, LoadAnswer
 
 MODULE = "farm_worker.hooks_child"
 RESTART_PAUSE_SECONDS = 1.0
 """Between two starts of a process that ends by itself at once."""
 LONGEST_PAUSE_SECONDS = 30.0
+
+SHARE_OF_TIMEOUT = 0.5
+"""Of the time for a question about several jobs: after that none of them is begun with."""
+
+_Answer = TypeVar("_Answer", LoadAnswer, AcceptAnswer)
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +61,7 @@ class Hooks:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now. None while it is being replaced, and for an app without a load function."""
+        """The process that runs now. None while it is being replaced, and for an app without such functions."""
         return self._process.pid if self._process is not None else None
 
     async def load(self, facts: Mapping[str, Any], *, timeout: float) -> LoadAnswer:
@@ -64,18 +71,37 @@ class Hooks:
         """
         async with self._turn:
             self._sequence += 1
-            process = self._process
-            if process is None:
-                return self._no_answer(self._error)
-            try:
-                answer = await within(process.ask(CallLoad(self._sequence, dict(facts))), timeout)
-            except TimeoutError:
-                return await self._replace(f"the load function did not answer within {timeout:g} s")
-            except (OSError, ValueError) as error:
-                return await self._replace(f"the hooks process {error}")
-            if not isinstance(answer, LoadAnswer) or answer.sequence != self._sequence:
-                return await self._replace(f"the hooks process sent {type(answer).__name__} out of turn")
-            return answer
+            question = CallLoad(self._sequence, dict(facts))
+            answer = await self._ask(question, LoadAnswer, "load function", timeout)
+            return answer if isinstance(answer, LoadAnswer) else LoadAnswer(self._sequence, None, answer)
+
+    async def accept(self, offers: Sequence[Offer], facts: Mapping[str, Any], *, timeout: float) -> AcceptAnswer:
+        """What the user's accept function says of the first of `offers`; an answer with an error if it can't.
+
+        After `timeout` seconds, or a crash, the process is killed and replaced in the background.
+        """
+        async with self._turn:
+            self._sequence += 1
+            question = CallAccept(self._sequence, dict(facts), list(offers), SHARE_OF_TIMEOUT * timeout)
+            answer = await self._ask(question, AcceptAnswer, "accept function", timeout)
+            return answer if isinstance(answer, AcceptAnswer) else AcceptAnswer(self._sequence, [], answer)
+
+    async def _ask(
+        self, question: CallLoad | CallAccept, kind: type[_Answer], function: str, timeout: float
+    ) -> _Answer | str:
+        """Its answer, or why there is none."""
+        process = self._process
+        if process is None:
+            return self._error
+        try:
+            answer = await within(process.ask(question), timeout)
+        except TimeoutError:
+            return await self._replace(f"the {function} did not answer within {timeout:g} s")
+        except (OSError, ValueError) as error:
+            return await self._replace(f"the hooks process {error}")
+        if not isinstance(answer, kind) or answer.sequence != self._sequence:
+            return await self._replace(f"the hooks process sent {type(answer).__name__} out of turn")
+        return answer
 
     async def close(self) -> None:
         """Ends the process, at once if it is busy."""
@@ -106,24 +132,21 @@ class Hooks:
         except BaseException:
             await process.end()
             raise
-        if answer.has_load:
+        if answer.has_load or answer.has_accept:
             self._process = process
         else:
             self._error = "the app has no load function"
             await process.end()
         return answer
 
-    def _no_answer(self, error: str) -> LoadAnswer:
-        return LoadAnswer(self._sequence, None, error)
-
-    async def _replace(self, error: str) -> LoadAnswer:
+    async def _replace(self, error: str) -> str:
         process, self._process = self._process, None
         self._error = f"{error}; it is starting anew"
         _logger.error("hooks process: %s, so it is replaced", error)
         assert process is not None
         await process.end()
         self._restart = asyncio.create_task(self._begin_again())
-        return self._no_answer(error)
+        return error
 
     async def _begin_again(self) -> None:
         pause = RESTART_PAUSE_SECONDS
@@ -143,3 +166,14 @@ def on_lost_of_queues(hooks: Hooks | None) -> dict[str, str]:
     """Queue → what the app says becomes of its jobs when their host is lost, of the queues that it says it of."""
     queues = hooks.app.queues if hooks else {}
     return {queue: options["on_lost"] for queue, options in queues.items() if "on_lost" in options}
+
+
+def needs_of_queues(hooks: Hooks | None) -> str:
+    """What jobs of queues require, as the app says, in JSON: queue → requirements. Empty if it says nothing of it."""
+    queues = hooks.app.queues if hooks else {}
+    needs = {
+        queue: {name: options[name] for name in ("requires", "memory_mb") if name in options}
+        for queue, options in queues.items()
+    }
+    needs = {queue: what for queue, what in needs.items() if what}
+    return json.dumps(needs, separators=(",", ":")) if needs else ""

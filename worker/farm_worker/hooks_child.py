@@ -9,16 +9,18 @@ import math
 import sys
 from collections.abc import Callable
 from numbers import Real
-from types import SimpleNamespace
 from typing import Any
 
 from farm.app import App, takes_argument
 from farm.app_import import import_app
 from farm.errors import AppError
+from farm.facts import from_fields, tell
 from farm.runner_declaration import Runner
+from farm_worker.offered import Accepting
 from farm_worker.pool.entry import enter
 from farm_worker.pool.failure import last_lines, summarize
 from farm_worker.pool.inlet import Inlet
+from farm_worker.pool.offer_messages import AcceptAnswer, CallAccept
 from farm_worker.pool.protocol import CallLoad, DescribeApp, LoadAnswer, RunnerOptions
 from farm_worker.pool.surroundings import use_path
 
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001 - the app is the user's code and may even call sys.exit
         return entry.fail(error)
     if described:
-        _answer(entry.inlet, app)
+        _answer(entry.inlet, app, Accepting(app, entry.initialize))
     entry.output.finish()
     return 0
 
@@ -51,6 +53,7 @@ def _describe(app: App) -> DescribeApp:
         options=dict(app.settings),
         queues=app.queues,
         has_load=app.load_hook is not None,
+        has_accept=app.accept_hook is not None,
         events=list(app.event_handlers),
         runners=[_runner(runner) for runner in app.runners.values()],
     )
@@ -67,12 +70,16 @@ def _runner(runner: Runner) -> RunnerOptions:
     )
 
 
-def _answer(inlet: Inlet, app: App) -> None:
+def _answer(inlet: Inlet, app: App, accepting: Accepting) -> None:
     load = app.load_hook
     with asyncio.Runner() as runner:
-        while isinstance(question := inlet.receive(), CallLoad):
-            value, error = (None, "the app has no load function") if load is None else _load(load, question, runner)
-            if not inlet.send(LoadAnswer(question.sequence, value, error)):
+        while isinstance(question := inlet.receive(), CallLoad | CallAccept):
+            if isinstance(question, CallAccept):
+                answer: LoadAnswer | AcceptAnswer = accepting.answer(question, runner)
+            else:
+                value, error = (None, "the app has no load function") if load is None else _load(load, question, runner)
+                answer = LoadAnswer(question.sequence, value, error)
+            if not inlet.send(answer):
                 return
 
 
@@ -80,7 +87,9 @@ def _load(load: Callable[..., Any], question: CallLoad, runner: asyncio.Runner) 
     """What the user's function says, or why that is of no use."""
     name = f"load function {load.__module__}.{load.__qualname__}" if hasattr(load, "__qualname__") else "load function"
     try:
-        value = load(SimpleNamespace(**question.facts)) if takes_argument(load) else load()
+        facts = from_fields(question.facts)
+        tell(facts)
+        value = load(facts) if takes_argument(load) else load()
         if inspect.isawaitable(value):
             value = runner.run(_wait_for(value))
     except BaseException as error:  # noqa: BLE001 - sys.exit in it too must not end the hooks process

@@ -8,13 +8,13 @@ and never unpickles.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from farm import logs
+from farm.facts import HostFacts
 from farm.keys import Keys, RqKeys
 from farm.records import iso_now
 from farm.service_manager import Report
@@ -32,15 +32,17 @@ from farm_worker.drain import ENDING_SECONDS, Drain, StopLimit
 from farm_worker.embedding import Embedding, PromptObserver
 from farm_worker.events import Fields, keep_events, process_fields
 from farm_worker.execution import Execution
+from farm_worker.facts_board import FactsBoard
 from farm_worker.follow_ups import FollowUps
 from farm_worker.heartbeat import Heartbeat
-from farm_worker.hooks import Hooks, on_lost_of_queues
+from farm_worker.hooks import Hooks, needs_of_queues, on_lost_of_queues
 from farm_worker.initialization import first_message
 from farm_worker.job_log import JobLog
 from farm_worker.job_output import JobOutput
 from farm_worker.limits import Limits
 from farm_worker.load.cpu import allowed_cpus
 from farm_worker.observer import observe
+from farm_worker.offering import offer_jobs
 from farm_worker.orders import Orders
 from farm_worker.outcomes import Outcomes
 from farm_worker.pool.orphans import Orphans
@@ -136,6 +138,7 @@ class Host:
     async def run(self) -> None:
         """From registration to the clean end. Raises NameInUse and the errors of a Redis that can't be used."""
         await self._register()
+        self._board = FactsBoard(HostFacts(self.name, threshold=self._record.threshold, cpu_count=allowed_cpus()))
         self._make_runners()
         self._make_pool(await self._slots())
         self._make_heartbeat()
@@ -158,17 +161,7 @@ class Host:
         await settle_left(self._spool_folder, self._execution_store, self._store)
         self._execution.begin(await self._tenure.begin())
         logs.name_source(self.name)
-        self._record = HostRecord(
-            queues=self._settings.host.queues,
-            labels=self._settings.host.labels,
-            threshold=self._settings.admission.threshold,
-            pid=os.getpid(),
-            hostname=identity.hostname(),
-            boot_id=identity.boot_id(),
-            pid_namespace=identity.pid_namespace(),
-            started_at=iso_now(),
-            dequeue_strategy=self._settings.host.dequeue_strategy,
-        )
+        self._record = HostRecord.of(self._settings, needs_of_queues(self._hooks))
 
     async def _slots(self) -> int:
         """PROCESSES, or the CPUs that we may use, shared with the other hosts of this machine."""
@@ -184,13 +177,15 @@ class Host:
             self._environment,
             redis_url=self._redis_url,
             host=self.name,
+            facts=self._board.path,
             on_end=self._tell_end,
             on_change=self._on_pool_change,
         )
 
     def _make_pool(self, slots: int) -> None:
         idle = self._settings.pool.idle_processes
-        self._observer = observe(self._hooks, self._settings, self._environment, self.name)
+        prompt = PromptObserver(lambda: self._heartbeat.hurry())  # noqa: PLW0108 - the heartbeat comes later
+        self._observer = observe(self._hooks, self._settings, self._environment, self.name, self._board.path)
         self.pool = Pool(
             self._settings.pool,
             slots=slots,
@@ -200,7 +195,7 @@ class Host:
             on_outcomes=self._on_outcomes,
             on_end=self._on_process_end,
             on_change=self._on_pool_change,
-            observer=PromptObserver(self._hurry) if self._embedding.is_prompt else self._observer,
+            observer=prompt if self._embedding.is_prompt else self._observer,
             on_output=self._job_output.show,
             starter=self._embedding.starter,
         )
@@ -223,6 +218,7 @@ class Host:
             host=self.name,
             process=number,
             runners=self._runners.paths,
+            facts=self._board.path,
         )
 
     def _make_heartbeat(self) -> None:
@@ -232,6 +228,7 @@ class Host:
             self._record,
             self._execution,
             self._hooks,
+            self._board,
             self._extra_pids,
             self._tell_starved,
         )
@@ -253,6 +250,7 @@ class Host:
             self._tenure.run(self._heartbeat, self._execution),
             self._warm_up(),
             self._execution.run(),
+            offer_jobs(self._hooks, self._execution, self._heartbeat, self._settings.lease.heartbeat_interval),
             recall(self._execution, self._publish_now),
             self._reservations.run(self._own_queues),
             Bell(self._redis_url, self._keys.host_bell(self.name), self._execution, self._reservations).run(),
@@ -269,15 +267,8 @@ class Host:
         return Orders(self._redis_url, channel, self._execution, self.stopping, self._embedding.commands).run()
 
     def _limits(self) -> Coroutine[Any, Any, None]:
-        limits = Limits(
-            self._settings.host,
-            self._store,
-            lambda: self._tenure.who,
-            self._execution,
-            self.stopping,
-            self._embedding.pace,
-        )
-        return limits.run()
+        settings, pace = self._settings.host, self._embedding.pace
+        return Limits(settings, self._store, lambda: self._tenure.who, self._execution, self.stopping, pace).run()
 
     async def _warm_up(self) -> None:
         """Runners first: whatever a process does when it warms up, it may call them."""
@@ -323,14 +314,17 @@ class Host:
         await self._orphans.end_all()
 
     async def _close_helpers(self) -> None:
+        await self._heartbeat.close()
         if self._hooks is not None:
             await self._hooks.close()
         self._standby.stop()
         if self._observer is not None:
             await self._observer.close()
+        self._board.close()
 
     async def _leave(self, who: Registration) -> None:
         try:
+            await self._heartbeat.note_usage(who)
             await self._store.leave(who)
             await self._store.remove_rq_record(self.name, self._record.queues)
         except REDIS_ERRORS as error:
@@ -390,9 +384,6 @@ class Host:
     def _on_pool_change(self) -> None:
         self._heartbeat.hurry()
         self._execution.wake()
-
-    def _hurry(self) -> None:
-        self._heartbeat.hurry()
 
     def _extra_pids(self) -> list[int]:
         parts = (self._hooks, self._observer, self._standby)

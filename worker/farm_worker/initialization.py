@@ -18,10 +18,11 @@ def first_message(
     host: str,
     process: int,
     runners: Mapping[str, str] = NO_RUNNERS,
+    facts: str = "",
 ) -> Initialize:
     """For process number `process` of `host`; 0 is none of the pool. `environment`: what the host was started with.
 
-    `runners`: name → path of the socket.
+    `runners`: name → path of the socket. `facts`: path of the host's `FactsBoard`.
     """
     return Initialize(
         redis_url=redis_url,
@@ -40,5 +41,6 @@ def first_message(
         close_timeout=settings.pool.close_timeout,
         http_proxy=settings.pool.http_proxy,
         runners=dict(runners),
+        facts=facts,
         descriptor_limit=found_limit(),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from farm.ending import Ending
 from farm.store.started import StartedJob
 from farm_worker.job_fields import bound, function, shown
+from farm_worker.pool.assignment import Assignment
 
 LINES_PER_SECOND = 20
 
@@ -33,12 +34,19 @@ class JobLog:
         self._lines = 0
         self._left_out = 0
 
-    def started(self, job: StartedJob) -> None:
+    def started(self, job: StartedJob | Assignment) -> None:
         """A job was handed to a process."""
         if self._may_write():
             fields = bound(job.job_id, job.queue, job.attempt, job.called)
             words = (shown(job.job_id), function(job.called), f"queue={job.queue}", f"attempt={job.attempt}")
             _logger.info("started %s", " ".join(filter(None, words)), extra={"fields": {**fields, "event": "started"}})
+
+    def declined(self, job: Assignment, reason: str) -> None:
+        """The app says that this host does not run it."""
+        if self._may_write():
+            fields = {**bound(job.job_id, job.queue, job.attempt, job.called), "event": "declined", "reason": reason}
+            text = "declined %s queue=%s: %s"
+            _logger.info(text, shown(job.job_id), job.queue, reason, extra={"fields": fields})
 
     def ended(self, ending: Ending, answer: str) -> None:
         """Redis accepted (or refused) how a job ended."""

@@ -24,12 +24,15 @@ ATTRIBUTES = frozenset({"reason", "pid", "number", "queue", "attempt", "function
 
 
 def observe(
-    hooks: Hooks | None, settings: Settings, environment: Mapping[str, str], host: str
+    hooks: Hooks | None, settings: Settings, environment: Mapping[str, str], host: str, facts: str = ""
 ) -> "HostObserver | None":
-    """An observer of the host named `host`, if the app has handlers for anything; starts their process."""
+    """An observer of the host named `host`, if the app has handlers for anything; starts their process.
+
+    `facts`: path of the host's `FactsBoard`.
+    """
     if hooks is None or not hooks.app.events:
         return None
-    return HostObserver(Handlers(settings, environment, host=host, events=hooks.app.events))
+    return HostObserver(Handlers(settings, environment, host=host, events=hooks.app.events, facts=facts))
 
 
 class HostObserver:

@@ -116,8 +116,8 @@ class Reservations:
     async def _lend(self, watch: QueueWatch, request: TakeRequest) -> LentWatch | None:
         """None if the host has to wait itself."""
         execution = self._execution
-        if execution.max_jobs is not None or not execution.pool.lender.can_lend:
-            return None  # of a last few jobs the host alone knows which may begin
+        if execution.max_jobs is not None or execution.offers is not None or not execution.pool.lender.can_lend:
+            return None  # of a last few jobs, and of those that may be declined, the host alone knows which may begin
         try:
             message = await watch.message(request, BLOCK_SECONDS)
         except REDIS_ERRORS:

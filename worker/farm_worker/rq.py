@@ -110,7 +110,7 @@ class Worker(RqWorker):
             "queues": self.queue_names(),
             "burst": burst,
             "max_jobs": max_jobs,
-            "max_idle_time": max_idle_time,
+            "exit_when_idle": max_idle_time,
             "dequeue_strategy": DequeueStrategy(self.own_strategy or dequeue_strategy).value,
             "result_ttl": self.default_result_ttl,
             "standby_coordinator": False,

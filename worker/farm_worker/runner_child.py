@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 def _declared(initialize: Initialize) -> Runner:
     """The runner whose copy this is. From here on `farm.current_process()` tells that."""
-    process = CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners)
+    process = CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners, initialize.facts)
     process.runner, process.copy = initialize.runner, initialize.copy
     enter_process(process)
     random.seed()  # copies that were started together must not draw the same numbers

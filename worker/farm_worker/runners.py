@@ -35,7 +35,7 @@ _logger = logging.getLogger("farm.runners")
 class Runners:
     """All copies of all runners. `start`, then `supervise` while the host lives, then `close`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - of what it passes on, each is one thing
         self,
         options: Sequence[RunnerOptions],
         settings: Settings,
@@ -43,12 +43,14 @@ class Runners:
         *,
         redis_url: str,
         host: str,
+        facts: str = "",
         on_end: Callable[[ProcessEnd], None],
         on_change: Callable[[], None],
     ) -> None:
         """Opens the sockets: calls wait there from now on. Raises OSError.
 
-        `on_end` gets each end of a process, `on_change` tells that `unhealthy_reason` may have changed.
+        `facts`: path of the host's `FactsBoard`. `on_end` gets each end of a process, `on_change` tells that
+        `unhealthy_reason` may have changed.
         """
         self.starting = bool(options)
         """True until `start` is through: what a job calls may not be there yet."""
@@ -62,7 +64,9 @@ class Runners:
         self._folder = RunnerFolder() if options else None
         self._listeners: dict[str, socket.socket] = {}
         self._listen()
-        initialize = first_message(settings, environment, redis_url=redis_url, host=host, process=0, runners=self.paths)
+        initialize = first_message(
+            settings, environment, redis_url=redis_url, host=host, process=0, runners=self.paths, facts=facts
+        )
         self._copies = list(self._make_copies(initialize))
         self._tasks: list[asyncio.Task[None]] = []
 

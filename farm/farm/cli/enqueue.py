@@ -22,6 +22,7 @@ Examples:
   farm enqueue shop.bill 7
   farm enqueue images.resize picture.png --kwargs '{"width": 200}' --queue images
   farm enqueue images.resize picture.png --kwargs width=200 --wait --wait-timeout 30
+  farm enqueue images.train --requires gpu --requires large --memory-mb 4096
   farm enqueue --wait math.fabs -- -7
 """
 
@@ -37,6 +38,8 @@ Examples:
 @click.option("--job-id", metavar="ID", help="An id of your own; refused while a job of this id exists.")
 @click.option("--at-front", is_flag=True, help="Before the jobs that wait already.")
 @click.option("--on-lost", type=click.Choice(["rerun", "fail"]), help="When its host is lost; default: its host's.")
+@click.option("--requires", multiple=True, metavar="LABEL", help="Run it on a host with this label. May be repeated.")
+@click.option("--memory-mb", type=click.IntRange(1), metavar="MB", help="Run it where so much memory is free.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
 @click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait at most so long (with --wait).")
 @click.option("--redis-url", metavar="URL", help="The Redis to use.")
@@ -97,7 +100,7 @@ def _named(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _given(options: dict[str, Any]) -> QueueOptions:
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in options.items() if value not in (None, False, ())}
     if "job_id" in given:
         given["unique"] = True
     return cast("QueueOptions", given)

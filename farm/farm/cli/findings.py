@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from farm.aside import MOST_ASIDE, AsideGroup
 from farm.store.snapshot import Deferral, FarmSnapshot, HostView, QueueView
 
 UNHEALTHY = "unhealthy"
@@ -15,6 +16,7 @@ def findings(farm: FarmSnapshot) -> list[str]:
         *standstills(farm),
         *(_unserved(queue) for queue in farm.unserved if farm.live_hosts),
         *(_deferred(queue, queue.deferral, farm.at) for queue in farm.queues if queue.deferral and queue.hosts),
+        *(_aside(queue, group, farm.at) for queue in farm.queues for group in queue.aside),
         *(line for host in farm.hosts if (line := _host(host))),
         *_leftovers(farm),
     ]
@@ -64,6 +66,16 @@ def _deferred(queue: QueueView, deferral: Deferral, now: float) -> str:
     reason = f" because {deferral.reason}" if deferral.reason else ""
     hosts = f" ({deferral.hosts.replace(',', ', ')})" if deferral.hosts else ""
     return f"queue {queue.name} is deferred{since}{reason}{hosts}: {_jobs_wait(queue.queued or 0)}"
+
+
+def _aside(queue: QueueView, group: AsideGroup, now: float) -> str:
+    jobs = "1 job" if group.count == 1 else f"{group.count} jobs"
+    needs = f" ({group.needs})" if group.needs else ""
+    since = f"since {clock_time(group.since)} ({duration(now - group.since)})"
+    at_most = ""
+    if sum(each.count for each in queue.aside) >= MOST_ASIDE:
+        at_most = f"; no more than {MOST_ASIDE} are passed over, so those behind them wait, too"
+    return f"{jobs} of queue {queue.name}{needs} deferred {since} because {group.reason}{at_most}"
 
 
 def _host(host: HostView) -> str:

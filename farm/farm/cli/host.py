@@ -7,6 +7,7 @@ import click
 
 from farm.cli.findings import duration
 from farm.cli.host_fields import host_as_json, memory_share, silence
+from farm.cli.host_load import LOAD_COLUMNS, load_rows
 from farm.cli.output import print_json, table
 from farm.cli.session import open_session
 from farm.store.host_reader import HostDetails, HostReader
@@ -61,6 +62,10 @@ def command(name: str, idle_processes: int | None, as_json: bool, redis_url: str
 def _show(details: HostDetails) -> None:
     rows = [(field, value) for field, value in _host_rows(details) if value not in ("", "-")]
     table(f"Host {details.host.name}", ("field", "value"), rows)
+    measured = [*load_rows(details.host)]
+    if measured:
+        click.echo()
+        table("Load", LOAD_COLUMNS, measured)
     click.echo()
     table("Processes", PROCESS_COLUMNS, map(_process_row, details.processes))
     if details.runners:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+from farm.cli.host_load import sources
 from farm.store.snapshot import HostView
 
 NUMBERS = frozenset(
     {"load", "threshold", "cpu", "cpu_count", "memory", "memory_total", "slots", "busy", "jobs"}
+    | {"own_load", "others_load", "memory_left", "pressure_cpu", "pressure_memory", "pressure_io"}
     | {"idle", "idle_processes", "prefetch", "capacity", "assigned", "pid"}
 )
 """Fields of a host that are numbers in JSON."""
@@ -17,6 +19,11 @@ def memory_share(host: HostView) -> str:
     if not used or not total:
         return "-"
     return f"{used / total:.0%}"
+
+
+def labels_of(host: HostView) -> list[str]:
+    """What jobs may require of it."""
+    return [label for label in host.fields.get("labels", "").split(",") if label]
 
 
 def silence(host: HostView) -> Iterable[str]:
@@ -36,8 +43,9 @@ def host_as_json(host: HostView) -> dict[str, object]:
         "standing": host.standing,
         "beat_age": round(host.beat_age, 3),
         "reason": host.reason,
+        **({"sources": sources(host)} if "sources" in host.fields else {}),
         "queues": host.queues,
-        "labels": [label for label in host.fields.get("labels", "").split(",") if label],
+        "labels": labels_of(host),
         "inbox": host.inbox,
         "running": host.running,
     }

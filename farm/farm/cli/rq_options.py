@@ -13,6 +13,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "name": ("-n",),
     "path": ("-P",),
     "burst": ("-b",),
+    "exit_when_idle": ("--max-idle-time",),
     "pid_file": ("--pid",),
     "dequeue_strategy": ("-ds",),
     "result_ttl": ("--results-ttl",),

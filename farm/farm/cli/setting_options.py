@@ -6,12 +6,16 @@ from typing import Any
 import click
 
 from farm_settings import SETTINGS, Setting, Settings, show
+from farm_settings.parsers import OFF_WORDS
 
 REPEATABLE = ("path", "exception_handlers")
 """Lists that are given one item at a time, as with rq."""
 
 WITHOUT_EFFECT = frozenset({"queue_class"})
 """Settings that nothing reads in this version. They are taken, and a warning says so."""
+
+BARE = {"exit_when_idle": "30"}
+"""Settings whose own option may be given without a value, and what it stands for then."""
 
 TITLES = {
     "redis": "Redis",
@@ -45,6 +49,10 @@ class SettingOption(click.Option):
 class SettingsCommand(click.Command):
     """A command whose help shows the options of settings in groups."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line. An option that may stand without a value never takes an argument for one."""
+        return super().parse_args(ctx, _with_values(args))
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the groups of settings, then the command's other options."""
         shown = [(option, record) for option in _options(self, ctx) if (record := option.get_help_record(ctx))]
@@ -73,8 +81,23 @@ def without_effect(settings: Settings) -> Iterator[str]:
             yield f"{name} (from the {origin}) has no effect in this version"
 
 
+def _with_values(args: Sequence[str]) -> list[str]:
+    """The command line with the value of each option that was given without one."""
+    bare = {SETTINGS[name].flag: value for name, value in BARE.items()}
+    words: list[str] = []
+    for number, word in enumerate(args):
+        if word == "--":
+            return [*words, *args[number:]]
+        following = args[number + 1] if number + 1 < len(args) else ""
+        has_value = following[:1].isdigit() or following.startswith(".") or following.lower() in OFF_WORDS
+        words.append(f"{word}={bare[word]}" if word in bare and not has_value else word)
+    return words
+
+
 def _help(setting: Setting) -> str:
     text = f"{setting.description[0].upper()}{setting.description[1:]}."
+    if setting.name in BARE:
+        text += f" Without a value {BARE[setting.name]} s."
     if setting.name in WITHOUT_EFFECT:
         return f"{text} No effect in this version."
     default = setting.default

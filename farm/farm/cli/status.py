@@ -1,12 +1,13 @@
 """`farm status`: hosts, queues and what waits for what; with `--check`, an exit code for health checks."""
 
 import time
+from dataclasses import asdict
 
 import click
 
 from farm.cli import exit_codes
 from farm.cli.findings import UNHEALTHY, clock_time, duration, findings, standstills
-from farm.cli.host_fields import host_as_json, memory_share
+from farm.cli.host_fields import host_as_json, labels_of, memory_share
 from farm.cli.output import print_json, table
 from farm.cli.session import Session, open_session
 from farm.store.inspect import snapshot
@@ -42,8 +43,8 @@ def command(
 
     load is shown as load/threshold, busy as busy processes/slots, with jobs placed and not begun after a plus sign, and
     with the jobs that run where these are more: coroutine jobs may run side by side.
-    deferred: how many of the queued ones wait because every host is full, and for how long. dependent: those that wait
-    for other jobs (RQ calls them deferred).
+    deferred: how many of the queued ones wait because every host is full, or because none has what they need, and for
+    how long. dependent: those that wait for other jobs (RQ calls them deferred).
 
     --check asks for a live host and a leading coordinator. Exit codes: 0 well, 1 not, 3 no Redis.
     """
@@ -105,7 +106,7 @@ def _show(farm: FarmSnapshot, as_json: bool) -> None:
     if as_json:
         print_json(_as_json(farm))
         return
-    table("Hosts", HOST_COLUMNS, map(_host_row, farm.hosts))
+    _show_hosts(farm)
     click.echo()
     table("Queues", QUEUE_COLUMNS, (_queue_row(queue, farm.at) for queue in farm.queues))
     click.echo()
@@ -113,6 +114,17 @@ def _show(farm: FarmSnapshot, as_json: bool) -> None:
         click.echo(f"coordinator: {farm.leader.name} (epoch {farm.leader.epoch})")
     for line in findings(farm):
         click.echo(line)
+
+
+def _show_hosts(farm: FarmSnapshot) -> None:
+    """Labels only where a host has some."""
+    labels = [", ".join(labels_of(host)) for host in farm.hosts]
+    rows = [*map(_host_row, farm.hosts)]
+    if not any(labels):
+        table("Hosts", HOST_COLUMNS, rows)
+        return
+    columns = (*HOST_COLUMNS[:-1], "labels", HOST_COLUMNS[-1])
+    table("Hosts", columns, [(*row[:-1], shown, row[-1]) for row, shown in zip(rows, labels, strict=True)])
 
 
 def _host_row(host: HostView) -> tuple[str, ...]:
@@ -129,6 +141,8 @@ def _queue_row(queue: QueueView, now: float) -> tuple[object, ...]:
     deferred: object = queue.deferred
     if queue.deferral is not None and queue.deferral.since is not None:
         deferred = f"{queue.deferred}, {duration(now - queue.deferral.since, units=1)}"
+    elif queue.aside:
+        deferred = f"{queue.deferred}, {duration(now - min(group.since for group in queue.aside), units=1)}"
     numbers = (queue.queued, deferred, queue.dependent, queue.scheduled, queue.running, queue.finished, queue.failed)
     return queue.name, *("?" if number is None else number for number in numbers)
 
@@ -164,6 +178,7 @@ def _queue_as_json(queue: QueueView) -> dict[str, object]:
         "deferred": queue.deferred,
         "deferred_since": clock_time(deferral.since) if deferral and deferral.since is not None else None,
         "deferred_reason": deferral.reason if deferral else None,
+        "aside": [asdict(group) | {"since": clock_time(group.since)} for group in queue.aside],
         "dependent": queue.dependent,
         "scheduled": queue.scheduled,
         "running": queue.running,

@@ -64,6 +64,16 @@ class Assignment(msgspec.Struct):
     """What of that is in Redis."""
     drained: bool = False
     """True once it ended only because its host stops: that is counted when it goes back."""
+    offered: bool = False
+    """The app is asked whether this host accepts it: no process gets it before that is known."""
+    declined: str = ""
+    """Why this host does not run it. Empty: nobody said that it does not."""
+    grown: int = 0
+    """Bytes: by so much its process has grown for it at most, with all that it started, as sampled while it ran."""
+    cpu_seconds: float = 0.0
+    """That it had used when that was sampled last."""
+    samples: int = 0
+    """How often it was sampled while it ran: twice, and both of these are known."""
     introduced: bool = False
     """True once a line of its output was logged, with its whole id."""
 

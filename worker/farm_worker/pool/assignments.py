@@ -10,6 +10,10 @@ from farm_worker.pool.progress import heard
 from farm_worker.pool.protocol import JobLimit, Progress
 from farm_worker.pool.reasons import Reason
 
+HARD_KILL_GRACE_SECONDS = 10.0
+"""A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
+a handler that swallows the exception) has this long to unwind and to report, but no longer than CLOSE_TIMEOUT."""
+
 
 class Assignments(deque[Assignment]):
     """The first one is taken for begun; where jobs run side by side, the first `at_once`."""

@@ -54,8 +54,15 @@ class CoroutineJob:
         self._started_at = time.time()
         self._begun_at = time.monotonic()
         self._job = unread_job(self._attributes)
+        self.begun_usage = equipment.process.account.begin(self._begun_at)
         self._current = CurrentJob(
-            self._job, message.queue, message.attempt, equipment.process, self._tell_progress, record.fence
+            self._job,
+            message.queue,
+            message.attempt,
+            equipment.process,
+            self._tell_progress,
+            record.fence,
+            record.accepted,
         )
 
     def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:

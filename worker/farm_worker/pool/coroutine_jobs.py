@@ -21,7 +21,7 @@ from farm_worker.pool.coroutine_job import CoroutineJob, is_coroutine, owner
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.expiry import Expiry
 from farm_worker.pool.inlet import Inlet
-from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.outcome import Outcome, used
 from farm_worker.pool.output import ProcessOutput
 from farm_worker.pool.plain_record import PlainRecords
 from farm_worker.pool.protocol import RunJob, Sharing
@@ -179,6 +179,7 @@ class CoroutineJobs:
         self._left = self._left or job.stubborn
         job.context.run(self._output.end, outcome.sequence)
         del self._running[outcome.sequence]
+        outcome.used = used(self._equipment.process.account, job.begun_usage, outcome.seconds)
         self._inlet.send(outcome)
         self._take()
         if not self._running and self._over is not None and not self._over.done():

@@ -64,7 +64,7 @@ def equip(
     alarm = alarm or Alarm()
     given = given or _named_objects(initialize, connection or connect(initialize.redis_url))
     return Equipment(
-        process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners),
+        process=CurrentProcess(initialize.host, initialize.process, os.getpid(), initialize.runners, initialize.facts),
         connection=given.connection,
         job_class=given.job_class,
         serializer=given.serializer,

@@ -13,6 +13,7 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.pool import sharing
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.burst import Brief
 from farm_worker.pool.dispatcher import Dispatcher
 from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.lending import Lender, LentWatch
@@ -65,6 +66,8 @@ class Pool:
         self._observer = observer
         self._on_output = on_output
         beside = settings.executor == "process" and settings.process_mode == "reuse"
+        self.tell_usage: Callable[[Sequence[Brief], Assignment, Outcome], None] | None = None
+        """Told of what jobs used: those that ended since, and the last of them, whose outcome says it."""
         self._sharing = Sharing(settings.async_concurrency if beside else 1)
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
         self._staff = Staff(settings, slots, idle_target, initialize, self._starter, self, Spawner(environment))
@@ -278,6 +281,7 @@ class Pool:
     def on_ready(self, process: ProcessHandle) -> None:
         if self._observer is not None:
             self._observer.process_ready(process)
+        self._supervision.note_ready(process)
         self._staff.welcome()
         self._on_change()
 
@@ -291,6 +295,10 @@ class Pool:
         if self.shares:
             self._learn(outcomes)
         self._on_outcomes(outcomes)
+
+    def on_used(self, jobs: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+        if self.tell_usage is not None:
+            self.tell_usage(jobs, assignment, outcome)
 
     def on_sharing(self, process: ProcessHandle, running: int) -> None:
         first = process.assignments[0] if process.assignments else None

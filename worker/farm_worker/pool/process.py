@@ -9,8 +9,9 @@ from itertools import islice
 from math import inf
 
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.assignments import Assignments
+from farm_worker.pool.assignments import HARD_KILL_GRACE_SECONDS, Assignments
 from farm_worker.pool.autopsy import Causes, describe_end
+from farm_worker.pool.burst import Burst
 from farm_worker.pool.channel import Channel
 from farm_worker.pool.control import ControlLine
 from farm_worker.pool.escalation import Escalation
@@ -39,9 +40,6 @@ from farm_worker.pool.starter import Group, Started, Starter, reap_child
 from farm_worker.pool.state import State
 from farm_worker.pool.watch_messages import Watched
 
-HARD_KILL_GRACE_SECONDS = 10.0
-"""A process ends an overdue job itself, by RQ's death penalty. Code that does not let it (a C extension that holds on,
-a handler that swallows the exception) has this long to unwind and to report, but no longer than CLOSE_TIMEOUT."""
 _KILLED = -9
 
 
@@ -81,6 +79,7 @@ class ProcessHandle:
         self._listener = listener
         self._close_timeout = close_timeout
         self._causes = Causes()
+        self._burst = Burst(listener.on_used)
         self._withdrawn: set[int] = set()
         """Sequences of jobs that it cannot begin any more, as it is being killed. They are given back at its end."""
         self._thread_code: int | None = None
@@ -315,6 +314,7 @@ class ProcessHandle:
             if assignment.begun_at is None:  # it came with the outcome of the job before it
                 assignment.begun_at = now - message.seconds
             outcomes.append((assignment, message))
+            self._burst.add(assignment, message)
 
     def _share(self, said: Sharing, now: float) -> None:
         self.assignments.expect(coroutines=said.running > 0)

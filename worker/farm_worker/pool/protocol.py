@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from farm_worker.pool.offer_messages import AcceptAnswer, CallAccept
 from farm_worker.pool.outcome import Finished, Outcome
 from farm_worker.pool.watch_messages import Watch, Watched
 
@@ -64,6 +65,8 @@ class Initialize(msgspec.Struct, tag="initialize", array_like=True, kw_only=True
     """Which copy of that runner, from 0."""
     async_concurrency: int = 1
     """ASYNC_CONCURRENCY: coroutine jobs that it runs side by side."""
+    facts: str = ""
+    """Path of the block in which the host says how it is, see `farm.facts`."""
 
 
 class RunJob(msgspec.Struct, tag="run", array_like=True):
@@ -250,6 +253,7 @@ class DescribeApp(msgspec.Struct, tag="described", array_like=True, kw_only=True
     events: list[str] = []
     """Events that the app has handlers for."""
     runners: list[RunnerOptions] = []
+    has_accept: bool = False
 
 
 class CallLoad(msgspec.Struct, tag="load", array_like=True):
@@ -324,6 +328,8 @@ Message = (
     | DescribeApp
     | CallLoad
     | LoadAnswer
+    | CallAccept
+    | AcceptAnswer
     | HandleEvent
     | HandlerCalled
     | EventHandled

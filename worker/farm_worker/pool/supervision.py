@@ -10,11 +10,13 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.load.oom_kills import OomKills
 from farm_worker.pool.expiry import clock
+from farm_worker.pool.growth import Growth, TreeSample
 from farm_worker.pool.memory import MemorySampler
 from farm_worker.pool.process import ProcessHandle
 from farm_worker.pool.reasons import ProcessEnd, Reason
 from farm_worker.pool.staff import Staff
 from farm_worker.pool.state import State
+from farm_worker.pool.tree_cpu import TreeCpu
 from farm_worker.pool.vigil import Vigil
 
 CHECK_INTERVAL_SECONDS = 0.2
@@ -39,6 +41,8 @@ class Supervision:
         self._warn_line = (settings.memory_warn_mb or inf) * _BYTES_PER_MB
         recycle_line = (settings.recycle_memory_mb or inf) * _BYTES_PER_MB
         self._memory = MemorySampler(line for line in (self._limit, self._warn_line, recycle_line) if line < inf)
+        self._cpu = TreeCpu()
+        self._growth = Growth()
         self._oom_kills = OomKills()
         self._vigil = Vigil(settings)
         self._warned: dict[int, float] = {}
@@ -80,6 +84,10 @@ class Supervision:
                 process.note_memory(used)
                 self._judge_process(process, used)
 
+    def note_ready(self, process: ProcessHandle) -> None:
+        """It is warm."""
+        self._growth.note_ready(process)
+
     def explain(self, end: ProcessEnd) -> ProcessEnd:
         """With a hint where the kernel may have killed the process for want of memory."""
         if end.reason is not Reason.CRASHED or end.signal != "SIGKILL" or not self._oom_kills.news():
@@ -112,11 +120,16 @@ class Supervision:
             numbers = {process.number for process in processes}
             self._warned = {number: used for number, used in self._warned.items() if number in numbers}
             pids = {process.pid for process in processes if process.pid}
-            self.judge_memory(await asyncio.to_thread(self._sample, pids))
+            busy = Growth.busy(processes, time.monotonic())
+            samples, trees = await asyncio.to_thread(self._sample, pids, busy)
+            self._growth.judge(tuple(self._staff.processes), trees, time.monotonic())
+            self.judge_memory(samples)
 
-    def _sample(self, pids: set[int]) -> dict[int, int]:
+    def _sample(self, pids: set[int], busy: set[int]) -> tuple[dict[int, int], dict[int, TreeSample]]:
         self._oom_kills.note()
-        return self._memory.sample(pids)
+        samples = self._memory.sample(pids)
+        cpu = self._cpu.sample({pid: self._memory.descendants(pid) for pid in busy & samples.keys()})
+        return samples, {pid: TreeSample(self._memory.resident(pid), cpu.get(pid)) for pid in samples}
 
     def _judge_process(self, process: ProcessHandle, used: int) -> None:
         if used > self._limit:

@@ -146,12 +146,14 @@ def _serve(inlet: Inlet, interruption: Interruption, loaded: "Loaded", output: P
 
 
 def _warm(initialize: Initialize, inlet: Inlet, loaded: "Loaded") -> "tuple[Equipment, Warmth]":
+    from farm.account import ThreadAccount  # noqa: PLC0415 - as it is not imported before it is needed
     from farm.context import enter_thread  # noqa: PLC0415 - imports of RQ come after its prefix is known
     from farm_worker.pool.equipment import equip  # noqa: PLC0415
     from farm_worker.pool.threads_alarm import ThreadAlarm  # noqa: PLC0415
     from farm_worker.pool.warmth import Warmth  # noqa: PLC0415
 
     equipment = equip(initialize, inlet.send, alarm=ThreadAlarm(), connection=loaded.connection)
+    equipment.process.account = ThreadAccount()
     enter_thread(equipment.process)
     warmth = Warmth(equipment.coroutines, equipment.alarm)
     equipment.process.userdata.update(loaded.userdata)
@@ -168,7 +170,7 @@ def _run_jobs(inlet: Inlet, equipment: "Equipment", output: ProcessOutput, voice
     while (message := inlet.next_job()) is not None:
         voices.set(inlet, message.sequence)
         output.begin(message.sequence)
-        outcome = work.run(message)
+        outcome = work.run_measured(message, is_last=not inlet.messages)
         output.end(message.sequence)
         voices.set(inlet, 0)
         attempt = work.attempt

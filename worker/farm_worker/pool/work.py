@@ -25,7 +25,7 @@ from farm_worker.pool.attempt import Attempt, Begun
 from farm_worker.pool.call import known_function, leave_fork, package_in
 from farm_worker.pool.equipment import Equipment
 from farm_worker.pool.follow_up import FollowUp
-from farm_worker.pool.outcome import Outcome
+from farm_worker.pool.outcome import Outcome, used
 from farm_worker.pool.payload import add_payload
 from farm_worker.pool.plain_record import Call, PlainRecord, PlainRecords, decode
 from farm_worker.pool.protocol import Message, Progress, RunJob
@@ -45,6 +45,7 @@ class Work:
     def __init__(self, equipment: Equipment, settle: Callable[[], None] = lambda: None) -> None:
         """`settle` is called when a job's function was found and modules were imported for it."""
         self._equipment = equipment
+        self._account = equipment.process.account
         self._settle = settle
         self._records = PlainRecords(equipment.connection)
         self._may_be_plain = equipment.job_class is Job and equipment.serializer is None
@@ -61,6 +62,14 @@ class Work:
         """The hash of the job, where more than Redis packed belongs to it."""
         self.ahead: deque[tuple[int, PlainRecord | None]] = deque()
         """What was read already of jobs that come next, with their sequences."""
+
+    def run_measured(self, message: RunJob, *, is_last: bool) -> Outcome:
+        """As `run`, and the outcome says what was used. `is_last`: it is not known yet that another one follows."""
+        account = self._account
+        begun = account.begin(time.monotonic())
+        outcome = self.run(message)
+        outcome.used = used(account, begun, outcome.seconds, is_last=is_last)
+        return outcome
 
     def run(self, message: RunJob) -> Outcome:
         """The job's ending. Never raises."""
@@ -118,6 +127,7 @@ class Work:
             equipment.process,
             partial(self._tell_progress, sequence),
             record.fence,
+            record.accepted,
         )
         enter_job(sequence, current)
         context, alarm, value, error = copy_context(), equipment.alarm, None, None
