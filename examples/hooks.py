@@ -57,6 +57,12 @@ def load(host):
     return host.busy / 24
 
 
+@app.accept  # in the same process, of each job before it gets one: True, or why this host does not run it
+def accept(job):
+    say_once("accept")
+    return job.queue == "default" or "runs only what is in default"
+
+
 @app.on("process_created")  # in a process of its own, as all handlers; they are called in this order
 @app.on("process_started")
 @app.on("process_ready")

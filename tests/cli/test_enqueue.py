@@ -48,10 +48,19 @@ def test_options_reach_the_job(redis_client: redis.Redis) -> None:
     assert redis_client.hget("rq:job:mine", "farm_on_lost") == b"fail"
 
 
+def test_requirements_reach_the_job(redis_client: redis.Redis) -> None:
+    run = _farm("shop.bill", "--requires", "large", "--requires", "gpu", "--memory-mb", "4096")
+    fields = redis_client.hmget(f"rq:job:{run.stdout.strip()}", "farm_requires", "farm_memory_mb")
+
+    assert fields == [b"gpu,large", b"4096"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["bill"],
+        ["shop.bill", "--requires", "g pu"],
+        ["shop.bill", "--memory-mb", "0"],
         ["shop.bill", "--kwargs", "nothing"],
         ["shop.bill", "--timeout", "soon"],
         ["shop.bill", "--on-lost", "maybe"],

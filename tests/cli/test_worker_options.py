@@ -43,7 +43,7 @@ SAMPLE_SETTINGS: dict[str, tuple[str, object]] = {
     "exception_handler": ("exception_handlers", ("shop.handle",)),
     "pid": ("pid_file", "/run/farm.pid"),
     "max_jobs": ("max_jobs", 3),
-    "max_idle_time": ("max_idle_time", 9.0),
+    "max_idle_time": ("exit_when_idle", 9.0),
     "dequeue_strategy": ("dequeue_strategy", "round_robin"),
     "burst": ("burst", True),
     "verbose": ("log_level", "debug"),
@@ -115,6 +115,31 @@ def test_options_of_all_kinds_become_settings(started: list[tuple[str, dict[str,
     assert settings.host.standby_coordinator is False
     assert settings.host.path == ("/a",)
     assert settings.origins["processes"] == "flag"
+
+
+@pytest.mark.parametrize(
+    ("words", "queues", "seconds"),
+    [
+        (["--exit-when-idle"], ("default",), 30.0),
+        (["--exit-when-idle", "high", "low"], ("high", "low"), 30.0),
+        (["high", "--exit-when-idle", "--burst"], ("high",), 30.0),
+        (["--exit-when-idle", "2m", "high"], ("high",), 120.0),
+        (["--exit-when-idle=5", "2m"], ("2m",), 5.0),
+        (["--exit-when-idle", "off", "high"], ("high",), None),
+        (["--max-idle-time", "5", "high"], ("high",), 5.0),
+    ],
+)
+def test_exit_when_idle_may_stand_without_a_value_and_takes_no_queue_for_one(
+    words: list[str], queues: tuple[str, ...], seconds: float | None, started: list[tuple[str, dict[str, Any]]]
+) -> None:
+    settings = load(flags=flags_of(started, *words), environ={})
+
+    assert (settings.host.queues, settings.host.exit_when_idle) == (queues, seconds)
+
+
+def test_exit_when_idle_is_known_by_the_name_that_rq_has_for_it() -> None:
+    assert load(environ={"FARM_MAX_IDLE_TIME": "90"}).host.exit_when_idle == 90.0
+    assert load(environ={"FARM_MAX_IDLE_TIME": "90", "FARM_EXIT_WHEN_IDLE": "3m"}).host.exit_when_idle == 180.0
 
 
 @pytest.mark.parametrize("command", ["worker", "coordinator"])

@@ -51,6 +51,7 @@ def test_all_hooks_run_in_the_order_that_is_documented(tmp_path: Path, farm_envi
     assert [text for text in said if text in IN_A_PROCESS] == IN_A_PROCESS, run.stderr
     assert [text for text in said if text.startswith("on ")] == TOLD, run.stderr
     assert said.count("load") == 1, run.stderr
+    assert said.index("accept") < said.index("around_job, attempt 1"), run.stderr
 
 
 def test_the_example_has_every_hook() -> None:

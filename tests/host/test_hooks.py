@@ -53,10 +53,10 @@ def test_what_the_app_declares_is_told(use: Callable[..., Any]) -> None:
         return hooks.app
 
     app = use(
-        "app = farm.App(processes=3, queues=('a', 'b'), max_idle_time='5m')\napp.queue('calls', on_lost='fail')\n",
+        "app = farm.App(processes=3, queues=('a', 'b'), exit_when_idle='5m')\napp.queue('calls', on_lost='fail')\n",
         described,
     )
-    assert app.options == {"processes": 3, "queues": ["a", "b"], "max_idle_time": "5m"}
+    assert app.options == {"processes": 3, "queues": ["a", "b"], "exit_when_idle": "5m"}
     assert app.queues == {"calls": {"on_lost": "fail"}}
     assert not app.has_load
 

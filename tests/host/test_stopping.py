@@ -103,12 +103,6 @@ def test_a_host_ends_after_max_jobs_and_the_rest_waits(farm: Farm) -> None:
     assert left_by_hosts(farm) == set()
 
 
-def test_a_host_ends_after_max_idle_time(farm: Farm) -> None:
-    host = farm.host("one", ready=False, max_idle_time=1)
-    assert host.wait(40) == 0
-    assert "idle for 1 s" in host.says
-
-
 def test_a_shutdown_command_of_rq_drains_a_host(farm: Farm) -> None:
     from rq.command import send_shutdown_command
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
+from farm_worker.pool.burst import Brief
 from farm_worker.pool.hearing import LEAST_SECONDS
 from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
@@ -56,6 +58,9 @@ class Process:
     def on_outcomes(self, process: ProcessHandle, outcomes: list[tuple[Assignment, Outcome]]) -> None:
         self.order.append("outcomes")
         self.outcomes += outcomes
+
+    def on_used(self, jobs: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+        pass
 
     def on_output(self, process: ProcessHandle, assignment: Assignment | None, output: Output) -> None:
         self.said.append(output.text)

@@ -25,6 +25,9 @@ def synchronous(client: Client) -> None:
     queue.enqueue(bill)  # expect: call-overload
     queue.enqueue(bill, 7, price=1)  # expect: call-arg arg-type
     queue.enqueue(embed, 7)  # expect: call-overload
+    client.queue("calls", requires=["gpu"], memory_mb=4096)
+    client.queue("calls", requires=7)  # expect: typeddict-item arg-type
+    client.queue("calls", memory_mb="much")  # expect: typeddict-item arg-type
     client.queue("calls", timeut=60)  # expect: call-arg
     client.queue("calls", on_lost="maybe")  # expect: typeddict-item arg-type
     queue.enqueue(bill, 7).result(5)

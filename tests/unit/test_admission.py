@@ -97,6 +97,30 @@ def test_a_place_that_becomes_free_while_full_may_be_taken_again():
     assert run((0, facts(0.6, busy=3)), (1, facts(0.9, busy=3)), (2, facts(0.9, busy=1)))[-1].capacity == 3
 
 
+def test_a_process_that_is_replaced_does_not_make_less_of_what_is_held():
+    steps = (0, facts(busy=4)), (1, facts(1.0, busy=4)), (2, facts(0.9, slots=3, busy=3, pending=1))
+
+    state = run(*steps, (3, facts(0.8, busy=3)))[-1]
+
+    assert (state.state, state.held, state.capacity, state.running_limit) == ("full", 4, 4, 4)
+
+
+def test_processes_that_warm_up_are_held_if_all_the_others_had_jobs_as_the_host_got_full():
+    before, full = (0, facts(0.7, slots=12, busy=12, pending=4)), (1, facts(0.76, slots=12, busy=12, pending=4))
+    with_one_idle = (1, facts(0.76, slots=12, busy=11, pending=4))
+    ready = (2, facts(0.8, slots=16, busy=12))
+
+    assert [state.capacity for state in run(before, full, ready)] == [12, 12, 16]
+    assert run(before, with_one_idle, ready)[-1].capacity == 12
+    assert run(before, (1, facts(0.76, slots=16, busy=12)))[-1].capacity == 16
+
+
+def test_what_begins_to_warm_up_after_the_host_got_full_adds_nothing():
+    full = facts(0.9, busy=4)
+
+    assert run((0, full), (1, full), (2, facts(0.9, busy=4, pending=2)), (3, facts(0.9, slots=6, busy=4)))[-1].held == 4
+
+
 @pytest.mark.parametrize(
     ("known", "lines"),
     [
@@ -222,9 +246,11 @@ def walked(walk, lines):
 @settings(deadline=None)
 @given(walks, any_lines)
 def test_capacity_is_never_negative_nor_more_than_slots_and_prefetch(walk, lines):
+    most = 0
     for _, known, _, state in walked(walk, lines):
+        most = max(most, known.slots + known.pending)
         assert 0 <= state.capacity <= known.slots + known.prefetch
-        assert 0 <= state.held <= known.slots
+        assert 0 <= state.held <= most
         assert 0 <= state.running_limit <= known.slots
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,28 @@ class TestQueues:
         with pytest.raises(AppError, match="declared before"):
             app.queue("calls")
 
+    def test_what_jobs_of_a_queue_require_is_checked_and_kept(self) -> None:
+        app = App()
+        app.queue("calls", requires=["gpu", "eu", "gpu"], memory_mb=4096)
+        app.queue("plain")
+        assert app.queues == {"calls": {"requires": ["eu", "gpu"], "memory_mb": 4096}, "plain": {}}
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"requires": "gpu"}, "give a list of labels"),
+            ({"requires": ["g pu"]}, "'g pu' is no label"),
+            ({"requires": [7]}, "7 is no label"),
+            ({"memory_mb": 0}, "whole number of megabytes above 0"),
+            ({"memory_mb": 1.5}, "whole number of megabytes above 0"),
+            ({"memory_mb": True}, "whole number of megabytes above 0"),
+        ],
+    )
+    def test_requirements_that_make_no_sense_are_refused(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(AppError, match=message) as caught:
+            App().queue("calls", **options)
+        assert "app.queue('calls')" in str(caught.value)
+
 
 class TestHooks:
     def test_hooks_are_kept_in_order_and_stay_functions(self) -> None:
@@ -99,6 +122,19 @@ class TestHooks:
     def test_a_hook_with_two_arguments_is_refused(self) -> None:
         with pytest.raises(AppError, match="must take no argument or one"):
             App().prewarm(lambda first, second: None)
+
+    def test_the_accept_function_takes_the_job_and_maybe_the_host(self) -> None:
+        for function in (lambda job: True, lambda job, host: True, lambda *all_: True, lambda job, host=None: True):
+            App().accept(function)
+        for function in (lambda: True, lambda one, two, three: True):
+            with pytest.raises(AppError, match="must take one argument or two"):
+                App().accept(function)
+
+    def test_there_is_one_accept_function(self) -> None:
+        app = App()
+        app.accept(lambda job: True)
+        with pytest.raises(AppError, match="can be only one"):
+            app.accept(lambda job: True)
 
     def test_a_hook_must_be_a_function(self) -> None:
         with pytest.raises(AppError, match="goes on a function"):

@@ -32,6 +32,14 @@ def note(text, seconds=0.0):
     return text
 
 
+def take_turn(number, seconds):
+    """Says in `test:turns` when it begins and when it ends."""
+    _redis().rpush("test:turns", f"begin {number}")
+    time.sleep(seconds)
+    _redis().rpush("test:turns", f"end {number}")
+    return number
+
+
 def pause(seconds):
     time.sleep(seconds)
     return seconds
