@@ -1,13 +1,16 @@
 """How many jobs fit on a machine: what a machine has, what a job uses, and what follows. Pure: numbers in, numbers out.
 
 Two resources bind. CPU by its mean: over seconds the demands of many jobs add up to their means, and a moment above the
-threshold only makes the host take nothing more for a while. Memory by its 95th percentile: what does not fit does not
-wait, it ends a process.
+threshold only makes the host take nothing more for a while. Jobs that want a CPU when all are busy wait for one, so a
+machine takes more of them than its idle CPUs say. Memory by its 95th percentile: what does not fit does not wait, it
+ends a process.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from farm.contention import Contention
 
 Resource = Literal["cpu", "memory", "slots", "nothing"]
 
@@ -62,6 +65,8 @@ class JobCost:
     """From start to end by the clock, on average."""
     memory: int
     """Bytes that it adds to an idle process: the 95th percentile."""
+    cpu_wait_counted: bool = False
+    """Whether `wall_seconds` has what it waited for a CPU beside other jobs. If not, that is added to it."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.cpu_seconds < math.inf and 0 < self.wall_seconds < math.inf and self.memory >= 0):
@@ -94,7 +99,7 @@ class Capacity:
     cpus_per_job: float
     """Cores busy while one runs, at most all that there are."""
     wall_seconds: float
-    """What one takes, with the farm's part."""
+    """What one alone takes, with the farm's part."""
     memory_per_job: int
     """With its process."""
     memory_needed: int
@@ -104,6 +109,8 @@ class Capacity:
     most_busy: float
     """Jobs at once that keep all CPUs busy, or as many as fit and may."""
     most_per_second: float
+    cpu_wait_seconds: float = 0.0
+    """What one waits for a CPU beside as many as run at once."""
 
     @property
     def fits(self) -> float:
@@ -142,7 +149,7 @@ class Capacity:
     @property
     def per_second(self) -> float:
         """Jobs that end each second with so many at once."""
-        return self.at_once / self.wall_seconds
+        return self.at_once / (self.wall_seconds + self.cpu_wait_seconds)
 
     def hosts_for(self, rate: float) -> int | None:
         """Machines like this, with one host each, that `rate` jobs a second need. None: not one fits."""
@@ -163,11 +170,12 @@ def capacity(machine: Machine, host: HostCost, job: JobCost, lines: Lines) -> Ca
     memory_per_job = host.process_memory + job.memory
     by_memory = _divided(memory_allowed - machine.memory_others - host.memory, memory_per_job)
     by_slots = math.inf if lines.slots is None else float(lines.slots)
-    all_cpus = _divided(machine.cores - host.cpus, cpus)
+    queue = _contention(machine, cpu_seconds, wall, job.cpu_wait_counted) if cpu_seconds > 0 else None
+    all_cpus = _jobs_at(machine.cores - host.cpus, queue)
     most_busy = _whole(min(max(math.ceil(all_cpus - _ROUNDING) if math.isfinite(all_cpus) else all_cpus, 1), by_slots))
     most_busy = min(most_busy, _whole(by_memory))
-    return Capacity(
-        by_cpu=_divided(lines.threshold * machine.cores - host.cpus, cpus),
+    found = Capacity(
+        by_cpu=_jobs_at(lines.threshold * machine.cores - host.cpus, queue),
         by_memory=by_memory,
         by_slots=by_slots,
         cpus_per_job=cpus,
@@ -176,8 +184,29 @@ def capacity(machine: Machine, host: HostCost, job: JobCost, lines: Lines) -> Ca
         memory_needed=machine.memory_others + host.memory + memory_per_job,
         memory_allowed=memory_allowed,
         most_busy=most_busy,
-        most_per_second=min(most_busy / wall, all_cpus / wall),
+        most_per_second=most_busy / (wall + _wait(most_busy, wall, queue)),
     )
+    return replace(found, cpu_wait_seconds=_wait(found.at_once, wall, queue))
+
+
+def _contention(machine: Machine, cpu_seconds: float, wall: float, wait_counted: bool) -> Contention:
+    cpus = cpu_seconds / wall
+    if wait_counted:  # a job has so much of a CPU all the time, and waits for nothing more
+        return Contention(cpu_seconds, 0.0, machine.cores, cpus)
+    parallel = max(1.0, cpus)
+    return Contention(cpu_seconds, max(wall - cpu_seconds / min(parallel, machine.cores), 0.0), machine.cores, parallel)
+
+
+def _jobs_at(cpus: float, queue: Contention | None) -> float:
+    """Jobs at once that keep so many CPUs busy: 0 where there are none, `inf` where a job uses none."""
+    if cpus <= 0:
+        return 0.0
+    return math.inf if queue is None else queue.jobs_at(cpus)
+
+
+def _wait(jobs: float, wall: float, queue: Contention | None) -> float:
+    """Seconds that one of so many waits for a CPU."""
+    return 0.0 if queue is None or not 1 < jobs < math.inf else max(queue.seconds(jobs) - wall, 0.0)
 
 
 def _divided(room: float, each: float) -> float:

@@ -110,11 +110,11 @@ def test_a_given_machine_and_given_numbers_are_answered_on_one_screen(ask: Ask) 
     assert max(map(len, lines)) < 80
     text = " ".join(run.stdout.split())
     assert "as given: 4 CPUs, 16 GB" in text
-    assert "14 jobs below the threshold; the CPU binds" in text  # (3 - 0.02) / 0.2 = 14.9
-    assert "per second 7 jobs" in text
-    assert "3 hosts 42 at once, 21 per second" in text
-    assert "needs 8 hosts" in text
-    assert "farm worker --processes 14" in text
+    assert "15 jobs below the threshold; the CPU binds" in text  # (3 - 0.02) / 0.2 = 14.9, and they wait for CPUs
+    assert "per second 7.23 jobs, as each waits 73.6 ms for a CPU beside the others" in text
+    assert "3 hosts 45 at once, 21.7 per second" in text
+    assert "needs 7 hosts" in text
+    assert "farm worker --processes 15" in text
     assert "one on a machine" in text
 
 

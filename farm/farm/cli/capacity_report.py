@@ -13,6 +13,8 @@ WIDTH = 79
 LABEL = 11
 WORTH_TELLING = 0.05
 """A share of the CPUs that others use."""
+WORTH_WAITING = 0.01
+"""A part of the time that a job takes."""
 
 _BINDING = {
     "cpu": "the CPU binds",
@@ -119,7 +121,7 @@ def _numbers(answer: Answer, result: Capacity) -> Iterator[tuple[str, str]]:
     yield "", _bounds(result)
     if answer.beside_others is not None:
         yield "", f"beside what others use of the CPU now: {_count(answer.beside_others.at_once)}"
-    yield "per second", f"{digits(result.per_second)} jobs"
+    yield "per second", f"{digits(result.per_second)} jobs{_waits(result)}"
     if answer.hosts > 1:
         yield (
             f"{answer.hosts} hosts",
@@ -143,6 +145,12 @@ def _at_once(answer: Answer, result: Capacity) -> str:
     return f"{_jobs(result.at_once)} below the threshold; {_BINDING[result.binding]}"
 
 
+def _waits(result: Capacity) -> str:
+    if result.cpu_wait_seconds < WORTH_WAITING * result.wall_seconds:
+        return ""
+    return f", as each waits {time_taken(result.cpu_wait_seconds)} for a CPU beside the others"
+
+
 def _bounds(result: Capacity) -> str:
     slots = f", slots {digits(result.by_slots)}" if math.isfinite(result.by_slots) else ""
     return f"by CPU {digits(result.by_cpu)}, by memory {digits(result.by_memory)}{slots}"
@@ -156,7 +164,7 @@ def _settings(result: Capacity) -> Iterator[tuple[str, str]]:
     if result.binding == "cpu" and result.most_busy > result.at_once:
         yield (
             "backlog",
-            f"farm worker --processes {result.most_busy:.0f} keeps all CPUs busy while jobs wait: "
+            f"farm worker --processes {result.most_busy:.0f} keeps the CPUs busy while jobs wait: "
             f"{digits(result.most_per_second)} per second. The host is full then and takes nothing beyond "
             "(ADMISSION=hold)",
         )

@@ -40,6 +40,7 @@ def mixed(usages: Sequence[FunctionUsage]) -> JobCost:
         cpu_seconds=_mean([usage.cpu_seconds for usage in usages], weights),
         wall_seconds=_mean(walls, weights),
         memory=int(_mean([usage.memory_high for usage in usages], at_once)),
+        cpu_wait_counted=True,  # hosts measure jobs beside others
     )
 
 
