@@ -60,6 +60,21 @@ def result_of(job: Job) -> object:
     return job.return_value(refresh=True)
 
 
+def test_ended_as_soon_as_it_has_introduced_itself_it_ends_in_order(
+    environ: dict[str, str], user_folder: Path, redis_url: str
+) -> None:
+    folder = user_folder / "modules"
+    folder.mkdir()
+    for number in range(4000):  # to look at all of them takes a while
+        (folder / f"module_{number}.py").touch()
+    with running([*FARM, "up"], environ | {"FARM_REDIS_URL": redis_url}, user_folder) as command:
+        while "In a second terminal" not in command.text:
+            assert command.process.poll() is None, command.text
+        command.send(signal.SIGINT)
+
+        assert command.wait() == 0, command.text
+
+
 def test_other_commands_find_it_by_themselves_while_it_runs(up: Up, environ: dict[str, str]) -> None:
     with up():
         done = farm(environ, "redis", "SET", "test:a", "1")

@@ -31,7 +31,9 @@ with contextlib.ExitStack() as stack:
     server = stack.enter_context(RedisServer(pathlib.Path(sys.argv[1]))) if sys.argv[1] else None
     if server:
         print("url", server.url, flush=True)
-    Supervisor(Terminal(os.environ), coordinator, hosts, Sources([os.getcwd()]), server).run()
+    supervisor = Supervisor(Terminal(os.environ), coordinator, hosts, Sources([os.getcwd()]), server)
+    with supervisor.hears_requests():
+        supervisor.run()
 """
 
 GOOD = """

@@ -60,9 +60,10 @@ def command(queues: tuple[str, ...], host_count: int, app: str | None, tcp: bool
         names = _host_names(settings, host_count, private=server is not None)
         hosts = [_child(name, "farm_worker", environ, flags | {"name": name}) for name in names]
         terminal.register(NAME, coordinator.name, *(host.name for host in hosts))
-        _introduce(terminal, settings, url, server)
-        sources = _watched(terminal, settings)
-        Supervisor(terminal, coordinator, hosts, sources, server).run()
+        supervisor = Supervisor(terminal, coordinator, hosts, _watched(terminal, settings), server)
+        with supervisor.hears_requests():
+            _introduce(terminal, settings, url, server)
+            supervisor.run()
     terminal.line(NAME, "stopped" if server is None else f"stopped; the data is kept in {server.folder}")
 
 

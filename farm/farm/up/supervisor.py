@@ -51,21 +51,20 @@ class Supervisor:
         self._requests = 0
 
     def run(self) -> None:
-        """Starts the children and returns when all have ended, after a signal asked for that."""
-        with self._signals_wake():
-            try:
-                for child in self._children:
-                    self._start(child)
-                while not self._requests:
-                    self._wait(self._next_restart())
-                    self._restart_what_ended()
-                    self._reload_changed_sources()
-                self._end()
-            finally:
-                for child in self._children:
-                    child.kill()
-                self._wait_for(self._children, KILL_AFTER_SECONDS)
-                self._selector.close()
+        """Starts the children and returns when all have ended, after a signal asked for that: see `hears_requests`."""
+        try:
+            for child in self._children:
+                self._start(child)
+            while not self._requests:
+                self._wait(self._next_restart())
+                self._restart_what_ended()
+                self._reload_changed_sources()
+            self._end()
+        finally:
+            for child in self._children:
+                child.kill()
+            self._wait_for(self._children, KILL_AFTER_SECONDS)
+            self._selector.close()
 
     def _start(self, child: Child) -> None:
         child.start()
@@ -166,8 +165,11 @@ class Supervisor:
                     child.kill()
 
     @contextmanager
-    def _signals_wake(self) -> Iterator[None]:
-        """While in this context, requests to end are counted, and signals (ends of children too) end a wait."""
+    def hears_requests(self) -> Iterator[None]:
+        """While in this context, requests to end are counted, and signals (ends of children too) end a wait.
+
+        To be entered before a user is told that he may end it.
+        """
         reader, writer = socket.socketpair()
         reader.setblocking(False)
         writer.setblocking(False)
