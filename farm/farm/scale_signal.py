@@ -124,6 +124,8 @@ def _queue_works(
 ) -> tuple[QueueWork, ...]:
     durations: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for each in usage:
+        if not each.counted:
+            continue  # its only jobs still run: nobody knows how long they will have taken
         durations[each.queue].append((each.jobs, each.wall_seconds))
     known = {view.name: view for view in views}
     works = []

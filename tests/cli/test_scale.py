@@ -124,25 +124,34 @@ def test_people_see_it_on_one_screen(scale: Scale, redis_client: redis.Redis) ->
     ]
 
 
+USAGE = dict.fromkeys(("user", "system", "children", "wait", "waits", "memory"), 0.0) | {
+    "memory_buckets": {},
+    "wall_buckets": {},
+    "cpu_buckets": {},
+}
+"""What is kept of a function, but for its jobs and their time."""
+
+
 def test_what_was_measured_of_functions_counts(scale: Scale, redis_client: redis.Redis) -> None:
     plant_host(redis_client, "worker-1", queues="default", slots=8)
     plant_waiting(redis_client, "default", *[1.0] * 400)
     assert answer(scale)["desired_hosts"] == 50
-    entry = dict.fromkeys(("user", "system", "children", "wait", "waits", "memory"), 0.0) | {
-        "at": now(redis_client),
-        "jobs": 10.0,
-        "weight": 10.0,
-        "wall": 30.0,
-        "counted": 10,
-        "memory_buckets": {},
-        "wall_buckets": {},
-        "cpu_buckets": {},
-    }
+    entry = USAGE | {"at": now(redis_client), "jobs": 10.0, "weight": 10.0, "wall": 30.0, "counted": 10}
     redis_client.hset(KEYS.usage("default"), "shop.bill", json.dumps(entry))
     redis_client.expire(KEYS.usage("default"), 60)
     found = answer(scale, "--within", "1m")
     assert picked(found, "slots_needed", "desired_hosts") == (20.0, 3)
     assert "3 s each by what was measured, to be done in 60 s: 20 slots" in str(found["why"])
+
+
+def test_a_function_whose_first_jobs_still_run_counts_as_a_long_one(scale: Scale, redis_client: redis.Redis) -> None:
+    plant_host(redis_client, "worker-1", queues="default", slots=8)
+    plant_waiting(redis_client, "default", *[1.0] * 400)
+    entry = USAGE | {"at": now(redis_client), "jobs": 0.5, "weight": 0.5, "wall": 1.24, "counted": 0}
+    redis_client.hset(KEYS.usage("default"), "shop.bill", json.dumps(entry))
+    redis_client.expire(KEYS.usage("default"), 60)
+
+    assert answer(scale)["desired_hosts"] == 50
 
 
 def test_scheduled_jobs_that_are_due_wait_like_others(scale: Scale, redis_client: redis.Redis) -> None:
