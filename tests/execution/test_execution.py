@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import takewhile
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -415,6 +416,49 @@ def test_all_that_is_in_an_inbox_goes_back_also_what_its_host_has_not_heard_of()
         await recall_until_handed_back(execution, store)
         assert store.handed_back == [(OLD, [late.token])]
         assert store.inbox_asked_back[0] > 2, "it goes at once, too: behind those that are late it would have to wait"
+
+    run(body)
+
+
+def test_what_is_late_goes_back_before_anything_else_is_started() -> None:
+    """What a start brings stood behind it in the queue: begun meanwhile, it would have gone before."""
+
+    async def body(execution: Execution, store: Store, pool: Pool, _: list[str]) -> None:
+        answered, accepted = asyncio.Event(), asyncio.Event()
+
+        async def second() -> Exchange:
+            await answered.wait()
+            return Exchange((), [started("second")], 0, 0)
+
+        async def once_accepted() -> int:
+            await accepted.wait()
+            return 1
+
+        late: list[Assignment] = [assignment("first")]
+        pool.take_back = lambda older_than: [late.pop()] if late else []  # type: ignore[method-assign]
+        pool.processes = [SimpleNamespace(assignments=late, running=[], unread_since=lambda: 0.0 if late else inf)]
+        store.exchange_answers, store.hand_back_answers = second, once_accepted
+        execution.placed(1)
+        await turns()
+        assert len(store.exchanges) == 1
+
+        going_back = asyncio.create_task(execution.hand_back_late(with_inbox=False))
+        await turns()
+        assert late, "it stays where it is until the start is answered"
+
+        pool.has_room = False  # what the start brings is held
+        answered.set()
+        await turns()
+        pool.has_room = True
+        execution.placed(1)
+        await turns()
+        assert len(store.exchanges) == 1, "nothing is asked for while it goes back"
+
+        accepted.set()
+        await going_back
+        assert store.handed_back == [(OLD, ["token of first", "token of second"])]
+        await turns()
+        assert len(store.exchanges) > 1
 
     run(body)
 

@@ -73,8 +73,9 @@ class Dealing:
 
     def take_late(self, now: float) -> list[Assignment]:
         """Takes back what was not begun in time, and what stands behind it."""
-        sent_before = now - prefetch.RECALL_SECONDS
-        return [*self._pool().take_back(prefetch.RECALL_SECONDS), *self.held.take_older_than(sent_before)]
+        back = self._pool().take_back(prefetch.RECALL_SECONDS)
+        is_held_late = self.held.oldest() < now - prefetch.RECALL_SECONDS
+        return [*back, *self.held.take_unoffered()] if back or is_held_late else []
 
     def take_all(self) -> list[Assignment]:
         """Takes back all that was not begun."""

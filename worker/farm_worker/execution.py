@@ -273,6 +273,16 @@ class Execution:
         finally:
             self._wake.set()
 
+    async def hand_back_late(self, *, with_inbox: bool) -> None:
+        """What was dealt and not begun in time. Nothing is started meanwhile: that would begin before it."""
+        try:
+            with self.starts.held_off():
+                await self.starts.over()
+                late = self._dealing.take_late(time.monotonic())
+                await self.hand_back(late, with_inbox=with_inbox, counted_as="recalled")
+        finally:
+            self._wake.set()
+
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
         return [begun for process in self.pool.processes for begun in process.running]
@@ -389,7 +399,3 @@ class Execution:
     def has_room(self, now: float) -> bool:
         """Whether a process has room for what is in the inbox, or is about to have it."""
         return self._room(now) > 0 or self.pool.starting > 0
-
-    def late(self, now: float) -> list[Assignment]:
-        """What was dealt and not begun in time, taken back."""
-        return self._dealing.take_late(now)

@@ -94,11 +94,11 @@ class Held:
             one.offered = False
         return settled
 
-    def take_older_than(self, moment: float) -> list[Assignment]:
-        """Takes out those that were started before."""
-        taken: list[Assignment] = []
-        while self.oldest() < moment:
-            taken.append(self._jobs.popleft())
+    def take_unoffered(self) -> list[Assignment]:
+        """Takes out all before the first that the app is asked about."""
+        taken = [*takewhile(lambda one: not one.offered, self._jobs)]
+        for _ in taken:
+            self._jobs.popleft()
         return taken
 
 

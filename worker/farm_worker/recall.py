@@ -40,7 +40,7 @@ async def _recall_late(execution: Execution, publish: Callable[[], Awaitable[Non
     if is_any_late or with_inbox:
         # The smaller capacity has to be known first, else the coordinator places the same jobs here again.
         await publish()
-        await execution.hand_back(execution.late(time.monotonic()), with_inbox=with_inbox, counted_as="recalled")
+        await execution.hand_back_late(with_inbox=with_inbox)
 
 
 def _note_long_jobs(execution: Execution, now: float, *, behind_them: bool) -> None:

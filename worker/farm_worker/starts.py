@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import inf
 
 from farm.store.execution import Exchange, StartBatch, new_batch_name
@@ -22,6 +24,7 @@ class Starts:
         self._waited = True
         """Whether jobs waited in the queues when this host last asked them. True where that is not known."""
         self._over = asyncio.Event()
+        self._is_held_off = False
 
     @property
     def waits_since(self) -> float:
@@ -44,6 +47,8 @@ class Starts:
         A host that idles is given what comes, by its watches of empty queues or by the coordinator. So if nothing
         waited, it need not ask after each of the few jobs that it gets.
         """
+        if self._is_held_off:
+            return False
         if self.inbox > 0 or (ended and has_work_ahead):
             return True
         return self.is_sole and (self._may_wait or (ended and (self._waited or not is_idle)))
@@ -79,3 +84,12 @@ class Starts:
         while self.batch is not None:
             self._over.clear()
             await self._over.wait()
+
+    @contextmanager
+    def held_off(self) -> Iterator[None]:
+        """While in this context no new request is made."""
+        self._is_held_off = True
+        try:
+            yield
+        finally:
+            self._is_held_off = False
