@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +61,9 @@ class Stage:
         return Round(
             binding=result["binding"],
             fits=_middle(result["fits"], again["fits"]),
-            per_second=_middle(*(each["fits"] / each["wall_seconds"] for each in (result, again))),
+            per_second=_middle(*(each["fits"] / _seconds(each) for each in (result, again))),
             answer=answer,
-            answer_per_second=answer / _middle(result["wall_seconds"], again["wall_seconds"]),
+            answer_per_second=answer / _middle(_seconds(result), _seconds(again)),
             line=first["settings"]["threshold" if workload.memory_limit is None else "memory_threshold"],
             steps=steps,
             drift=again["fits"] / result["fits"],
@@ -148,6 +148,11 @@ def container(limit: int | None) -> Iterator[Path | None]:
     finally:
         wait_until(lambda: not (group / "cgroup.procs").read_text(), "the cgroup is empty", 30)
         group.rmdir()
+
+
+def _seconds(result: Mapping[str, Any]) -> float:
+    """What a job takes beside as many as run at once."""
+    return float(result["wall_seconds"]) + float(result["cpu_wait_seconds"])
 
 
 def _inside(group: Path | None, command: Sequence[str]) -> list[str]:
