@@ -52,7 +52,7 @@ CLOSE_SECONDS = 5.0
 LEAST_SAMPLING_SECONDS = 1.0
 """How long the machine is watched for what others use."""
 MOST_MEMORY_RUNS = 5
-SIDE_BY_SIDE_ROUNDS = 3
+LEAST_ROUNDS_BESIDE = 3
 LOOK_SECONDS = 0.01
 LOOK_COST = 20
 """A look at a process's memory holds it up: looks take at most one part in so many of the time."""
@@ -208,15 +208,15 @@ class Trial:
             measured.memory.append(max(await self._peak(process, call) - idle, 0))
         beside = self._room_beside(question["side_by_side"], max(measured.memory))
         if beside > 1:
-            await self._measure_beside(call, beside, measured)
+            await self._measure_beside(call, beside, max(runs // 2, LEAST_ROUNDS_BESIDE), measured)
         return measured
 
-    async def _measure_beside(self, call: Mapping[str, Any], count: int, measured: Measured) -> None:
+    async def _measure_beside(self, call: Mapping[str, Any], count: int, rounds: int, measured: Measured) -> None:
         await self.start(count)
         measured.side_by_side = count
         await asyncio.gather(*(self._run(call) for _ in range(count)))  # each process imports what it needs
         pids = [process.pid for process in self.pool.processes]
-        for _ in range(SIDE_BY_SIDE_ROUNDS):
+        for _ in range(rounds):
             before = sum(map(cpu_seconds, pids))
             await asyncio.gather(*(self._run(call) for _ in range(count)))
             measured.cpu_seconds_beside.append(max(sum(map(cpu_seconds, pids)) - before, 0.0) / count)

@@ -78,7 +78,7 @@ def run_trial(flags: Mapping[str, object], call: Call | None = None, others: boo
         others_load=machine["others_load"],
         boot_id=machine["boot_id"],
         host=HostCost(host["memory"], host["process_memory"]),
-        job=None if answer["call"] is None else _measured(answer["call"]),
+        job=None if answer["call"] is None else measured(answer["call"], answer["options"]["threshold"]),
         options=answer["options"],
     )
 
@@ -113,11 +113,15 @@ def _ask(question: Mapping[str, Any], flags: Mapping[str, object]) -> Mapping[st
     return answer
 
 
-def _measured(runs: Mapping[str, Any]) -> MeasuredJob:
+def measured(runs: Mapping[str, Any], threshold: float) -> MeasuredJob:
+    """What the runs come to on a host with this load.
+
+    CPUs that share a core, or memory that is waited for, make the same work take longer while the other CPUs are busy:
+    of the time up to the threshold, that is as much as the threshold says.
+    """
     alone, beside = _mean(runs["cpu_seconds"]), runs["cpu_seconds_beside"]
     wall = _mean(runs["wall_seconds"])
-    # CPUs that share a core, or memory that is waited for, make the same work take longer beside others
-    cpu = max(alone, _mean(beside)) if beside else alone
+    cpu = alone + threshold * max(_mean(beside) - alone, 0.0) if beside else alone
     return MeasuredJob(
         cost=JobCost(cpu, max(wall + (cpu - alone), 1e-6), high(runs["memory"])),
         runs=len(runs["cpu_seconds"]),
