@@ -41,6 +41,11 @@ class Options:
     everysec: bool = False
     """Redis writes to its file once a second, and a kill of it takes what was not written."""
 
+    @property
+    def choosy(self) -> bool:
+        """Whether a host declines some jobs: where none does, processes wait for jobs by themselves."""
+        return self.seed % 2 == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -97,8 +102,8 @@ def run(options: Options) -> Report:
 def _run(options: Options, folder: Path) -> tuple[Verdict, list[str]]:
     ledger = Ledger(folder / "ledger")
     others = {process.pid for process in leaks.started_here()}
-    with Stage(folder, ledger.folder, options.processes, options.everysec) as stage:
-        owner = Owner(stage.url, options.seed)
+    with Stage(folder, ledger.folder, options.processes, everysec=options.everysec, choosy=options.choosy) as stage:
+        owner = Owner(stage.url, options.seed, choosy=options.choosy)
         owner.start()
         monkey = _Monkey(stage, options)
         try:

@@ -14,12 +14,22 @@ import farm
 
 app = farm.App()
 app.queue("once", on_lost="fail")
+app.queue("large", requires=["large"])
 
 
 @app.load
 def load():
     """Other programs use this machine, too: the load is not the subject."""
     return 0.1
+
+
+if "CHAOS_CHOOSY_HOST" in os.environ:
+
+    @app.accept
+    def accept(job):
+        """Not these ones, not here."""
+        is_here = os.environ["FARM_NAME"] == os.environ["CHAOS_CHOOSY_HOST"]
+        return "not here" if is_here and job.id.startswith("choosy-") else True
 
 
 def pause(seconds):

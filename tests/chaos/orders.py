@@ -1,23 +1,27 @@
-"""The owner of the jobs: enqueues by plain rq, whatever Redis answers, and remembers what it was told."""
+"""The owner of the jobs: enqueues, mostly by plain rq, whatever Redis answers, and remembers what it was told."""
 
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 from rq import Queue, Retry
 from rq.job import Job
 
+from farm import Client
+from farm.errors import RedisError
 from farm.keys import RqKeys
 from farm.store.connection import REDIS_ERRORS, connect
-from tests.chaos.stage import QUEUES
+from tests.chaos.stage import LABEL, QUEUES
 
 RQ_KEYS = RqKeys()
 KEPT_SECONDS = 100_000
+TIMEOUT_SECONDS = 120
+NEEDS = {"requires", "memory_mb"}
 MOST_WAITING = 60
 """No more than that wait at a time: what is enqueued in a run ends with it."""
 
@@ -48,6 +52,10 @@ class Kind:
     expected: str
     make: Callable[[random.Random], tuple[str, tuple[Any, ...], dict[str, Any]]]
     queue: str = ""
+    needs: dict[str, Any] = field(default_factory=dict)
+    """What such a job requires of its host, as options of our client; it is enqueued by that, then."""
+    choosy: bool = False
+    """Only of runs in which a host declines such jobs."""
 
 
 def _pauses(shortest: float, longest: float, function: str = "pause") -> Callable[[random.Random], Any]:
@@ -79,18 +87,24 @@ KINDS = (
     Kind("parent", 4, "finished", _pauses(0.1, 0.4)),
     Kind("canceled", 3, "canceled", _pauses(0.0, 0.2)),
     Kind("resultless", 2, "gone", _leaves_no_result),
+    Kind("labelled", 3, "finished", _pauses(0.0, 0.4), needs={"requires": [LABEL]}),
+    Kind("roomy", 3, "finished", _pauses(0.0, 0.4), needs={"memory_mb": 50}),
+    Kind("large", 2, "finished", _pauses(0.0, 0.4), queue="large"),
+    Kind("choosy", 4, "finished", _pauses(0.0, 0.4), choosy=True),
 )
 
 
 class Owner:
     """Enqueues jobs in a thread of its own until it is told to stop."""
 
-    def __init__(self, url: str, seed: int) -> None:
+    def __init__(self, url: str, seed: int, *, choosy: bool) -> None:
         self.orders: dict[str, Order] = {}
         self.error: BaseException | None = None
         self._stop = threading.Event()
         self._draw = random.Random(f"jobs {seed}")
         self._redis: redis.Redis = connect(url)
+        self._client = Client(url)
+        self._kinds = [kind for kind in KINDS if choosy or not kind.choosy]
         self._thread = threading.Thread(target=self._run, name="owner", daemon=True)
 
     def start(self) -> None:
@@ -113,6 +127,7 @@ class Owner:
         """One job of this kind, and what belongs to it."""
         function, arguments, options = kind.make(self._draw)
         queue = kind.queue or self._draw.choice(QUEUES[:2])
+        options |= kind.needs
         order = self._enqueue(kind.name, kind.expected, queue, function, arguments, options)
         if kind.name == "parent" and order.accepted:
             parent = Job(order.job_id, connection=self._redis)
@@ -126,13 +141,13 @@ class Owner:
         return order
 
     def _run(self) -> None:
-        weights = [kind.weight for kind in KINDS]
+        weights = [kind.weight for kind in self._kinds]
         try:
             while not self._stop.is_set():
                 if self._is_enough_waiting():
                     self._stop.wait(0.05)
                     continue
-                self.enqueue(self._draw.choices(KINDS, weights)[0])
+                self.enqueue(self._draw.choices(self._kinds, weights)[0])
         except BaseException as error:
             self.error = error
 
@@ -154,10 +169,14 @@ class Owner:
     ) -> Order:
         order = Order(f"{kind}-{len(self.orders)}", kind, expected, time.monotonic(), parent=parent)
         self.orders[order.job_id] = order
-        kept = {"result_ttl": KEPT_SECONDS, "failure_ttl": KEPT_SECONDS, "job_timeout": 120} | options
+        kept = {"result_ttl": KEPT_SECONDS, "failure_ttl": KEPT_SECONDS, "job_id": order.job_id} | options
+        call = f"jobs.{function}"
         try:
-            Queue(queue, connection=self._redis).enqueue(f"jobs.{function}", *arguments, job_id=order.job_id, **kept)
+            if kept.keys() & NEEDS:
+                self._client.queue(queue, timeout=TIMEOUT_SECONDS, **kept).enqueue(call, *arguments)
+            else:
+                Queue(queue, connection=self._redis).enqueue(call, *arguments, job_timeout=TIMEOUT_SECONDS, **kept)
             order.accepted = True
-        except REDIS_ERRORS:
+        except (*REDIS_ERRORS, RedisError):
             self._stop.wait(0.1)
         return order

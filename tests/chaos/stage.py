@@ -22,8 +22,10 @@ from tests.support.farm import Farm, Member
 from tests.support.fault_proxy import FaultProxy
 
 KEYS, RQ_KEYS = Keys(), RqKeys()
-QUEUES = ("default", "low", "once")
+QUEUES = ("default", "low", "once", "large")
 HOSTS = ("one", "two", "three")
+LABEL = "large"
+LABELLED_HOSTS = ("two", "three")
 HOST_TIMEOUT = 4.0
 DRAIN_TIMEOUT = 3.0
 SHORT, LONG = (0.5, 1.5), (HOST_TIMEOUT + 2.0, HOST_TIMEOUT + 4.0)
@@ -79,7 +81,9 @@ class HostPlace:
 class Stage:
     """Starts everything, and ends it without a trace."""
 
-    def __init__(self, folder: Path, ledger: Path, processes: int, everysec: bool = False) -> None:
+    def __init__(
+        self, folder: Path, ledger: Path, processes: int, *, everysec: bool = False, choosy: bool = False
+    ) -> None:
         self.folder = folder
         self.timeline = Timeline()
         self.server = DurableServer(folder / "redis")
@@ -87,6 +91,8 @@ class Stage:
         self.redis_disturbed = False
         """A fault is at it: whoever asked it would wait, and the end of the fault with him."""
         self.coordinator_disturbed = False
+        self._choosy = choosy
+        """Whether the host `one` declines some jobs."""
         self._processes = processes
         self._ledger = ledger
         self._stack = ExitStack()
@@ -119,6 +125,7 @@ class Stage:
     def start(self, name: str, proxy: FaultProxy) -> Member:
         """A host of this name, without waiting for it."""
         settings = self._times | {"redis_url": proxy.url, "queues": ",".join(QUEUES), "processes": self._processes}
+        settings |= {"labels": LABEL} if name in LABELLED_HOSTS else {}
         return self.farm.host(name, ready=False, app="jobs", threshold=1, async_concurrency=4, **settings)
 
     def restart(self, host: HostPlace) -> None:
@@ -207,7 +214,8 @@ class Stage:
     def _environment(self) -> dict[str, str]:
         names = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", leaks.SESSION_MARK)
         kept = {name: os.environ[name] for name in names if name in os.environ}
-        return kept | {"HOME": str(self.folder), "CHAOS_LEDGER": str(self._ledger)}
+        own = {"HOME": str(self.folder), "CHAOS_LEDGER": str(self._ledger)}
+        return kept | own | ({"CHAOS_CHOOSY_HOST": "one"} if self._choosy else {})
 
 
 def _command(process: psutil.Process) -> str:
