@@ -64,8 +64,8 @@ class Round:
 
     @property
     def counts(self) -> bool:
-        """Whether neighbours left it alone: their use, and what they do to the speed of CPUs, was small."""
-        return self.others <= QUIET and abs(self.drift - 1) <= TOLERANCE
+        """Whether neighbours left it alone: what they use of CPUs, if these bind, and do to their speed, was small."""
+        return (self.binding != "cpu" or self.others <= QUIET) and abs(self.drift - 1) <= TOLERANCE
 
 
 def crossing(points: Sequence[tuple[float, float]], at: float) -> float:

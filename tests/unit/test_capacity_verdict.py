@@ -1,5 +1,7 @@
 """What the capacity experiment concludes from what it saw."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.capacity_experiment.verdict import Round, Step, comparisons, crossing, text
@@ -44,6 +46,11 @@ def test_the_median_round_decides() -> None:
 )
 def test_a_round_in_which_neighbours_were_at_work_does_not_count(drift: float, others: float, counts: bool) -> None:
     assert seen(drift=drift, others=others).counts is counts
+
+
+def test_what_neighbours_use_of_the_cpus_says_nothing_of_memory() -> None:
+    assert replace(seen(others=0.4), binding="memory").counts
+    assert not replace(seen(drift=1.3), binding="memory").counts
 
 
 def test_the_table_says_what_was_predicted_observed_and_discarded() -> None:
