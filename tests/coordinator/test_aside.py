@@ -19,7 +19,7 @@ from farm.store.survey import HostView
 from tests.support.coordinated import KEYS, RQ_KEYS, call, event_names, lead, leader, plant_host, plant_jobs
 from tests.support.host_views import host_view
 
-MB = 1 << 20
+MB = 1_000_000
 
 
 def job(job_id: str = "1", *, requires: str = "", memory_mb: int = 0, declined_by: str = "") -> WaitingJob:

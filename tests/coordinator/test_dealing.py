@@ -12,7 +12,7 @@ from farm.store.function_usage import FunctionUsage, read_usage_async
 from farm.store.placement import PlacementStore
 from tests.support.coordinated import KEYS, RQ_KEYS, call, inbox_ids, lead, leader, plant_host, plant_jobs, queue_ids
 
-MB = 1 << 20
+MB = 1_000_000
 
 
 def test_memory_that_was_promised_is_not_promised_again_before_it_is_used(

@@ -13,7 +13,7 @@ from farm.store.survey import HostView
 from tests.coordinator.test_costs import Usage
 from tests.support.host_views import host_view
 
-MEGABYTE = 1 << 20
+MEGABYTE = 1_000_000
 GPU = frozenset({"gpu"})
 
 

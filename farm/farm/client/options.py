@@ -58,7 +58,7 @@ class QueueOptions(TypedDict, total=False):
     requires: Sequence[str]
     """Labels that the host that runs it must have; default what its queue requires."""
     memory_mb: int
-    """Megabytes that must be free on the host that runs it; default what its queue requires."""
+    """Megabytes (of 1,000,000 bytes) that must be free on the host that runs it; default what its queue requires."""
     unique: bool
     """Refuse the job while one of the same `job_id` exists."""
     delay: float | timedelta

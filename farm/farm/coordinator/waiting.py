@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-MEGABYTE = 1 << 20
-"""What `memory_mb` counts."""
+MEGABYTE = 1_000_000
+"""What `memory_mb` counts, as all amounts in MB do."""
 
 Kind = tuple[frozenset[str], int, frozenset[str]]
 
@@ -20,7 +20,7 @@ class WaitingJob:
     requires: frozenset[str] = frozenset()
     """Labels that its host must have."""
     memory_mb: int = 0
-    """Megabytes (of 2**20 bytes) that its host must have left; 0 for a job that does not say."""
+    """Megabytes (of 1,000,000 bytes) that its host must have left; 0 for a job that does not say."""
     declined_by: frozenset[str] = frozenset()
     """`<host>|<identity>` of the hosts that would not take it."""
 
