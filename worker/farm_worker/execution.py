@@ -275,13 +275,11 @@ class Execution:
 
     async def hand_back_late(self, *, with_inbox: bool) -> None:
         """What was dealt and not begun in time. Nothing is started meanwhile: that would begin before it."""
-        try:
-            with self.starts.held_off():
-                await self.starts.over()
-                late = self._dealing.take_late(time.monotonic())
-                await self.hand_back(late, with_inbox=with_inbox, counted_as="recalled")
-        finally:
-            self._wake.set()
+        with self.starts.held_off():
+            await self.starts.over()
+            late = self._dealing.take_late(time.monotonic())
+            await self.hand_back(late, with_inbox=with_inbox, counted_as="recalled")
+        self._wake.set()
 
     def running(self) -> list[Assignment]:
         """The jobs that processes are at right now."""
