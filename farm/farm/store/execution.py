@@ -125,63 +125,34 @@ class ExecutionStore:
 
         `counted_as` is what they count as in the counts of their queue, if anything; `drained` counts on the jobs too.
         """
-        keys, rq_keys = self._keys, self._rq_keys
-        answer = await self._scripts.run(
-            "hand_back",
-            [
-                keys.identities,
-                keys.inbox(who.host, who.identity),
-                keys.running(who.host, who.identity),
-                keys.bell,
-                rq_keys.worker_executions(who.host),
-                keys.quarantine,
-                keys.quarantine_reasons,
-                keys.events,
-            ],
-            [
-                who.host,
-                who.identity,
-                inbox,
-                iso_now(),
-                rq_keys.prefix,
-                self._counts_prefix,
-                counted_as,
-                DRAINS_TOLD,
-                *(part for lease in leases for part in lease),
-            ],
-        )
-        if answer[0] == b"fenced":
-            raise who.fenced()
-        return int(answer[1])
+        leased = (part for lease in leases for part in lease)
+        arguments = (inbox, iso_now(), self._rq_keys.prefix, self._counts_prefix, counted_as, DRAINS_TOLD, *leased)
+        return await self._give_back("hand_back", who, [self._keys.inbox(who.host, who.identity)], arguments)
 
     async def decline(self, who: Registration, declined: Sequence[tuple[bytes, str, str]]) -> int:
         """Gives back leases, `(job id, token, reason)` each, as jobs that are not for this host. Returns how many."""
-        keys, rq_keys = self._keys, self._rq_keys
-        answer = await self._scripts.run(
-            "decline",
-            [
-                keys.identities,
-                keys.running(who.host, who.identity),
-                keys.bell,
-                rq_keys.worker_executions(who.host),
-                keys.quarantine,
-                keys.quarantine_reasons,
-                keys.events,
-            ],
-            [
-                who.host,
-                who.identity,
-                iso_now(),
-                rq_keys.prefix,
-                self._counts_prefix,
-                DECLINE_SECONDS,
-                *(
-                    part
-                    for job_id, token, reason in declined
-                    for part in (job_id, token, reason[:DECLINE_REASON_CHARACTERS])
-                ),
-            ],
+        leased = (
+            part for job_id, token, reason in declined for part in (job_id, token, reason[:DECLINE_REASON_CHARACTERS])
         )
+        arguments = (iso_now(), self._rq_keys.prefix, self._counts_prefix, DECLINE_SECONDS, *leased)
+        return await self._give_back("decline", who, [], arguments)
+
+    async def _give_back(
+        self, script: str, who: Registration, also: Sequence[str], arguments: Sequence[Argument]
+    ) -> int:
+        """How many went back. `also`: keys of this script alone, which come second."""
+        keys = self._keys
+        names = [
+            keys.identities,
+            *also,
+            keys.running(who.host, who.identity),
+            keys.bell,
+            self._rq_keys.worker_executions(who.host),
+            keys.quarantine,
+            keys.quarantine_reasons,
+            keys.events,
+        ]
+        answer = await self._scripts.run(script, names, [who.host, who.identity, *arguments])
         if answer[0] == b"fenced":
             raise who.fenced()
         return int(answer[1])
