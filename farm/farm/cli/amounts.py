@@ -7,6 +7,8 @@ import click
 
 from farm_settings.parsers import SECONDS_PER_UNIT, parse_seconds
 
+BYTES_PER_MB = 1_000_000
+
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)

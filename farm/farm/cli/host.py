@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from farm.cli.amounts import BYTES_PER_MB
 from farm.cli.findings import duration
 from farm.cli.host_fields import host_as_json, memory_share, silence
 from farm.cli.host_load import LOAD_COLUMNS, load_rows
@@ -18,7 +19,6 @@ PROCESS_COLUMNS = ("process", "pid", "state", "age", "jobs done", "memory", "pea
 RUNNER_COLUMNS = ("runner", "copy", "pid", "state", "memory", "restarts")
 JOB_COLUMNS = ("process", "job", "function", "queue", "attempt", "runs for", "progress")
 
-BYTES_PER_MB = 1_000_000
 
 EPILOG = """
 \b

@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
+from farm.cli.amounts import BYTES_PER_MB
 from farm.cli.findings import duration
 from farm.cli.output import print_json, table
 from farm.cli.session import open_session
 from farm.store.function_usage import FunctionUsage, queues_known, read_usage
 
 COLUMNS = ("queue", "function", "jobs", "cpu", "cores", "memory", "memory 95%", "time", "time 95%", "wait", "seen")
-BYTES_PER_MB = 1_000_000
 MINUTE = 60.0
 
 EPILOG = """
