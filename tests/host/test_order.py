@@ -1,14 +1,13 @@
 """Jobs of one queue begin in its order on a host with one process, however it is held up."""
 
 import random
-import time
 from contextlib import suppress
 
 import psutil
 import pytest
 
 from tests.support.farm import Farm
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_out, wait_until
 
 JOBS = 400
 
@@ -26,16 +25,11 @@ def test_jobs_begin_in_order_though_host_and_process_stand_still_for_longer_than
         with suppress(psutil.NoSuchProcess):
             for process in held_up:
                 process.suspend()
-            _pass(chance.uniform(0.05, 0.45))
+            wait_out(chance.uniform(0.05, 0.45))
         for process in held_up:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
-        _pass(chance.uniform(0.02, 0.2))
+        wait_out(chance.uniform(0.02, 0.2))
 
     farm.wait_for(*jobs)
     assert farm.notes() == [str(number) for number in range(JOBS)]
-
-
-def _pass(seconds: float) -> None:
-    until = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() >= until, f"{seconds:.2f} s are over")
