@@ -58,6 +58,7 @@ class Account:
         "_most",
         "_owed",
         "_running",
+        "goes_on",
         "peak",
         "shares",
     )
@@ -67,6 +68,9 @@ class Account:
         """What a job would have used by the last reading that had run here all the time, with its equal share."""
         self.peak = 0
         """Bytes: the most that the process held since it held `_level`, as of the last reading."""
+        self.goes_on = False
+        """Short jobs ended, one after another, and what they used is not told yet. One that runs alone need not begin
+        then, nor end if it `passes`: both together cost as much as a function that does nothing."""
         self._running = 0
         self._most = 1
         """That ran at once since the process held `_level`."""
@@ -101,8 +105,16 @@ class Account:
                 self._level = self._lower_peak()
         if running:
             self._most = max(self._most, running + 1)
-        self._running = running + 1
+        self._running, self.goes_on = running + 1, False
         return self.shares
+
+    def passes(self, begun: Cpu, seconds: float) -> bool:
+        """Whether a job that took so long, and did not begin here, need not end here either.
+
+        `begun`: the shares before it. It is for one that another one follows.
+        """
+        is_short = seconds < RESOLUTION_SECONDS and time.monotonic() - self._at <= BURST_SECONDS
+        return is_short and self.shares is begun
 
     def end(self, begun: Cpu, now: float, *, is_long: bool = False, is_last: bool = False) -> Spent | None:
         """A job ended: what was used by those that ended since the last answer. None: that is told with a later one.
@@ -119,8 +131,10 @@ class Account:
         if begun is not shares:
             own = _difference(shares, begun)
             self._owed = owed = own if owed is NO_CPU else _sum(owed, own)
-        self._running -= 1
+        if not self.goes_on:
+            self._running -= 1
         self._idle_since = now
+        self.goes_on = not is_due and not self._running
         if not is_due:
             return None
         spent = Spent(owed, max(0, self.peak - self._level) // self._most)
@@ -207,7 +221,9 @@ class ThreadAccount(Account):
         """As of a process."""
         self._most = max(self._most, len(_busy_threads))
         _busy_threads.discard(self)
-        return super().end(begun, now, is_long=is_long, is_last=is_last)
+        spent = super().end(begun, now, is_long=is_long, is_last=is_last)
+        self.goes_on = False  # others have to know of each of its jobs
+        return spent
 
     def _lower_peak(self) -> int:
         return self.peak  # others would lose theirs

@@ -101,6 +101,43 @@ def test_what_short_jobs_used_is_not_lost_when_the_next_one_comes_late() -> None
     assert 0.02 <= sum(told(account.end(begun, LATER + 1001)).cpu) < 0.04
 
 
+def test_short_jobs_need_not_begin_while_others_are_not_told_of_and_count_as_all() -> None:
+    account = Account()
+    run(account, lambda: None)
+    before = time.process_time()
+    assert account.end(account.begin(time.monotonic()), time.monotonic()) is None
+    assert account.goes_on
+    begun, passed = account.shares, 0
+    while account.passes(begun, 0.0):
+        burn(0.002)
+        passed += 1
+    spent = told(account.end(begun, time.monotonic()))
+
+    assert passed > 0
+    assert not account.goes_on
+    assert sum(spent.cpu) == pytest.approx(time.process_time() - before, abs=0.005)
+
+
+def test_a_job_passes_only_if_it_is_short_and_asked_nothing_of_its_usage() -> None:
+    account = Account()
+    run(account, lambda: None)
+    account.end(account.begin(time.monotonic()), time.monotonic())
+    begun = account.shares
+
+    assert account.passes(begun, 0.0)
+    assert not account.passes(begun, RESOLUTION_SECONDS)
+    account.read(time.monotonic())
+    assert not account.passes(begun, 0.0)
+
+
+def test_a_thread_says_of_each_of_its_jobs_that_it_runs() -> None:
+    account = ThreadAccount()
+    run(account, lambda: None)
+
+    assert account.end(account.begin(time.monotonic()), time.monotonic()) is None
+    assert not account.goes_on
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux forgets a peak")
 def test_each_job_is_charged_for_its_own_peak_and_not_for_those_before() -> None:
     account = Account()

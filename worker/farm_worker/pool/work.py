@@ -66,9 +66,11 @@ class Work:
     def run_measured(self, message: RunJob, *, is_last: bool) -> Outcome:
         """As `run`, and the outcome says what was used. `is_last`: it is not known yet that another one follows."""
         account = self._account
-        begun = account.begin(time.monotonic())
+        goes_on = account.goes_on
+        begun = account.shares if goes_on else account.begin(time.monotonic())
         outcome = self.run(message)
-        outcome.used = used(account, begun, outcome.seconds, is_last=is_last)
+        if is_last or not goes_on or not account.passes(begun, outcome.seconds):
+            outcome.used = used(account, begun, outcome.seconds, is_last=is_last)
         return outcome
 
     def run(self, message: RunJob) -> Outcome:
