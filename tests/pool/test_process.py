@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from farm_worker.pool import spawn as spawn_module
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.burst import Brief
+from farm_worker.pool.burst import Stretch
 from farm_worker.pool.hearing import LEAST_SECONDS
 from farm_worker.pool.outcome import Outcome
 from farm_worker.pool.process import ProcessHandle
@@ -59,7 +59,7 @@ class Process:
         self.order.append("outcomes")
         self.outcomes += outcomes
 
-    def on_used(self, jobs: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+    def on_used(self, jobs: Sequence[Stretch], assignment: Assignment, outcome: Outcome) -> None:
         pass
 
     def on_output(self, process: ProcessHandle, assignment: Assignment | None, output: Output) -> None:

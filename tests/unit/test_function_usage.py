@@ -33,8 +33,8 @@ def noted(usages: FunctionUsages) -> dict[tuple[str, str], Seen]:
 def test_cpu_time_of_short_jobs_is_shared_by_their_time() -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
-    burst.add(assigned("a"), finished(0.001))
-    burst.add(assigned("b"), finished(0.003, Used(0.002, 0.002, 0.0, 1000)))
+    burst.add([(assigned("a"), finished(0.001))])
+    burst.add([(assigned("b"), finished(0.003, Used(0.002, 0.002, 0.0, 1000)))])
 
     seen = noted(usages)
 
@@ -46,8 +46,8 @@ def test_cpu_time_of_short_jobs_is_shared_by_their_time() -> None:
 def test_a_long_job_at_the_end_is_counted_apart_from_short_ones_of_its_function() -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
-    burst.add(assigned(), finished(0.001))
-    burst.add(assigned(), finished(0.999, Used(1.0, 0.0, 0.0, 5000)))
+    burst.add([(assigned(), finished(0.001))])
+    burst.add([(assigned(), finished(0.999, Used(1.0, 0.0, 0.0, 5000)))])
 
     seen = noted(usages)["default", "shop.bill"]
 
@@ -60,13 +60,20 @@ def test_a_long_job_at_the_end_is_counted_apart_from_short_ones_of_its_function(
         st.tuples(st.sampled_from("abc"), st.floats(0, 2), st.none() | st.floats(0, 3)),
         min_size=1,
         max_size=40,
-    )
+    ),
+    st.integers(1, 40),
 )
-def test_all_that_processes_tell_is_shared_and_no_more(jobs: list[tuple[str, float, float | None]]) -> None:
+def test_all_that_processes_tell_is_shared_and_no_more(
+    jobs: list[tuple[str, float, float | None]], at_once: int
+) -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
-    for called, seconds, cpu in jobs:
-        burst.add(assigned(called), finished(seconds, None if cpu is None else Used(cpu, cpu / 2, cpu / 4, 0)))
+    ended = [
+        (assigned(called), finished(seconds, None if cpu is None else Used(cpu, cpu / 2, cpu / 4, 0)))
+        for called, seconds, cpu in jobs
+    ]
+    for first in range(0, len(ended), at_once):
+        burst.add(ended[first : first + at_once])
     last = max((place for place, job in enumerate(jobs) if job[2] is not None), default=-1)
 
     seen = noted(usages).values()
@@ -82,9 +89,9 @@ def test_all_that_processes_tell_is_shared_and_no_more(jobs: list[tuple[str, flo
 def test_waits_are_those_of_first_attempts() -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
-    burst.add(assigned(), finished(0.001))
-    burst.add(assigned(), finished(0.001, Used(0.0, 0.0, 0.0, 0), waited=2.0))
-    burst.add(assigned(attempt=2), finished(0.001, Used(0.0, 0.0, 0.0, 0), waited=900.0))
+    burst.add([(assigned(), finished(0.001))])
+    burst.add([(assigned(), finished(0.001, Used(0.0, 0.0, 0.0, 0), waited=2.0))])
+    burst.add([(assigned(attempt=2), finished(0.001, Used(0.0, 0.0, 0.0, 0), waited=900.0))])
 
     seen = noted(usages)["default", "shop.bill"]
 
@@ -94,8 +101,8 @@ def test_waits_are_those_of_first_attempts() -> None:
 def test_jobs_that_will_run_elsewhere_do_not_count() -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
-    burst.add(assigned(), finished(0.001))
-    burst.add(assigned("other"), Outcome(2, "interrupted", 9.0, b"", used=Used(1.0, 0.0, 0.0, 0)))
+    burst.add([(assigned(), finished(0.001))])
+    burst.add([(assigned("other"), Outcome(2, "interrupted", 9.0, b"", used=Used(1.0, 0.0, 0.0, 0)))])
 
     assert [(name, seen.weight) for (_, name), seen in noted(usages).items()] == [("shop.bill", 1)]
 
@@ -125,9 +132,9 @@ def test_a_note_is_repeated_as_it_was_until_redis_has_it() -> None:
     usages = FunctionUsages()
     burst = Burst(usages.ended)
     for number in range(MOST_AT_ONCE + 1):
-        burst.add(assigned(f"function {number}"), finished(0.01, Used(0.01, 0.0, 0.0, 0)))
+        burst.add([(assigned(f"function {number}"), finished(0.01, Used(0.01, 0.0, 0.0, 0)))])
     first = usages.next_note()
-    burst.add(assigned("function 0"), finished(0.01, Used(0.01, 0.0, 0.0, 0)))
+    burst.add([(assigned("function 0"), finished(0.01, Used(0.01, 0.0, 0.0, 0)))])
 
     assert usages.next_note() == first
     assert first is not None

@@ -16,7 +16,7 @@ from farm.usage import DATE_LENGTH, unix_seconds
 from farm_worker.beginnings import field
 from farm_worker.job_fields import function
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.burst import Brief
+from farm_worker.pool.burst import Stretch
 from farm_worker.pool.outcome import Finished, Outcome, Used
 
 MOST_AT_ONCE = 100
@@ -49,7 +49,7 @@ class FunctionUsages:
         """What was sent, until Redis has it."""
         self._number = 0
 
-    def ended(self, burst: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+    def ended(self, burst: Sequence[Stretch], assignment: Assignment, outcome: Outcome) -> None:
         """Jobs of one process ended, in this order, and the outcome of the last says what they used.
 
         That one is `assignment`, unless it did not count: then it is not among them.
@@ -57,32 +57,30 @@ class FunctionUsages:
         used = outcome.used
         if used is None or not burst:
             return
+        memory = max(used.memory, assignment.grown)
         if len(burst) == 1:
-            last = burst[0]
-            memory = max(used.memory, assignment.grown)
-            self._add(last, 1, last.seconds, used if memory == used.memory else _part(used, 1.0, memory))
+            self._add(burst[0], used if memory == used.memory else _part(used, 1.0, memory))
         else:
-            self._share(burst, assignment, used)
+            self._share(burst, memory, used)
         self._add_wait(burst, assignment, outcome)
 
-    def _share(self, burst: Sequence[Brief], assignment: Assignment, used: Used) -> None:
-        wall = sum(brief.seconds for brief in burst)
-        short = burst
-        memory = max(used.memory, assignment.grown)
-        if burst[-1].seconds >= RESOLUTION_SECONDS:
-            short, long = burst[:-1], burst[-1]
-            self._add(long, 1, long.seconds, _part(used, long.seconds / wall, memory))
+    def _share(self, burst: Sequence[Stretch], memory: int, used: Used) -> None:
+        wall = sum(stretch.seconds for stretch in burst)
+        if burst[-1].seconds >= RESOLUTION_SECONDS and burst[-1].jobs == 1:
+            *burst, long = burst
+            self._add(long, _part(used, long.seconds / wall, memory))
             used, wall, memory = _part(used, 1 - long.seconds / wall, 0), wall - long.seconds, 0
-        for brief, jobs, seconds in _groups(short):
-            share = seconds / wall if wall > 0 else jobs / len(short)
-            self._add(brief, jobs, seconds, _part(used, share, memory))
+        jobs = sum(stretch.jobs for stretch in burst)
+        for stretch in burst:
+            share = stretch.seconds / wall if wall > 0 else stretch.jobs / jobs
+            self._add(stretch, _part(used, share, memory))
 
     def broke_off(self, assignment: Assignment, now: float) -> None:
         """A job ended with its process. What it used is known as far as it was sampled while it ran."""
         seconds = now - (assignment.begun_at or now)
         if assignment.samples >= LEAST_SAMPLES:
             used = Used(assignment.cpu_seconds, 0.0, 0.0, assignment.grown)
-            self._add(Brief(assignment.queue, assignment.called, seconds), 1, seconds, used)
+            self._add(Stretch(assignment.queue, assignment.called, 1, seconds), used)
 
     def observe_running(self, jobs: Iterable[Assignment], now: float) -> None:
         """Of jobs that run: what the long ones have used so far."""
@@ -114,11 +112,12 @@ class FunctionUsages:
         """Redis has it."""
         self._note = {}
 
-    def _add(self, brief: Brief, jobs: int, seconds: float, used: Used) -> None:
-        """So many jobs took so long together and used this."""
-        seen = self._seen_of(brief.queue, brief.called)
+    def _add(self, stretch: Stretch, used: Used) -> None:
+        """These jobs used this together."""
+        seen = self._seen_of(stretch.queue, stretch.called)
         if seen is None:
             return
+        jobs, seconds = stretch.jobs, stretch.seconds
         cpu = used.user + used.system + used.children
         seen.weight += jobs
         seen.user += used.user
@@ -134,7 +133,7 @@ class FunctionUsages:
             bucket = bucket_of(value)
             buckets[bucket] = buckets.get(bucket, 0) + jobs
 
-    def _add_wait(self, burst: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+    def _add_wait(self, burst: Sequence[Stretch], assignment: Assignment, outcome: Outcome) -> None:
         """How long the last one had waited stands for those of its function that ended just before."""
         if assignment.attempt != 1 or burst[-1].called != assignment.called:  # it ran before: that was no waiting
             return
@@ -146,7 +145,7 @@ class FunctionUsages:
         seen = self._seen_of(assignment.queue, assignment.called)
         if at is None or seen is None:
             return
-        jobs = sum(brief.called == assignment.called and brief.queue == assignment.queue for brief in burst)
+        jobs = sum(each.jobs for each in burst if (each.called, each.queue) == (assignment.called, assignment.queue))
         seen.waits += jobs
         seen.wait += jobs * max(0.0, began - at)
 
@@ -161,18 +160,6 @@ class FunctionUsages:
         if seen is None and len(self._seen) < MOST_KEPT:
             seen = self._seen[queue, name] = Seen()
         return seen
-
-
-def _groups(burst: Sequence[Brief]) -> Iterable[tuple[Brief, int, float]]:
-    """Jobs of one function that followed each other: one of them, how many, and their seconds in sum."""
-    first, jobs, seconds = burst[0], 0, 0.0
-    for brief in burst:
-        if brief.called != first.called or brief.queue != first.queue:
-            yield first, jobs, seconds
-            first, jobs, seconds = brief, 0, 0.0
-        jobs += 1
-        seconds += brief.seconds
-    yield first, jobs, seconds
 
 
 def _part(used: Used, share: float, memory: int) -> Used:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from farm.account import RESOLUTION_SECONDS
 from farm_worker.pool.assignment import Assignment
 from farm_worker.pool.outcome import Outcome
 
@@ -11,27 +12,40 @@ DID_NOT_END = frozenset({"unbegun", "returned", "interrupted"})
 """Kinds of outcomes of jobs that will run elsewhere."""
 
 
-class Brief(msgspec.Struct, gc=False):
-    """What is kept of such a job."""
+class Stretch(msgspec.Struct, gc=False):
+    """Jobs of one function of one queue that followed each other. A long one, as `farm.account` has it, is alone."""
 
     queue: str
     called: bytes
-    """What its description says that it calls."""
+    """What their descriptions say that they call."""
+    jobs: int
     seconds: float
+    """That they took in sum."""
 
 
 class Burst:
     """Of one process."""
 
-    def __init__(self, tell: Callable[[Sequence[Brief], Assignment, Outcome], None]) -> None:
+    def __init__(self, tell: Callable[[Sequence[Stretch], Assignment, Outcome], None]) -> None:
         """`tell` gets those jobs, in order, and the one that ended last, which may not be among them."""
         self._tell = tell
-        self._jobs: list[Brief] = []
+        self._stretches: list[Stretch] = []
 
-    def add(self, assignment: Assignment, outcome: Outcome) -> None:
-        """A job ended."""
-        if outcome.kind == "finished" or outcome.kind not in DID_NOT_END:
-            self._jobs.append(Brief(assignment.queue, assignment.called, outcome.seconds))
-        if outcome.used is not None:
-            jobs, self._jobs = self._jobs, []
-            self._tell(jobs, assignment, outcome)
+    def add(self, ended: Sequence[tuple[Assignment, Outcome]]) -> None:
+        """Jobs ended, in this order."""
+        last = self._stretches[-1] if self._stretches else None
+        for assignment, outcome in ended:
+            seconds = outcome.seconds
+            is_long = seconds >= RESOLUTION_SECONDS
+            if outcome.kind == "finished" or outcome.kind not in DID_NOT_END:
+                if last and not is_long and assignment.called == last.called and assignment.queue == last.queue:
+                    last.jobs += 1
+                    last.seconds += seconds
+                else:
+                    last = Stretch(assignment.queue, assignment.called, 1, seconds)
+                    self._stretches.append(last)
+            if outcome.used is not None:
+                stretches, self._stretches, last = self._stretches, [], None
+                self._tell(stretches, assignment, outcome)
+            elif is_long:
+                last = None

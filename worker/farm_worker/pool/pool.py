@@ -13,7 +13,7 @@ from math import inf
 from farm_settings import PoolSettings
 from farm_worker.pool import sharing
 from farm_worker.pool.assignment import Assignment
-from farm_worker.pool.burst import Brief
+from farm_worker.pool.burst import Stretch
 from farm_worker.pool.dispatcher import Dispatcher
 from farm_worker.pool.hearing import Hearing
 from farm_worker.pool.lending import Lender, LentWatch
@@ -66,7 +66,7 @@ class Pool:
         self._observer = observer
         self._on_output = on_output
         beside = settings.executor == "process" and settings.process_mode == "reuse"
-        self.tell_usage: Callable[[Sequence[Brief], Assignment, Outcome], None] | None = None
+        self.tell_usage: Callable[[Sequence[Stretch], Assignment, Outcome], None] | None = None
         """Told of what jobs used: those that ended since, and the last of them, whose outcome says it."""
         self._sharing = Sharing(settings.async_concurrency if beside else 1)
         self._starter = starter(initialize) if starter else starter_for(settings, initialize, environment)
@@ -296,7 +296,7 @@ class Pool:
             self._learn(outcomes)
         self._on_outcomes(outcomes)
 
-    def on_used(self, jobs: Sequence[Brief], assignment: Assignment, outcome: Outcome) -> None:
+    def on_used(self, jobs: Sequence[Stretch], assignment: Assignment, outcome: Outcome) -> None:
         if self.tell_usage is not None:
             self.tell_usage(jobs, assignment, outcome)
 

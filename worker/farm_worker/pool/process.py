@@ -290,6 +290,7 @@ class ProcessHandle:
             else:
                 self._note(message)
         if outcomes:
+            self._burst.add(outcomes)
             self.jobs_done += len(outcomes)
             if self.assignments:
                 self._begin(now)
@@ -314,7 +315,6 @@ class ProcessHandle:
             if assignment.begun_at is None:  # it came with the outcome of the job before it
                 assignment.begun_at = now - message.seconds
             outcomes.append((assignment, message))
-            self._burst.add(assignment, message)
 
     def _share(self, said: Sharing, now: float) -> None:
         self.assignments.expect(coroutines=said.running > 0)
