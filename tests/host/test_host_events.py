@@ -77,6 +77,17 @@ def test_the_life_of_a_host_is_told_in_order(observed: Farm) -> None:
     assert (closed["facts"]["exit_code"], closed["facts"]["signal"], closed["facts"]["job"]) == (0, None, None)
 
 
+def test_a_drain_is_told_before_what_ends_with_it_even_while_the_load_is_awaited(observed: Farm) -> None:
+    observed.redis.set("test:load_seconds", "0.9")
+    host = observed.host()
+    wait_for_event(observed, "host_available")
+
+    assert host.stop() == 0
+
+    names = [event["name"] for event in events(observed)]
+    assert names[names.index("host_available") + 1 :] == ["host_draining", "process_closed"]
+
+
 @pytest.mark.parametrize(
     ("function", "reason", "expected"),
     [

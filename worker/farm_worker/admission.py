@@ -216,10 +216,15 @@ def _running_limit(decided: AdmissionState, facts: AdmissionFacts) -> int:
     return facts.slots
 
 
+def draining_reason(*, resumable: bool) -> str:
+    """Why a host drains."""
+    until = " until `farm resume`" if resumable else ""
+    return f"takes no new jobs{until}, running ones may end"
+
+
 def _reason(decided: AdmissionState, facts: AdmissionFacts, settings: AdmissionLines, failure: str | None) -> str:
     if decided.state == "draining":
-        until = " until `farm resume`" if facts.resumable else ""
-        return f"takes no new jobs{until}, running ones may end"
+        return draining_reason(resumable=facts.resumable)
     if decided.state == "unhealthy":
         return failure or ""
     if decided.state == "starting":

@@ -16,7 +16,7 @@ from farm.store.connection import REDIS_ERRORS, REFUSED
 from farm.store.hosts import BeatAnswer, HostStore, Registration
 from farm_settings import Settings
 from farm_worker import prefetch
-from farm_worker.admission import AdmissionFacts, AdmissionState, decide
+from farm_worker.admission import AdmissionFacts, AdmissionState, decide, draining_reason
 from farm_worker.execution import Execution
 from farm_worker.facts_board import FactsBoard
 from farm_worker.hooks import Hooks
@@ -60,8 +60,6 @@ class Heartbeat:
         starved: Callable[[str], None],
     ) -> None:
         self._hurry = asyncio.Event()
-        self.draining = False
-        """The host stops."""
         self.drained = False
         """An operator wants it to take nothing, and to stay."""
         self.state = AdmissionState()
@@ -87,6 +85,10 @@ class Heartbeat:
         self._processes = ProcessList()
         self._least_seconds = LEAST_BEAT_SECONDS
         self._record_after = settings.lease.heartbeat_interval
+        self._draining = False
+        """The host stops."""
+        self._observed = "starting"
+        """The state that handlers were told of last."""
         self._begun = False
         self._known: HostFacts | None = None
         self._published_prefetch = 0
@@ -96,6 +98,12 @@ class Heartbeat:
         self._contact.on_loss = self.hurry
         self._is_refused = False
         self._lock = asyncio.Lock()
+
+    def drain(self) -> None:
+        """The host stops. Handlers are told at once: before a beat says so, processes may have ended for it."""
+        self._draining = True
+        reason = draining_reason(resumable=False)
+        self._tell_observer(dataclasses.replace(self.state, state="draining", reason=reason))
 
     def follow_jobs(self) -> None:
         """From here on beats come as close as jobs begin and end, and write the records of what runs at once."""
@@ -216,8 +224,8 @@ class Heartbeat:
                 user_load=self._watch.is_users,
                 error=error,
                 warming=self._is_warming(),
-                draining=self.draining or self.drained,
-                resumable=not self.draining,
+                draining=self._draining or self.drained,
+                resumable=not self._draining,
             ),
             self._settings.admission,
             time.monotonic(),
@@ -248,11 +256,15 @@ class Heartbeat:
     def _tell_change(self, before: AdmissionState, facts: HostFacts) -> None:
         after = self.state
         self._log.tell(before.state, facts, after.reason)
-        if after.state != before.state and self.observer is not None:
-            self.observer.state_changed(after)
+        self._tell_observer(after)
         if after.starved and not before.starved:
             _logger.warning("%s", after.starved)
             self.starved(after.starved)
+
+    def _tell_observer(self, state: AdmissionState) -> None:
+        if state.state != self._observed and self.observer is not None:
+            self.observer.state_changed(state)
+        self._observed = state.state
 
     def _is_warming(self) -> bool:
         """Nothing can be said yet: no process was ready, no runner was initialized, or no load is known."""

@@ -287,7 +287,7 @@ class Host:
     async def _drain(self) -> StopLimit:
         """Returns the time that is left to leave."""
         _logger.info("draining (%s): takes no new jobs, still running: %d", self.stopping.reason, self.pool.running)
-        self._heartbeat.draining = True
+        self._heartbeat.drain()
         drain = Drain(self._settings, self._execution, self._runners, self.stopping, self._publish_now)
         limit = await drain.run()
         if not self.stopping.at_once:

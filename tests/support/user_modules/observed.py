@@ -19,6 +19,7 @@ _redis = redis.Redis.from_url(os.environ["FARM_REDIS_URL"])
 
 @app.load
 def load():
+    time.sleep(float(_redis.get("test:load_seconds") or 0))
     return float(_redis.get("test:load") or 0.1)
 
 
