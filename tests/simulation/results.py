@@ -1,7 +1,7 @@
 """What a run came to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from tests.simulation.farm import Farm
 
@@ -44,6 +44,12 @@ def results(farm: Farm, begin: float, end: float, threshold: float = 0.75) -> Re
         utilisation=utilisation(farm, seconds[0], seconds[-1]),
         spread=_mean([max(row) / _mean(row) for row in loads if sum(row) > 0]),
     )
+
+
+def mean(runs: Sequence[Results]) -> Results:
+    """Of several runs of one policy, each number by itself."""
+    numbers = {each.name: _mean([getattr(run, each.name) for run in runs]) for each in fields(Results)[1:]}
+    return Results(runs[0].policy, **numbers)
 
 
 def utilisation(farm: Farm, begin: int, end: int) -> float:
