@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from farm.cli import command_line
 from farm.client import Client
 from farm.keys import Keys
+from farm.store.job_usage import JobUsage
 from tests.client import sample_jobs
 from tests.client.running import run_all
 from tests.support.loaded_by_command import modules_of_rq
@@ -69,6 +70,16 @@ def test_a_job_shows_how_far_it_says_that_it_is(client: Client, redis_client: re
     assert _facts(_farm(job.id))["progress"] == "50% page 2 of 4"
     progress = json.loads(_farm(job.id, "--json").stdout)["progress"]
     assert progress == {"fraction": 0.5, "text": "page 2 of 4", "at": "2026-01-02T03:04:05.000+00:00"}
+
+
+def test_a_job_shows_what_its_last_run_used(client: Client, redis_client: redis.Redis) -> None:
+    job = client.queue().enqueue("shop.bill", 1)
+    used = JobUsage(2.5, 1.256, 350_400_000)
+    redis_client.hset(f"rq:job:{job.id}", "farm_used", used.to_field())
+
+    assert _facts(_farm(job.id))["used"] == "1.26 s of CPU time in 2.50 s, 350 MB of memory"
+    told = json.loads(_farm(job.id, "--json").stdout)["used"]
+    assert told == {"seconds": 2.5, "cpu_seconds": 1.256, "memory": 350_400_000}
 
 
 def test_a_failed_job_shows_its_error_and_the_traceback_when_asked(client: Client, redis_client: redis.Redis) -> None:

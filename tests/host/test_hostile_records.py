@@ -54,7 +54,8 @@ FIELDS: dict[str, tuple[str | bytes, ...]] = (
     | dict.fromkeys(
         (
             *("description", "group_id", "worker_name", "dependency_id", "rate_limit_key", "farm_on_lost", "meta"),
-            *("farm_progress", "result", "exc_info", "success_callback_name", "failure_callback_name", "origin"),
+            *("farm_progress", "farm_used", "result", "exc_info", "success_callback_name", "failure_callback_name"),
+            "origin",
         ),
         TEXTS,
     )

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rq import Retry
+from rq.job import Job
 
 from farm.keys import Keys
 from farm.store.function_usage import FunctionUsage, read_usage
+from farm.store.job_usage import FIELD, JobUsage, parse
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
 
@@ -15,6 +18,7 @@ KEYS = Keys()
 MB = 1_000_000
 MODULE = """
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -50,6 +54,19 @@ def ask_a_child(seconds):
 async def wait_and_burn(seconds):
     await asyncio.sleep(seconds)
     burn(seconds)
+
+
+def fail_once(path, seconds):
+    if not os.path.exists(path):
+        open(path, "w").close()
+        burn(seconds)
+        raise RuntimeError("not now")
+    time.sleep(30)
+
+
+def burn_and_die(seconds):
+    burn(seconds)
+    os.kill(os.getpid(), 9)
 
 
 def measure():
@@ -107,6 +124,44 @@ def test_cpu_memory_and_times_of_functions_are_known_when_a_host_has_run_them(fa
     assert nothing.cpu_seconds < 0.005
     assert nothing.counted == 300
     assert all(usage.wait_seconds < 60 for usage in (burn, nap, child, hold, nothing))
+
+
+def used_by(farm: Farm, job: Job) -> JobUsage:
+    """By its last run."""
+    return wait_until(lambda: parse(farm.redis.hget(f"rq:job:{job.id}", FIELD)), f"what {job.id} used is kept")
+
+
+def test_a_job_that_took_a_second_says_itself_what_it_used(farm: Farm, known: Known) -> None:
+    farm.host("one")
+    calls = (("work.burn", 1.1), ("work.hold", 60, 1.1), ("work.nap", 0.3))
+    burn, hold, nap = (farm.queue().enqueue(*call) for call in calls)
+    farm.wait_for(burn, hold, nap)
+
+    assert used_by(farm, burn).cpu_seconds == pytest.approx(1.1, rel=0.15)
+    assert used_by(farm, burn).seconds >= 1.1
+    assert used_by(farm, hold).memory == pytest.approx(60 * MB, rel=0.15)
+    assert used_by(farm, hold).cpu_seconds < 0.5
+    assert farm.redis.hget(f"rq:job:{nap.id}", FIELD) is None
+
+
+def test_what_a_run_used_is_gone_when_the_next_one_begins(farm: Farm, known: Known, tmp_path: Path) -> None:
+    farm.host("one")
+    job = farm.queue().enqueue("work.fail_once", str(tmp_path / "tried"), 1.1, retry=Retry(1, interval=1))
+    farm.wait_for(job, status="scheduled")
+    assert used_by(farm, job).cpu_seconds >= 1.0
+
+    farm.wait_for(job, status="started")
+    assert farm.redis.hget(f"rq:job:{job.id}", FIELD) is None
+
+
+def test_a_job_whose_process_died_says_what_it_had_used_by_the_last_sample(farm: Farm, known: Known) -> None:
+    farm.host("one", max_crashes=1)
+    job = farm.queue().enqueue("work.burn_and_die", 4.0)
+    farm.wait_for(job, status="failed")
+
+    used = used_by(farm, job)
+    assert 0.5 < used.cpu_seconds < 4.5
+    assert used.seconds >= used.cpu_seconds - 0.1
 
 
 def test_a_job_that_waited_says_how_long(farm: Farm, known: Known) -> None:

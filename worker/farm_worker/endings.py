@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from farm.ending import Ending, pack_ending, pack_plain_ending
 from farm.records import LONGEST_SECONDS, failure_text, iso_now
+from farm.store import job_usage
+from farm.store.job_usage import JobUsage
 from farm_worker.beginnings import acceptance, field
 from farm_worker.evidence import crash_line, ends_before
 from farm_worker.pool.assignment import Assignment
@@ -42,7 +44,7 @@ def from_outcome(assignment: Assignment, outcome: Outcome) -> Ending:
         kind=outcome.kind,
         packed=_pack(assignment, outcome) if isinstance(outcome, Finished) else outcome.packed,
         recorded=assignment.recorded,
-        fields=_host_fields(assignment, is_over=over),
+        fields=_host_fields(assignment, _used(assignment, outcome), is_over=over),
         seconds=outcome.seconds,
         queue=assignment.queue,
         attempt=assignment.attempt,
@@ -132,7 +134,7 @@ def _ending(assignment: Assignment, kind: str, text: str, evidence: str = "") ->
             unattended=True,
         ),
         recorded=assignment.recorded,
-        fields=_host_fields(assignment, is_over=kind != "crashed"),
+        fields=_host_fields(assignment, _used_until(assignment, seconds), is_over=kind != "crashed"),
         seconds=seconds,
         queue=assignment.queue,
         attempt=assignment.attempt,
@@ -146,11 +148,28 @@ def _end_time(kind: str) -> Sequence[bytes]:
     return () if kind == "crashed" else (b"ended_at", iso_now().encode())
 
 
-def _host_fields(assignment: Assignment, *, is_over: bool) -> list[bytes]:
+def _host_fields(assignment: Assignment, used: JobUsage | None, *, is_over: bool) -> list[bytes]:
     """Of the job's hash, what only the host knows."""
-    if assignment.attempt == 1 and assignment.progress is None:
+    if assignment.attempt == 1 and assignment.progress is None and used is None:
         return []
-    return [*_last_words(assignment), *_end_of_counts(assignment, is_over=is_over)]
+    usage = [] if used is None else [job_usage.FIELD, used.to_field()]
+    return [*_last_words(assignment), *usage, *_end_of_counts(assignment, is_over=is_over)]
+
+
+def _used(assignment: Assignment, outcome: Outcome) -> JobUsage | None:
+    """By a run that ended by itself."""
+    used = outcome.used
+    if outcome.seconds < job_usage.LEAST_SECONDS or used is None:
+        return None
+    cpu_seconds = used.user + used.system + used.children
+    return JobUsage(outcome.seconds, cpu_seconds, max(used.memory, assignment.grown))
+
+
+def _used_until(assignment: Assignment, seconds: float) -> JobUsage | None:
+    """By a run that ended with its process: what was sampled last."""
+    if seconds < job_usage.LEAST_SECONDS or not assignment.is_sampled:
+        return None
+    return JobUsage(seconds, assignment.cpu_seconds, assignment.grown)
 
 
 def _end_of_counts(assignment: Assignment, *, is_over: bool) -> list[bytes]:

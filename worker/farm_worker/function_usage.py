@@ -27,9 +27,6 @@ LONG_SECONDS = 1.0
 GROWTH = 1.5
 """… and again when it has run so many times as long."""
 
-LEAST_SAMPLES = 2
-"""Before them nobody knows what a job that runs has used."""
-
 _MOST_NAMES = 2000
 
 Name = tuple[str, str]
@@ -78,7 +75,7 @@ class FunctionUsages:
     def broke_off(self, assignment: Assignment, now: float) -> None:
         """A job ended with its process. What it used is known as far as it was sampled while it ran."""
         seconds = now - (assignment.begun_at or now)
-        if assignment.samples >= LEAST_SAMPLES:
+        if assignment.is_sampled:
             used = Used(assignment.cpu_seconds, 0.0, 0.0, assignment.grown)
             self._add(Stretch(assignment.queue, assignment.called, 1, seconds), used)
 
@@ -88,7 +85,7 @@ class FunctionUsages:
         for job in jobs:
             seconds = now - (job.begun_at or now)
             before = told[job.token] = self._told.get(job.token, 0.0)
-            if job.samples < LEAST_SAMPLES or seconds < max(LONG_SECONDS, GROWTH * before):
+            if not job.is_sampled or seconds < max(LONG_SECONDS, GROWTH * before):
                 continue
             told[job.token] = seconds
             seen = self._seen_of(job.queue, job.called)

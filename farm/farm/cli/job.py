@@ -75,7 +75,12 @@ def command(
         print_json(facts | {"traceback": outcome.traceback})
         return
     ends = {f"end {number}": end.sentence() for number, end in enumerate(status.evidence, start=1)}
-    said = {"progress": status.progress, "declined": [*map(str, status.declined)], "evidence": None}
+    said = {
+        "progress": status.progress,
+        "used": status.used,
+        "declined": [*map(str, status.declined)],
+        "evidence": None,
+    }
     shown = facts | said | ends
     rows = [(name.replace("_", " "), _cell(value)) for name, value in shown.items() if value not in (None, "", [])]
     table(f"Job {job_id}", ("field", "value"), rows)

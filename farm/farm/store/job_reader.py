@@ -15,7 +15,7 @@ import redis
 from farm.aside import from_field, group_of
 from farm.keys import Keys, RqKeys
 from farm.records import Lease
-from farm.store import evidence
+from farm.store import evidence, job_usage
 from farm.store.direct import Direct
 from farm.store.job_status import Decline, JobStatus, Outcome, Progress
 from farm.store.raw_fields import declines, job_ids, moment, number, shown, text, traceback_of, unpacked
@@ -55,6 +55,7 @@ _FIELDS = (
     "farm_losses",
     "farm_evidence",
     "farm_progress",
+    "farm_used",
     "farm_requires",
     "farm_memory_mb",
     "farm_declined",
@@ -277,6 +278,7 @@ def _facts(fields: Sequence[bytes | None] | None) -> dict[str, Any]:
         "memory_mb": number(raw["farm_memory_mb"]),
         "evidence": evidence.parse(raw["farm_evidence"]),
         "progress": _progress(raw["farm_progress"]),
+        "used": job_usage.parse(raw["farm_used"]),
         **{name: moment(raw[name]) for name in times},
         **{name: number(raw[name]) for name in numbers},
     }

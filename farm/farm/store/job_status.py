@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from farm.store.evidence import Evidence
+from farm.store.job_usage import JobUsage
 
 ENDED = frozenset({"finished", "failed", "stopped", "canceled", "quarantined"})
 """States in which a job will not run by itself any more."""
@@ -67,6 +68,8 @@ class JobStatus:
     """When a scheduled job is due."""
     progress: Progress | None = None
     """What its code said last of how far it is: of the run under way, else of the last one."""
+    used: JobUsage | None = None
+    """What its last run used, if that took a second or more and is over."""
     timeout: int | None = None
     result_ttl: int | None = None
     retries_left: int | None = None

@@ -73,7 +73,7 @@ class Assignment(msgspec.Struct):
     cpu_seconds: float = 0.0
     """That it had used when that was sampled last."""
     samples: int = 0
-    """How often it was sampled while it ran: twice, and both of these are known."""
+    """How often it was sampled while it ran."""
     introduced: bool = False
     """True once a line of its output was logged, with its whole id."""
 
@@ -91,6 +91,11 @@ class Assignment(msgspec.Struct):
     def seconds_beside(self) -> float:
         """What it may take on top of `timeout`: for its callbacks, and until its payload is there."""
         return self.callback_timeout + (READING_SECONDS if self.is_large else 0.0)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether `grown` and `cpu_seconds` are known: they are differences of samples."""
+        return self.samples > 1
 
     @property
     def must_not_run_twice(self) -> bool:

@@ -168,8 +168,9 @@ local function begin(id, by_itself)
     'farm_fence', hash.farm_fence)
   -- No field tells: a record that was enqueued anew, under its old id or from the failed registry, keeps its time to live.
   redis.call('PERSIST', key)
-  if hash.farm_progress then
-    redis.call('HDEL', key, 'farm_progress') -- of an attempt before this one
+  if hash.farm_progress or hash.farm_used then -- of an attempt before this one
+    redis.call('HDEL', key, 'farm_progress', 'farm_used')
+    hash.farm_progress, hash.farm_used = nil, nil
   end
   leases[#leases + 1] = id
   leases[#leases + 1] = lease
