@@ -22,7 +22,7 @@ AS_KNOWN = (
 )
 """What is published as the host's own code reads it."""
 PRESSURES = ("pressure_cpu", "pressure_memory", "pressure_io")
-"""Each is absent where the kernel does not tell it."""
+"""Each is empty where the kernel does not tell it: an absent one would leave the last one standing in Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class HostRecord:
         pressures = {name: getattr(known, name) for name in PRESSURES}
         return {
             **{name: getattr(known, name) for name in AS_KNOWN},
-            **{name: round(value, 3) for name, value in pressures.items() if value is not None},
+            **{name: "" if value is None else round(value, 3) for name, value in pressures.items()},
             "reason": state.starved or state.reason,
             "sources": json.dumps(dict(known.sources), separators=(",", ":")),
             "queues": ",".join(self.queues),
