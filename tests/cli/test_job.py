@@ -77,7 +77,7 @@ def test_a_job_shows_what_its_last_run_used(client: Client, redis_client: redis.
     used = JobUsage(2.5, 1.256, 350_400_000)
     redis_client.hset(f"rq:job:{job.id}", "farm_used", used.to_field())
 
-    assert _facts(_farm(job.id))["used"] == "1.26 s of CPU time in 2.50 s, 350 MB of memory"
+    assert _facts(_farm(job.id))["used"] == "1.26 s of CPU time in 2.5 s, 350 MB of memory"
     told = json.loads(_farm(job.id, "--json").stdout)["used"]
     assert told == {"seconds": 2.5, "cpu_seconds": 1.256, "memory": 350_400_000}
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+from farm.cli.amounts import memory, time_taken
 from farm.cli.output import print_json, table
 from farm.cli.session import Session, open_session
 from farm.errors import JobError, JobNotFound
 from farm.store.job_reader import JobReader
 from farm.store.job_status import JobStatus, Outcome
+from farm.store.job_usage import JobUsage
 
 EPILOG = """
 \b
@@ -77,7 +79,7 @@ def command(
     ends = {f"end {number}": end.sentence() for number, end in enumerate(status.evidence, start=1)}
     said = {
         "progress": status.progress,
-        "used": status.used,
+        "used": None if status.used is None else _used(status.used),
         "declined": [*map(str, status.declined)],
         "evidence": None,
     }
@@ -117,6 +119,11 @@ def _last_line(traceback: str | None) -> str | None:
 
 def _cell(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _used(usage: JobUsage) -> str:
+    cpu, wall = time_taken(usage.cpu_seconds), time_taken(usage.seconds)
+    return f"{cpu} of CPU time in {wall}, {memory(usage.memory)} of memory"
 
 
 def _result(session: Session, job_id: str, outcome: Outcome) -> dict[str, str]:

@@ -8,8 +8,6 @@ FIELD = b"farm_used"
 LEAST_SECONDS = 1.0
 """Of shorter runs nothing is written: what their functions use is known, see `farm usage`."""
 
-_BYTES_PER_MB = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class JobUsage:
@@ -20,10 +18,6 @@ class JobUsage:
     """Of the user and the system, with children."""
     memory: int
     """Bytes that it added to its process, at most."""
-
-    def __str__(self) -> str:
-        memory = round(self.memory / _BYTES_PER_MB)
-        return f"{self.cpu_seconds:.2f} s of CPU time in {self.seconds:.2f} s, {memory} MB of memory"
 
     def to_field(self) -> bytes:
         """As it is kept: JSON."""

@@ -13,7 +13,7 @@ DID_NOT_END = frozenset({"unbegun", "returned", "interrupted"})
 
 
 class Stretch(msgspec.Struct, gc=False):
-    """Jobs of one function of one queue that followed each other. A long one, as `farm.account` has it, is alone."""
+    """Jobs of one function of one queue that followed each other. One of 5 ms or more begins a new one."""
 
     queue: str
     called: bytes
@@ -36,9 +36,9 @@ class Burst:
         last = self._stretches[-1] if self._stretches else None
         for assignment, outcome in ended:
             seconds = outcome.seconds
-            is_long = seconds >= RESOLUTION_SECONDS
             if outcome.kind == "finished" or outcome.kind not in DID_NOT_END:
-                if last and not is_long and assignment.called == last.called and assignment.queue == last.queue:
+                is_short = seconds < RESOLUTION_SECONDS
+                if last and is_short and assignment.called == last.called and assignment.queue == last.queue:
                     last.jobs += 1
                     last.seconds += seconds
                 else:
@@ -47,5 +47,3 @@ class Burst:
             if outcome.used is not None:
                 stretches, self._stretches, last = self._stretches, [], None
                 self._tell(stretches, assignment, outcome)
-            elif is_long:
-                last = None
