@@ -344,7 +344,9 @@ class Host:
         self._job_log.tick(time.monotonic())
         self._job_output.tick(time.monotonic())
         self._desired.obey(answer.desired)
-        if answer.campaign_won and not self.stopping.requested:
+        if answer.leader:
+            self._standby.somebody_leads()
+        elif answer.campaign_won and not self.stopping.requested:
             self._standby.start()
 
     def _stay_drained(self, drained: bool) -> None:

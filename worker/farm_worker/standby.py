@@ -3,38 +3,56 @@
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from farm.isolation import isolated_command
 from farm_worker.pool.spawn import note_child
 
 _logger = logging.getLogger("farm.standby")
 
+PATIENCE_SECONDS = 30.0
+"""How long this coordinator may run while nobody leads. One that is only slow to start needs less on any machine."""
+
+KILL_SECONDS = 0.5
+"""How long this host waits for the death of one that it killed."""
+
 
 class StandbyCoordinator:
     """At most one coordinator process of this host. It ends with its host, and when another one leads."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], patience: float = PATIENCE_SECONDS) -> None:
         self._environment = {**environment, "FARM_COORDINATOR_CHILD": "1"}
+        self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
+        self._given_up_at = 0.0
 
     @property
     def pid(self) -> int | None:
         """Of the running process, else None."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
+    def somebody_leads(self) -> None:
+        """This coordinator or another one, as of now."""
+        self._given_up_at = time.monotonic() + self._patience
+
     def start(self) -> None:
-        """Starts it unless it runs."""
-        if self.pid is None:
-            _logger.info("nobody leads: this host starts a coordinator")
-            environment = {**self._environment, "FARM_PARENT_PID": str(os.getpid())}
-            self._process = subprocess.Popen(
-                isolated_command("farm.coordinator", [], environment),
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                process_group=0,
-            )
-            note_child(self._process)
+        """Nobody leads: starts it, unless it runs. One that ran in vain for too long hangs: another takes its place."""
+        if self.pid is not None:
+            if time.monotonic() < self._given_up_at:
+                return
+            self._give_up()
+        _logger.info("nobody leads: this host starts a coordinator")
+        environment = {**self._environment, "FARM_PARENT_PID": str(os.getpid())}
+        self._process = subprocess.Popen(
+            isolated_command("farm.coordinator", [], environment),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+        )
+        note_child(self._process)
+        self._given_up_at = time.monotonic() + self._patience
 
     def stop(self) -> None:
         """Asks it to resign, and waits shortly. It holds no job, so a kill loses nothing."""
@@ -48,3 +66,14 @@ class StandbyCoordinator:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _give_up(self) -> None:
+        assert self._process is not None
+        _logger.warning(
+            "the coordinator of this host (pid %d) runs, and nobody has led for %g s: it is killed",
+            self._process.pid,
+            self._patience,
+        )
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel: its death is for later
+            self._process.wait(timeout=KILL_SECONDS)
