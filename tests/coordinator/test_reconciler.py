@@ -184,7 +184,7 @@ def test_a_running_coordinator_looks_at_everything_anew_when_redis_was_restarted
         wait_until(lambda: not own_redis.running, "Redis is gone")
         own_redis.start()
         wait_until(lambda: queue_ids(client) == ["second", "first"], "the second look is taken", 30)
-        assert coordinator.says.count("mended what was left over") == 2
+        wait_until(lambda: coordinator.says.count("mended what was left over") == 2, "each look says so")
 
 
 def run_stock_worker(url: str, tmp_path: Path, killed: str, *queues: str) -> None:

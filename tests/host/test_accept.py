@@ -65,7 +65,7 @@ def test_a_declined_job_goes_back_with_the_reason_and_runs_once_it_is_accepted(
 
     wait_until(lambda: reason() == {"not system_jobs.add today"}, "the reason is with the job")
     assert farm.count("declined") >= 1
-    assert "declined" in farm.members[-1].says
+    wait_until(lambda: "declined" in farm.members[-1].says, "the host says so")
     identity = farm.published("one")["identity"]
     assert declined(farm, job.id).keys() <= {f"one|{identity}"}
     (tmp_path / "well").touch()

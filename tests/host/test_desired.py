@@ -71,7 +71,7 @@ def test_the_target_is_raised_and_lowered_while_the_host_runs(farm: Farm) -> Non
     host.set_idle_processes(99)
     wait_until(lambda: len(warm(host)) == 4, "as many as there are slots")
     assert host.idle_processes == 4
-    assert "asked to keep 99 idle processes, keeps 4" in member.says
+    wait_until(lambda: "asked to keep 99 idle processes, keeps 4" in member.says, "the host says so")
 
 
 @pytest.mark.slow

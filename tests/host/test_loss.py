@@ -79,7 +79,7 @@ def test_a_host_stopped_for_too_long_comes_back_anew_and_no_outcome_counts_twice
     assert {farm.fetch(job).worker_name for job in jobs[:1]} == {"two"}
     assert all(int(count) <= 2 for count in farm.redis.hvals("test:effects"))
     assert (farm.count("finished"), farm.count("recovered") > 0) == (5, True)
-    assert "was given up" in one.says
+    wait_until(lambda: "was given up" in one.says, "the host says so")
 
 
 def test_a_coordinator_that_is_killed_is_replaced_by_a_host(farm: Farm) -> None:
@@ -142,7 +142,7 @@ def test_a_host_whose_own_name_was_taken_while_it_was_stopped_goes_on_under_anot
     assert new.startswith(name)
     farm.wait_for_state(new, "available")
     assert farm.published(new)["pid"] == str(first.pid)
-    assert "starts over under another name" in first.says
+    wait_until(lambda: "starts over under another name" in first.says, "the host says so")
 
 
 def wait_for_hosts(farm: Farm, number: int) -> set[str]:

@@ -42,4 +42,5 @@ def test_how_a_job_ended_while_redis_was_away_is_recorded_after_the_host_was_kil
     own_farm.wait_for(job)
     assert runs(effects) == [1]
     assert (own_farm.count("finished"), own_farm.count("recovered")) == (1, 0)
-    assert "told Redis how jobs ended on one, which is gone: 1 finished" in again.says
+    told = "told Redis how jobs ended on one, which is gone: 1 finished"
+    wait_until(lambda: told in again.says, "the host says so")

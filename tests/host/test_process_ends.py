@@ -112,6 +112,7 @@ def test_a_job_that_dies_of_a_signal_says_so(ends: Farm, name: str, start_method
     event = end_of(ends, "crashed")
     assert (event["signal"], event["job"], event["function"]) == (name, job_id, "ends.die")
     assert (event["phase"], event["queue"], event["attempt"], event["killed"]) == ("job", "default", "1", "0")
+    wait_until(lambda: f"while running job {job_id} (ends.die)" in host.says, "the host says so")
     for text in (error, event["stack"], host.says):
         assert ("in die" in text) == (name != "SIGKILL")
 

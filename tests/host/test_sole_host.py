@@ -1,11 +1,13 @@
 """A host whose queues no other serves takes their jobs by itself, also while it is busy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rq import Queue
 
 from farm.keys import Keys
-from tests.host.test_reserved_queues import coordinator_of, standing_still
+from tests.host.test_reserved_queues import coordinator_of, standing_still, wait_for_reserved, wait_for_watched
 from tests.support.effects import jobs_begun, wait_for_runs
 from tests.support.farm import Farm
 from tests.support.waiting import wait_until
@@ -18,11 +20,21 @@ def wait_for_sole(farm: Farm, *names: str) -> None:
     wait_until(lambda: set(farm.redis.hkeys(KEYS.sole)) == expected, f"these hosts are sole: {names}")
 
 
+@contextmanager
+def without_coordinator(farm: Farm, *queues: str) -> Iterator[None]:
+    """It stands still once the queues are watched: it gives an idle host its first jobs until then."""
+    for queue in queues:
+        wait_for_reserved(farm, queue)
+    wait_for_watched(farm, len(queues))
+    with standing_still(coordinator_of(farm)):
+        yield
+
+
 def test_a_backlog_is_worked_off_while_the_coordinator_stands_still(farm: Farm) -> None:
     farm.host("one", processes=2)
     wait_for_sole(farm, "one")
 
-    with standing_still(coordinator_of(farm)):
+    with without_coordinator(farm, "default"):
         jobs = farm.enqueue_many("note", [(str(number),) for number in range(500)])
         farm.wait_for(*jobs, timeout=40)
 
@@ -33,7 +45,7 @@ def test_long_jobs_follow_one_another_while_the_coordinator_stands_still(farm: F
     farm.host("one", processes=1)
     wait_for_sole(farm, "one")
 
-    with standing_still(coordinator_of(farm)):
+    with without_coordinator(farm, "default"):
         first, second = farm.enqueue("wait_for_go"), farm.enqueue("add", 1, 2)
         farm.pid_of(first)
         assert farm.waiting() == [second.id], "nothing is taken behind a job of which nothing is known"
@@ -60,7 +72,7 @@ def test_each_host_with_queues_of_its_own_is_sole(farm: Farm) -> None:
     farm.host("two", queues="r")
     wait_for_sole(farm, "one", "two")
 
-    with standing_still(coordinator_of(farm)):
+    with without_coordinator(farm, *"pqr"):
         jobs = [job for queue in "pqr" for job in farm.enqueue_many("add", [(1, 2)] * 30, queue=queue)]
         farm.wait_for(*jobs, timeout=40)
 

@@ -68,6 +68,7 @@ def test_a_master_that_became_a_replica_is_away_until_it_is_master_again(farm: F
 
     farm.wait_for(job, farm.enqueue("add", 1, 2), timeout=30)
     assert farm.count("finished") == 2
+    wait_until(lambda: "Redis is back after" in host.says, "the host says so")
     assert host.says.count("Redis is away") == host.says.count("Redis is back after") == 1
     assert "was given up" not in host.says
 

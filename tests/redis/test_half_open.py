@@ -41,6 +41,7 @@ def test_a_host_notices_half_open_connections_and_goes_on_with_new_ones(
     assert time.monotonic() - began < 20
     assert farm.published("one")["identity"] == identity
     assert runs(effects) == [1]
+    wait_until(lambda: "Redis is back after" in host.says, "the host says so")
     assert host.says.count("Redis is back after") == 1
 
 
@@ -122,6 +123,7 @@ def test_a_partition_that_outlasts_the_lease_has_the_job_run_elsewhere_and_its_l
     assert farm.fetch(job).worker_name == "two"
     assert farm.redis.xlen(RQ_KEYS.results(job.id)) == 1
     assert (farm.count("finished"), farm.count("recovered")) == (1, 1)
+    wait_until(lambda: "was given up" in one.says, "the host says so")
     assert one.says.count("was given up") == 1
 
 

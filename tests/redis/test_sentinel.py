@@ -116,6 +116,7 @@ def test_a_farm_behind_sentinels_goes_on_after_the_master_died(
         assert "one" in status.stdout
         assert PASSWORD not in status.stderr + host.says
         assert "was given up" not in host.says
+        wait_until(lambda: "Redis is back after" in host.says, "the host says so")
         assert host.says.count("Redis is back after") == 1
         print(f"promoted after {promoted:.1f} s")
     finally:
