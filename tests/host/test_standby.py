@@ -1,6 +1,7 @@
 """The coordinator that a host starts: one that hangs does not keep a farm of one host from its jobs."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -20,9 +21,9 @@ def leader(client: redis.Redis) -> int | None:
     return None if value is None else int(value.decode().rpartition("-")[2])
 
 
-@pytest.fixture
-def standby(farm_environment: dict[str, str]) -> Iterator[StandbyCoordinator]:
-    standby = StandbyCoordinator(farm_environment | {"FARM_LEADER_TTL": "1"}, patience=0.0)
+@contextmanager
+def running(environment: dict[str, str], patience: float) -> Iterator[StandbyCoordinator]:
+    standby = StandbyCoordinator(environment | {"FARM_LEADER_TTL": "1"}, patience)
     standby.start()
     try:
         yield standby
@@ -30,42 +31,51 @@ def standby(farm_environment: dict[str, str]) -> Iterator[StandbyCoordinator]:
         standby.stop()
 
 
-def test_one_that_hangs_is_replaced_when_nobody_leads(standby: StandbyCoordinator, redis_client: redis.Redis) -> None:
-    first = standby.pid
-    wait_until(lambda: leader(redis_client) == first, "it leads")
-    psutil.Process(first).suspend()
-    wait_until(lambda: leader(redis_client) is None, "it is silent for too long")
+def test_one_that_hangs_is_replaced_when_nobody_leads(
+    farm_environment: dict[str, str], redis_client: redis.Redis
+) -> None:
+    with running(farm_environment, patience=1.0) as standby:
+        first = standby.pid
+        assert first is not None
+        wait_until(lambda: leader(redis_client) == first, "it leads")
+        psutil.Process(first).suspend()
+        wait_until(lambda: leader(redis_client) is None, "it is silent for too long")
 
-    standby.start()
+        standby.start()
+        assert standby.pid == first
+        wait_out(1.1)
+        standby.start()
 
-    assert standby.pid != first
-    wait_until(lambda: leader(redis_client) == standby.pid, "the next one leads")
-    assert first is not None
-    assert not psutil.pid_exists(first)
+        assert standby.pid != first
+        wait_until(lambda: leader(redis_client) == standby.pid, "the next one leads")
+        assert not psutil.pid_exists(first)
 
 
 def test_one_that_only_begins_is_left_alone(farm_environment: dict[str, str]) -> None:
-    standby = StandbyCoordinator(farm_environment)
-    standby.start()
-    first = standby.pid
-    try:
+    with running(farm_environment, patience=30.0) as standby:
+        first = standby.pid
+        standby.start()
         standby.start()
         assert standby.pid == first
-    finally:
-        standby.stop()
 
 
-def test_it_has_time_from_when_somebody_led_last(farm_environment: dict[str, str]) -> None:
-    standby = StandbyCoordinator(farm_environment, patience=2.0)
-    standby.start()
-    first = standby.pid
-    try:
-        wait_out(2.1)
+def test_a_time_in_which_nobody_could_tell_who_leads_does_not_count(farm_environment: dict[str, str]) -> None:
+    with running(farm_environment, patience=1.0) as standby:
+        first = standby.pid
+        standby.somebody_leads()
+        wait_out(1.1)  # no beat was answered: Redis was away
+        standby.start()
+        assert standby.pid == first
+
+
+def test_it_has_its_time_anew_once_somebody_led(farm_environment: dict[str, str]) -> None:
+    with running(farm_environment, patience=1.0) as standby:
+        first = standby.pid
+        standby.start()
+        wait_out(1.1)
         standby.somebody_leads()
         standby.start()
         assert standby.pid == first
-    finally:
-        standby.stop()
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ class StandbyCoordinator:
         self._environment = {**environment, "FARM_COORDINATOR_CHILD": "1"}
         self._patience = patience
         self._process: subprocess.Popen[bytes] | None = None
-        self._given_up_at = 0.0
+        self._in_vain_since: float | None = None
 
     @property
     def pid(self) -> int | None:
@@ -35,12 +35,12 @@ class StandbyCoordinator:
 
     def somebody_leads(self) -> None:
         """This coordinator or another one, as of now."""
-        self._given_up_at = time.monotonic() + self._patience
+        self._in_vain_since = None
 
     def start(self) -> None:
         """Nobody leads: starts it, unless it runs. One that ran in vain for too long hangs: another takes its place."""
         if self.pid is not None:
-            if time.monotonic() < self._given_up_at:
+            if self._has_time():
                 return
             self._give_up()
         _logger.info("nobody leads: this host starts a coordinator")
@@ -52,7 +52,7 @@ class StandbyCoordinator:
             process_group=0,
         )
         note_child(self._process)
-        self._given_up_at = time.monotonic() + self._patience
+        self._in_vain_since = None
 
     def stop(self) -> None:
         """Asks it to resign, and waits shortly. It holds no job, so a kill loses nothing."""
@@ -66,6 +66,13 @@ class StandbyCoordinator:
             self._process.kill()
             self._process.wait()
         self._process = None
+
+    def _has_time(self) -> bool:
+        """Counted from when Redis first said that nobody leads: while it says nothing, nobody can lead."""
+        now = time.monotonic()
+        if self._in_vain_since is None:
+            self._in_vain_since = now
+        return now - self._in_vain_since < self._patience
 
     def _give_up(self) -> None:
         assert self._process is not None
