@@ -19,6 +19,8 @@ HOST_CPUS = 0.02
 FARM_CPU_SECONDS_PER_JOB = 0.00015
 """Host, coordinator and Redis together, for one job of any kind: docs/performance.md has the measurements."""
 
+_NO_SHARE = 1e-12
+"""A job that keeps less than this of a CPU busy uses none: no machine has room for so many."""
 _ROUNDING = 1e-9
 """Sums of fractions miss whole numbers by less than this."""
 
@@ -170,7 +172,7 @@ def capacity(machine: Machine, host: HostCost, job: JobCost, lines: Lines) -> Ca
     memory_per_job = host.process_memory + job.memory
     by_memory = _divided(memory_allowed - machine.memory_others - host.memory, memory_per_job)
     by_slots = math.inf if lines.slots is None else float(lines.slots)
-    queue = _contention(machine, cpu_seconds, wall, job.cpu_wait_counted) if cpu_seconds > 0 else None
+    queue = _contention(machine, cpu_seconds, wall, job.cpu_wait_counted) if cpus > _NO_SHARE else None
     all_cpus = _jobs_at(machine.cores - host.cpus, queue)
     most_busy = _whole(min(max(math.ceil(all_cpus - _ROUNDING) if math.isfinite(all_cpus) else all_cpus, 1), by_slots))
     most_busy = min(most_busy, _whole(by_memory))

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from farm.capacity import Capacity, HostCost, JobCost, Lines, Machine, capacity
@@ -191,6 +191,8 @@ def test_what_runs_at_once_stays_below_both_lines(
 
 
 @given(machines, costs, jobs, lines, st.floats(1, 8), st.integers(0, 10**12))
+@example(Machine(1, 1), HostCost(job_cpu_seconds=0), JobCost(5e-324, 2.0, 0), Lines(), 1.0, 0)
+@example(Machine(1, 1), HostCost(job_cpu_seconds=0), JobCost(5e-324, 2.0, 0, cpu_wait_counted=True), Lines(), 1.0, 0)
 def test_more_cpus_and_more_memory_never_take_less(
     machine: Machine, host: HostCost, job: JobCost, limits: Lines, factor: float, more: int
 ) -> None:
