@@ -52,7 +52,7 @@ def main() -> int:
 
 def _workloads() -> list[Workload]:
     return [
-        Workload("cpu-bound", "capacity_jobs.work", (_rounds_of_work(), PAUSE_SECONDS), 20, None, 4, 12, (0.6, 1.3)),
+        Workload("cpu-bound", "capacity_jobs.work", (_rounds_of_work(), PAUSE_SECONDS), 60, None, 4, 12, (0.6, 1.3)),
         Workload("memory-bound", "capacity_jobs.hold", (200, 4.0), 4, 1, 8, 20, (0.5, 0.75), 3_000_000_000),
     ]
 

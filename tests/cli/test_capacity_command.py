@@ -166,6 +166,16 @@ def test_runs_side_by_side_are_told_and_leave_no_process_behind(ask: Ask) -> Non
     assert {process.pid for process in psutil.Process().children(recursive=True)} <= before
 
 
+def test_as_many_run_side_by_side_as_bring_the_load_to_the_threshold(ask: Ask) -> None:
+    pauses = ["--kwargs", '{"pause": 0.1}']
+    ran = ask("--measure", "busy.burn", "0.05", *pauses, "--runs", "2", "--threshold", "0.5", "--json")
+    said = facts(ran)
+
+    share = said["job"]["cpu_seconds"] / said["job"]["wall_seconds"]
+    ran_beside = int(said["source"].split(", ")[1].split()[0])
+    assert ran_beside == pytest.approx(0.5 * said["machine"]["cores"] / share, rel=0.5, abs=1)
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [

@@ -257,7 +257,11 @@ command = click.Command(
         click.Option(["--measure"], metavar="MODULE.FUNCTION", help="Run this here, in processes as a host's."),
         click.Option(["--kwargs"], metavar="JSON", help="Its arguments by name; those by position as in farm enqueue."),
         click.Option(["--runs"], type=click.IntRange(1, 1000), default=10, show_default=True, help="How often, alone."),
-        click.Option(["--side-by-side"], type=click.IntRange(1, 1000), help="Then so many at once. Default: the CPUs."),
+        click.Option(
+            ["--side-by-side"],
+            type=click.IntRange(1, 1000),
+            help="Then so many at once. Default: as many as bring the load to the threshold.",
+        ),
         click.Option(["--timeout"], type=duration, default=180, show_default=True, help="Of one run."),
         click.Option(["--hosts"], type=click.IntRange(1), default=1, help="What so many machines with a host each do."),
         click.Option(["--rate"], type=rate, metavar="RATE", help="How many hosts this needs: 50/s, 3000/m."),

@@ -32,7 +32,7 @@ class Call:
     """Seconds that one run may take."""
     runs: int
     side_by_side: int | None
-    """How many then run at once; None: as many as there are CPUs. 1: none."""
+    """How many then run at once; None: as many as bring the load to the threshold, at most 4 for each CPU. 1: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +116,18 @@ def _ask(question: Mapping[str, Any], flags: Mapping[str, object]) -> Mapping[st
 def measured(runs: Mapping[str, Any], threshold: float) -> MeasuredJob:
     """What the runs come to on a host with this load.
 
-    CPUs that share a core, or memory that is waited for, make the same work take longer while the other CPUs are busy:
-    of the time up to the threshold, that is as much as the threshold says.
+    CPUs that share a core, or memory that is waited for, make the same work take longer while the other CPUs are busy;
+    CPUs that first have to wake, while they are not. Where the runs side by side used more than this load, the
+    difference counts in part.
     """
-    alone, beside = _mean(runs["cpu_seconds"]), runs["cpu_seconds_beside"]
-    wall = _mean(runs["wall_seconds"])
-    cpu = alone + threshold * max(_mean(beside) - alone, 0.0) if beside else alone
+    alone, wall = _mean(runs["cpu_seconds"]), _mean(runs["wall_seconds"])
+    cpu = alone
+    if runs["side_by_side"]:
+        cpu += threshold / max(runs["load_beside"], threshold) * (runs["cpu_seconds_beside"] - alone)
     return MeasuredJob(
         cost=JobCost(cpu, max(wall + (cpu - alone), 1e-6), high(runs["memory"])),
         runs=len(runs["cpu_seconds"]),
-        side_by_side=runs["side_by_side"] if beside else 0,
+        side_by_side=runs["side_by_side"],
         cpu_seconds_alone=alone,
         first_wall_seconds=runs["first_wall_seconds"],
     )
